@@ -1,0 +1,1 @@
+//! The bus daemon: control plane and data plane in one process

@@ -1,0 +1,1 @@
+//! SDK: rooms, encryption and verification on top of a NATS client

@@ -1,0 +1,1 @@
+//! Starts a whole bus inside a test

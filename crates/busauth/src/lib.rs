@@ -1,0 +1,1 @@
+//! Identities, signed requests, subjects and permissions of the bus

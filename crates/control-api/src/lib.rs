@@ -1,0 +1,1 @@
+//! JSON shapes and problem codes of the control plane

@@ -1,0 +1,1 @@
+//! An in-process NATS server for tests and small deployments

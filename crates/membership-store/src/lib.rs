@@ -1,0 +1,1 @@
+//! Durable users, rooms, membership logs and sealed keys

@@ -1,0 +1,1 @@
+//! Signed membership logs, sealed keys and encrypted messages
