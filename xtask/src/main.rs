@@ -1,2 +1,48 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks, run as `cargo xtask <task>`.
+//!
+//! One file per task: [`tidy`] holds the house rules that no compiler checks, [`test`] does all
+//! set-up and then runs every test, [`demo`] plays the whole story of the bus against a real one.
+//! This crate depends on nothing of the workspace and on little else, because everybody compiles it.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod demo;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+/// Development tasks of unibus.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check the house rules: module docs, crate directions, file lengths, licences, named tests.
+    Tidy,
+    /// Fetch what the tests need, then run every test and print the seconds of each suite.
+    Test(test::Arguments),
+    /// Start a bus and show what it promises, one timed step after the other.
+    Demo,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Demo => demo::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

