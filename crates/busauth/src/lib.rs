@@ -1,7 +1,32 @@
-//! Identities, signed requests, subjects and permissions of the bus
+//! Identities, signed requests, subjects and permissions of the bus.
+//!
+//! Two halves that meet in [`Authenticator`]:
+//!
+//! - *Who is it?* An [`Identity`] holds three secret keys; the public signing key is the user's id
+//!   ([`UserId`]). People hand each other an [`IdentityCard`]; key files are read and written by
+//!   [`identity::file`].
+//! - *What may it do?* Permissions over subjects and their compiled form.
+//!
+//! Nothing here does I/O except for key files and certificates that the caller names, nothing
+//! reads a clock (`now` is an argument), and nothing spawns.
+//!
+//! **Invariants**
+//!
+//! - A value of a key, signature, handle, card or subject type has passed its check: parsing is the
+//!   only way in, and one value has one text.
+//! - Secrets are wiped on drop and have no text form in `Debug`, errors or logs.
+//! - Absence means no: empty permissions allow nothing.
+
+mod length_prefixed;
+mod text_form;
+
+pub mod identity;
+mod nkey;
+mod signature;
 
 mod acl;
 mod authenticator;
+mod tls;
 mod permissions;
 mod subject;
 mod sublist;
@@ -11,5 +36,14 @@ pub use authenticator::{AuthFailure, Authenticated, Authenticator, Presented, Pr
 pub use permissions::{
     Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, Space, SubscribeRule, SubscribeRules,
 };
+pub use identity::{
+    CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard, NonceRefused,
+};
+pub use nkey::{ExchangeKey, KeyError, LoginKey, UserId};
+pub use signature::{BadSignature, Signature, SignatureTextError};
 pub use subject::{MAX_SUBJECT_BYTES, QueueGroup, Subject, SubjectError, SubjectFilter};
 pub use sublist::Sublist;
+pub use tls::{
+    CaFingerprint, CaFingerprintError, Reloaded, ServerTls, TlsError, client_config_from_ca_file, client_config_from_ca_pem,
+    client_config_pinned,
+};
