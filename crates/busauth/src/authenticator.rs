@@ -7,9 +7,9 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::acl::Acl;
+use crate::{acl::Acl, nkey::UserId};
 
-/// Who a connection is: the text of a user id, or a name in another scheme. Cheap to clone.
+/// Who a connection is: the text of a [`UserId`], or a name in another scheme. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(Arc<str>);
 
@@ -92,6 +92,18 @@ impl Principal {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<UserId> for Principal {
+    fn from(user: UserId) -> Self {
+        Self(user.to_string().into())
+    }
+}
+
+impl From<&UserId> for Principal {
+    fn from(user: &UserId) -> Self {
+        Self(user.to_string().into())
     }
 }
 

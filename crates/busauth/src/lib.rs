@@ -26,24 +26,25 @@ mod signature;
 
 mod acl;
 mod authenticator;
-mod tls;
 mod permissions;
 mod subject;
 mod sublist;
+mod tls;
 
 pub use acl::{Acl, SubscribeDecision};
 pub use authenticator::{AuthFailure, Authenticated, Authenticator, Presented, Principal};
+pub use identity::{
+    CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard,
+    NonceRefused,
+};
+pub use nkey::{ExchangeKey, KeyError, LoginKey, UserId};
 pub use permissions::{
     Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, Space, SubscribeRule, SubscribeRules,
 };
-pub use identity::{
-    CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard, NonceRefused,
-};
-pub use nkey::{ExchangeKey, KeyError, LoginKey, UserId};
 pub use signature::{BadSignature, Signature, SignatureTextError};
 pub use subject::{MAX_SUBJECT_BYTES, QueueGroup, Subject, SubjectError, SubjectFilter};
 pub use sublist::Sublist;
 pub use tls::{
-    CaFingerprint, CaFingerprintError, Reloaded, ServerTls, TlsError, client_config_from_ca_file, client_config_from_ca_pem,
-    client_config_pinned,
+    CaFingerprint, CaFingerprintError, Reloaded, ServerTls, TlsError, client_config_from_ca_file,
+    client_config_from_ca_pem, client_config_pinned,
 };

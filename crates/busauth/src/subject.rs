@@ -280,4 +280,4 @@ text_type!(SubjectFilter);
 text_type!(QueueGroup);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
