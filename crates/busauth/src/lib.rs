@@ -20,8 +20,10 @@
 mod length_prefixed;
 mod text_form;
 
+pub mod http_signature;
 pub mod identity;
 mod nkey;
+mod nonce_store;
 mod signature;
 
 mod acl;
@@ -33,11 +35,16 @@ mod tls;
 
 pub use acl::{Acl, SubscribeDecision};
 pub use authenticator::{AuthFailure, Authenticated, Authenticator, Presented, Principal};
+pub use http_signature::{
+    AuthMode, AuthModeError, AuthorityError, Claim, ContentDigest, ContentDigestHasher, DigestMismatch, HttpNonce,
+    HttpNonceError, RequestTarget, SignatureRejection, SignedBody, read_claim, request_authority,
+};
 pub use identity::{
     CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard,
     NonceRefused,
 };
 pub use nkey::{ExchangeKey, KeyError, LoginKey, UserId};
+pub use nonce_store::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreError};
 pub use permissions::{
     Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, Space, SubscribeRule, SubscribeRules,
 };
