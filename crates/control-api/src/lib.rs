@@ -1,1 +1,35 @@
-//! JSON shapes and problem codes of the control plane
+//! The control plane's JSON: shapes, problem codes, limits and subject names, shared by server and clients.
+//!
+//! Nothing here does I/O. A request's path and method are in `docs/control-plane.md`; this crate says what
+//! its body and its answer look like. Requests refuse members they do not know; answers may grow, so readers
+//! ignore what they do not know.
+//!
+//! - [`Info`], [`Health`], [`Ready`]: what anybody may ask.
+//! - [`UserInfo`], [`NewUser`], [`Users`]: the allowlist.
+//! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
+//! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
+//! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
+//!
+//! Ids and keys are typed and checked when they are read. A statement stays text here: what is wrong with one
+//! is for the room protocol to say, not for the JSON parser.
+
+mod event;
+mod info;
+mod limits;
+mod problem;
+mod rooms;
+mod timestamp;
+mod users;
+
+pub mod subjects;
+
+pub use event::{RoomEvent, UserEvent};
+pub use info::{ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
+pub use limits::Limits;
+pub use problem::{PROBLEM_JSON, Problem, ProblemCode};
+pub use rooms::{
+    Append, Appended, EpochKeyCopy, Keys, Log, Me, MemberInfo, NewRoom, PutKeys, RoomInfo, RoomPatch,
+    RoomSummary, Rooms,
+};
+pub use timestamp::{Timestamp, TimestampError};
+pub use users::{BusRole, NewUser, Revoked, UserInfo, UserPatch, Users};
