@@ -1,0 +1,261 @@
+//! A running broker: bind, use, stop.
+
+mod shared;
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use busauth::Principal;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, Stats, TlsMode,
+    access,
+    listener::{Door, InternalLogin, accept_loop},
+    session::CloseReason,
+};
+
+pub(crate) use shared::Shared;
+
+/// How long tasks that were told to stop at once may take to be gone.
+const ABORT: Duration = Duration::from_secs(2);
+
+/// A NATS server in this process.
+///
+/// It serves from [`Broker::bind`] until [`Broker::shutdown`]. Dropping it without a shutdown ends everything
+/// abruptly.
+pub struct Broker {
+    shared: Arc<Shared>,
+    clients: Arc<Door>,
+    internal: Option<Arc<Door>>,
+    /// Ends the accept loop of the client listener, and of the internal one.
+    stop_clients: CancellationToken,
+    stop_internal: CancellationToken,
+    /// Set once clients may come in.
+    open: CancellationToken,
+}
+
+/// Why a broker could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be listened on: mostly because something else does.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The limits contradict each other.
+    #[error("limits: {0}")]
+    Limits(&'static str),
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Connections that were closed after everything for them was written.
+    pub clean: usize,
+    /// Connections that were cut off at the deadline.
+    pub aborted: usize,
+}
+
+impl Broker {
+    /// Binds the listeners and begins to serve. Must be called within a tokio runtime, which it then runs on.
+    pub async fn bind(config: BrokerConfig) -> Result<Self, BindError> {
+        check(&config)?;
+        let listener = listen(config.listen).await?;
+        let address = local(&listener, config.listen)?;
+        let clients = Arc::new(Door {
+            address,
+            tls: config.tls.clone(),
+            authentication: config.authentication.clone(),
+            internal: false,
+        });
+        let internal = match &config.internal {
+            Internal::None => None,
+            Internal::Listener { nkey } => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let listener = listen(address).await?;
+                let door = Door {
+                    address: local(&listener, address)?,
+                    tls: TlsMode::Off,
+                    authentication: Authentication::By(Arc::new(InternalLogin::new(nkey.clone()))),
+                    internal: true,
+                };
+                Some((Arc::new(door), listener))
+            }
+        };
+        let broker = Self {
+            shared: Arc::new(Shared::new(&config)),
+            clients,
+            internal: internal.as_ref().map(|(door, _)| Arc::clone(door)),
+            stop_clients: CancellationToken::new(),
+            stop_internal: CancellationToken::new(),
+            open: CancellationToken::new(),
+        };
+        if let Some((door, listener)) = internal {
+            broker.serve(door, listener, broker.stop_internal.clone());
+        }
+        broker.serve_when_open(listener);
+        if config.admission == Admission::AtOnce {
+            broker.open();
+        }
+        Ok(broker)
+    }
+
+    /// Lets clients in, under [`Admission::WhenOpened`]. Again does nothing.
+    pub fn open(&self) {
+        self.open.cancel();
+    }
+
+    /// Address of the client listener, with its real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.clients.address
+    }
+
+    /// Where a client on this machine connects: `nats://…`, or `tls://…` with TLS.
+    pub fn client_url(&self) -> String {
+        let scheme = if matches!(self.clients.tls, TlsMode::Off) { "nats" } else { "tls" };
+        let address = self.clients.address;
+        let address = match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+            address => address,
+        };
+        format!("{scheme}://{address}")
+    }
+
+    /// Where the host process connects, if there is a listener for it.
+    pub fn internal_url(&self) -> Option<String> {
+        self.internal.as_ref().map(|door| format!("nats://{}", door.address))
+    }
+
+    /// Puts the current rights of these principals in force on their open connections.
+    ///
+    /// The authenticator must already answer with the new rights. When this returns, nothing is accepted from these
+    /// principals, or appended for them, under old rights; subscriptions they lost are gone and answered with a
+    /// permissions violation. A principal without rights is disconnected and what waited for it is thrown away. The
+    /// cost depends on these principals' connections only.
+    #[expect(clippy::unused_async, reason = "the caller must not depend on how it is done")]
+    pub async fn access_changed(&self, principals: &[Principal]) {
+        for principal in principals {
+            access::change(&self.shared, principal);
+        }
+    }
+
+    /// Ends all connections of a principal at once; answers how many there were. Nothing is accepted from them any
+    /// more when this returns. Whether it may come back is the authenticator's decision.
+    #[expect(clippy::unused_async, reason = "the caller must not depend on how it is done")]
+    pub async fn disconnect(&self, principal: &Principal, reason: DisconnectReason) -> usize {
+        let connections = self.shared.registry.of(principal);
+        for connection in &connections {
+            access::disconnect(&self.shared, connection, reason.into());
+        }
+        connections.len()
+    }
+
+    /// The connections at this moment, in the order they were accepted.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let mut connections: Vec<_> =
+            self.shared.registry.all().iter().map(|connection| ConnectionInfo::of(connection)).collect();
+        connections.sort_unstable_by_key(|connection| connection.id);
+        connections
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Lame duck: accepts nobody any more and tells the clients that this server is about to stop, so that those
+    /// who know another one move. Connections go on, and so does the internal listener.
+    pub fn lame_duck(&self) {
+        self.stop_clients.cancel();
+        if !self.shared.begin_lame_duck() {
+            return;
+        }
+        for connection in self.shared.registry.all() {
+            self.shared.tell_lame_duck(&connection);
+        }
+    }
+
+    /// Stops: lame duck, then every connection is closed once what waits for it is written. What is not done at the
+    /// deadline is cut off. When this returns, no task of the broker is left.
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        self.lame_duck();
+        self.stop_internal.cancel();
+        self.shared.begin_stop();
+        let connections = self.shared.registry.all();
+        for connection in &connections {
+            self.shared.close(connection, CloseReason::Shutdown);
+        }
+        self.shared.tasks.close();
+        let mut aborted = 0;
+        if tokio::time::timeout(deadline, self.shared.tasks.wait()).await.is_err() {
+            aborted = self.shared.registry.all().len();
+            self.shared.abort.cancel();
+            // Every task ends at its next await; only one that never awaits could be left.
+            if tokio::time::timeout(ABORT, self.shared.tasks.wait()).await.is_err() {
+                tracing::error!(tasks = self.shared.tasks.len(), "tasks are left after shutdown");
+            }
+        }
+        Shutdown { clean: connections.len().saturating_sub(aborted), aborted }
+    }
+
+    fn serve(&self, door: Arc<Door>, listener: TcpListener, stop: CancellationToken) {
+        self.shared.tasks.spawn(accept_loop(Arc::clone(&self.shared), door, listener, stop));
+    }
+
+    fn serve_when_open(&self, listener: TcpListener) {
+        let (shared, door) = (Arc::clone(&self.shared), Arc::clone(&self.clients));
+        let (open, stop) = (self.open.clone(), self.stop_clients.clone());
+        self.shared.tasks.spawn(async move {
+            if stop.run_until_cancelled(open.cancelled()).await.is_some() {
+                accept_loop(shared, door, listener, stop).await;
+            }
+        });
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop_clients.cancel();
+        self.stop_internal.cancel();
+        self.shared.abort.cancel();
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("address", &self.clients.address).finish_non_exhaustive()
+    }
+}
+
+fn check(config: &BrokerConfig) -> Result<(), BindError> {
+    let limits = &config.limits;
+    if limits.max_payload > limits.max_pending {
+        return Err(BindError::Limits(
+            "max_payload is larger than max_pending: no message of that size could be delivered",
+        ));
+    }
+    if limits.max_control_line == 0 || limits.max_connections == 0 {
+        return Err(BindError::Limits("max_control_line and max_connections cannot be 0"));
+    }
+    if limits.ping_interval.is_zero() {
+        return Err(BindError::Limits("ping_interval cannot be 0"));
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError::Listen { address, source })
+}
+
+fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, BindError> {
+    listener.local_addr().map_err(|source| BindError::Listen { address, source })
+}

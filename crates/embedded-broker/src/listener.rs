@@ -1,0 +1,83 @@
+//! The doors: accept, give each connection its place and its own task, and see it through its handshake.
+//!
+//! Nothing but `accept` happens in an accept loop; TLS and login run in the connection's task, each under its own
+//! time-out.
+
+mod handshake;
+mod internal;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Authentication, TlsMode, broker::Shared};
+
+pub(crate) use internal::InternalLogin;
+
+/// Pause after an accept that failed for want of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Clients over the limit that are told so at the same time; more are closed without a word.
+const MAX_REFUSALS: usize = 64;
+
+/// One listener: where it is, and what it asks of those who come through it.
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: TlsMode,
+    pub(crate) authentication: Authentication,
+    /// The door for the host process; see [`Internal`](crate::Internal).
+    pub(crate) internal: bool,
+}
+
+impl Door {
+    /// Whether a client has to log in before anything else.
+    pub(crate) fn login_required(&self) -> bool {
+        matches!(self.authentication, Authentication::By(_))
+    }
+}
+
+/// Accepts until cancelled.
+pub(crate) async fn accept_loop(
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) {
+    let refusals = Arc::new(tokio::sync::Semaphore::new(MAX_REFUSALS));
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match shared.registry.take_place() {
+            Some(place) => spawn(
+                &shared,
+                handshake::serve(Arc::clone(&shared), Arc::clone(&door), stream, remote, place),
+            ),
+            None => {
+                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+                    let task_owner = Arc::clone(&shared);
+                    spawn(&task_owner, async move {
+                        handshake::refuse(&shared, &door, stream, remote).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Runs a connection's future in a task of its own, which ends when the broker aborts what is left.
+fn spawn(shared: &Arc<Shared>, connection: impl Future<Output = ()> + Send + 'static) {
+    let abort = shared.abort.clone();
+    shared.tasks.spawn(async move {
+        // Cancelled or done: either way the connection is over.
+        let _finished = abort.run_until_cancelled_owned(connection).await;
+    });
+}

@@ -1,0 +1,139 @@
+//! From an accepted socket to a running session: TLS, INFO, and the connection's entry in the registry.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::Door;
+use crate::{
+    TlsMode,
+    broker::Shared,
+    protocol,
+    registry::Place,
+    session::{self, CloseReason, Connection},
+};
+
+/// Time to tell a client over the limit so.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// Serves one accepted socket until it ends.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    place: Place,
+) {
+    // Frames are batched already; waiting for more only adds latency. It fails on a dead socket, as will the rest.
+    drop(stream.set_nodelay(true));
+    let mut connection = shared.new_connection(&door, remote);
+    let info = shared.first_info(&connection);
+    match &door.tls {
+        TlsMode::Off => {
+            connection.outbound.send(&info);
+            let (reader, writer) = stream.into_split();
+            run(&shared, connection, reader, writer, place).await;
+        }
+        TlsMode::AfterInfo(config) => {
+            let Some(stream) = tls(&shared, stream, &info, config, remote).await else {
+                return;
+            };
+            note_tls(&mut connection, &stream);
+            run_tls(&shared, connection, stream, place).await;
+        }
+        TlsMode::First(config) => {
+            let Some(stream) = tls(&shared, stream, &[], config, remote).await else {
+                return;
+            };
+            note_tls(&mut connection, &stream);
+            connection.outbound.send(&info);
+            run_tls(&shared, connection, stream, place).await;
+        }
+    }
+}
+
+/// Tells a client over the limit so. Over TLS that would cost a handshake, so the socket is just closed there.
+pub(super) async fn refuse(shared: &Shared, door: &Door, mut stream: TcpStream, remote: SocketAddr) {
+    tracing::warn!(%remote, "maximum connections exceeded");
+    if !matches!(door.tls, TlsMode::Off) {
+        return;
+    }
+    let Some(text) = CloseReason::TooManyConnections.error_text() else {
+        return;
+    };
+    let mut bytes = shared.refusal_info(door, remote);
+    protocol::write_error(&mut bytes, text);
+    let tell = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    drop(tokio::time::timeout(REFUSAL, tell).await);
+}
+
+/// Establishes TLS, after sending `first` in clear.
+async fn tls(
+    shared: &Shared,
+    mut stream: TcpStream,
+    first: &[u8],
+    config: &Arc<rustls::ServerConfig>,
+    remote: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    let handshake = async {
+        stream.write_all(first).await?;
+        TlsAcceptor::from(Arc::clone(config)).accept(stream).await
+    };
+    let handshake = Box::pin(tokio::time::timeout(shared.limits.tls_timeout, handshake)).await;
+    match handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(%remote, %error, reason = %CloseReason::Tls, "connection ended");
+            None
+        }
+    }
+}
+
+fn note_tls(connection: &mut Connection, stream: &TlsStream<TcpStream>) {
+    let (_, session) = stream.get_ref();
+    connection.tls = true;
+    connection.tls_peer =
+        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.as_ref().to_vec());
+}
+
+async fn run_tls(shared: &Arc<Shared>, connection: Connection, stream: TlsStream<TcpStream>, place: Place) {
+    let (reader, writer) = tokio::io::split(stream);
+    run(shared, connection, reader, writer, place).await;
+}
+
+async fn run<R, W>(shared: &Arc<Shared>, connection: Connection, reader: R, writer: W, place: Place)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let admitted = Admitted { shared: Arc::clone(shared), connection: Arc::new(connection), _place: place };
+    shared.registry.add(&admitted.connection);
+    if shared.is_stopping() {
+        // Registered too late for the shutdown to have seen it.
+        admitted.connection.outbound.finish(CloseReason::Shutdown);
+    }
+    session::run(shared, &admitted.connection, reader, writer).await;
+}
+
+/// A connection in the registry. Leaves no trace there or in the index, however its task ends.
+struct Admitted {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    _place: Place,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let ended = self.connection.dispatch.lock().close();
+        self.connection.outbound.discard(CloseReason::ClientClosed);
+        self.shared.index.remove(&ended);
+        self.shared.registry.remove(&self.connection);
+    }
+}

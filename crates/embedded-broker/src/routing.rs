@@ -1,0 +1,89 @@
+//! Who receives a message: the index of subscriptions, and the routes that connections remember from it.
+//!
+//! There is no router task. A publisher's own task looks its subject up (first in the cache of its connection,
+//! then in the shared index) and appends the frame to the outbound buffer of each subscriber. Every change of the
+//! index makes a new *generation*; a cache from an older generation is thrown away.
+//!
+//! Lock order: dispatch of a connection → index → outbound of a connection. No two locks of one kind are held
+//! together.
+
+mod cache;
+mod queue_group;
+mod reply_permission;
+mod subscription;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use busauth::Sublist;
+use parking_lot::RwLock;
+
+pub(crate) use cache::{Route, RouteCache};
+pub(crate) use queue_group::Dice;
+pub(crate) use reply_permission::ReplyPermissions;
+use subscription::Entry;
+pub(crate) use subscription::Subscription;
+
+/// All live subscriptions of a broker, by filter.
+pub(crate) struct Index {
+    subscriptions: RwLock<Sublist<Entry>>,
+    generation: AtomicU64,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        Self { subscriptions: RwLock::new(Sublist::new()), generation: AtomicU64::new(0) }
+    }
+
+    /// Changes with every insertion and removal.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Number of subscriptions.
+    pub(crate) fn len(&self) -> usize {
+        self.subscriptions.read().len()
+    }
+
+    pub(crate) fn insert(&self, subscription: &Arc<Subscription>) {
+        let mut subscriptions = self.subscriptions.write();
+        subscriptions.insert(subscription.filter(), Entry(Arc::clone(subscription)));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes subscriptions out; those that are not there are passed over.
+    pub(crate) fn remove<'a>(&self, gone: impl IntoIterator<Item = &'a Arc<Subscription>>) {
+        let mut gone = gone.into_iter().peekable();
+        if gone.peek().is_none() {
+            return;
+        }
+        let mut subscriptions = self.subscriptions.write();
+        for subscription in gone {
+            subscriptions.remove(subscription.filter(), &Entry(Arc::clone(subscription)));
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Looks up who is subscribed to a subject now.
+    pub(crate) fn route(&self, subject: &str) -> Route {
+        let (mut plain, mut queued) = (Vec::new(), Vec::new());
+        self.subscriptions.read().matches(subject, &mut |entry| {
+            let list = if entry.0.queue().is_none() { &mut plain } else { &mut queued };
+            list.push(Arc::clone(&entry.0));
+        });
+        Route::new(plain, queued)
+    }
+
+    /// A plain subscription of one connection that matches a subject.
+    pub(crate) fn plain_of(&self, connection: u64, subject: &str) -> Option<Arc<Subscription>> {
+        let mut found = None;
+        self.subscriptions.read().matches(subject, &mut |entry| {
+            if entry.0.queue().is_none() && entry.0.outbound().connection() == connection {
+                found = Some(Arc::clone(&entry.0));
+            }
+        });
+        found
+    }
+}

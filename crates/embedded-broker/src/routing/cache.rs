@@ -1,0 +1,109 @@
+//! Routes that a connection remembers, so that the next message to the same subject needs no lock and no search.
+
+use std::{collections::HashMap, sync::Arc};
+
+use busauth::{Acl, SubjectFilter};
+use foldhash::fast::RandomState;
+
+use super::{Index, queue_group::QueueGroupRoute, subscription::Subscription};
+
+/// Bound of a cache, counted in remembered subjects plus their subscriptions. Full means: begin again.
+const MAX_WEIGHT: usize = 16 * 1024;
+
+/// Longer subjects are looked up each time, so that a cache is bounded in bytes too.
+const MAX_SUBJECT: usize = 256;
+
+/// Who receives messages on one subject.
+#[derive(Default)]
+pub(crate) struct Route {
+    /// Whether the connection's rights let it publish there.
+    pub(crate) may_publish: bool,
+    pub(crate) plain: Vec<Arc<Subscription>>,
+    pub(crate) groups: Vec<QueueGroupRoute>,
+}
+
+/// The routes of one connection. Keys are only ever chosen by that connection, so a fast hash is enough: collisions
+/// made on purpose slow down nobody else.
+#[derive(Default)]
+pub(crate) struct RouteCache {
+    /// Where in `routes` the route of a subject is.
+    known: HashMap<Box<str>, usize, RandomState>,
+    routes: Vec<Route>,
+    weight: usize,
+    generation: u64,
+    /// Rights that the `may_publish` flags are from.
+    acl: Option<Arc<Acl>>,
+}
+
+impl Route {
+    /// A route to plain subscriptions and members of queue groups.
+    pub(super) fn new(plain: Vec<Arc<Subscription>>, mut queued: Vec<Arc<Subscription>>) -> Self {
+        fn group(member: &Subscription) -> (&SubjectFilter, Option<&str>) {
+            (member.filter(), member.queue())
+        }
+        queued.sort_unstable_by(|a, b| group(a).cmp(&group(b)));
+        let groups = queued
+            .chunk_by(|a, b| group(a) == group(b))
+            .map(|members| QueueGroupRoute::new(members.to_vec()));
+        Self { may_publish: false, groups: groups.collect(), plain }
+    }
+
+    fn weight(&self) -> usize {
+        1 + self.plain.len() + self.groups.iter().map(QueueGroupRoute::len).sum::<usize>()
+    }
+}
+
+impl RouteCache {
+    /// Forgets routes that were made under other rights. Called once a batch.
+    pub(crate) fn use_rights(&mut self, acl: &Arc<Acl>) {
+        if !self.acl.as_ref().is_some_and(|known| Arc::ptr_eq(known, acl)) {
+            self.forget();
+            self.acl = Some(Arc::clone(acl));
+        }
+    }
+
+    /// The route of a subject under the rights given to [`RouteCache::use_rights`].
+    pub(crate) fn route(&mut self, subject: &str, index: &Index) -> &Route {
+        // Read before the look-up: a change in between makes the route old at once, never the other way round.
+        let generation = index.generation();
+        if generation != self.generation {
+            self.forget();
+            self.generation = generation;
+        }
+        let at = match self.known.get(subject) {
+            Some(&at) => at,
+            None => self.look_up(subject, index),
+        };
+        &self.routes[at]
+    }
+
+    fn look_up(&mut self, subject: &str, index: &Index) -> usize {
+        let mut route = index.route(subject);
+        route.may_publish = self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject));
+        // What is not remembered by name still weighs, so that it is thrown away some time.
+        self.weight += route.weight();
+        if self.weight > MAX_WEIGHT {
+            self.forget();
+            self.weight = route.weight();
+        }
+        let at = self.routes.len();
+        self.routes.push(route);
+        if subject.len() <= MAX_SUBJECT {
+            self.known.insert(subject.into(), at);
+        }
+        at
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub(crate) fn release(&mut self) {
+        self.known = HashMap::default();
+        self.routes = Vec::new();
+        self.weight = 0;
+    }
+
+    fn forget(&mut self) {
+        self.known.clear();
+        self.routes.clear();
+        self.weight = 0;
+    }
+}

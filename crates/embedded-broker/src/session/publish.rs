@@ -1,0 +1,162 @@
+//! PUB and HPUB: may it, who receives it, append it to each of them.
+
+use std::sync::Arc;
+
+use busauth::Acl;
+
+use super::{
+    Dispatch,
+    batch::Batch,
+    outbound::{After, Delivery, Outbound},
+};
+use crate::{
+    ReplyPolicy,
+    protocol::{self, MessageFrame, Publish},
+    routing::Subscription,
+};
+
+/// Reply subjects nats-server keeps for itself: nobody may pretend that a reply goes there.
+const RESERVED_REPLIES: [&str; 2] = ["$JS.ACK.", "_R_."];
+
+/// Subjects nats-server keeps for traffic between servers.
+const RESERVED_SUBJECTS: [&str; 2] = ["_GR_.", "$NRG."];
+
+impl Batch<'_> {
+    pub(super) fn publish(&mut self, publish: &Publish<'_>) {
+        self.received.messages += 1;
+        self.received.bytes += publish.body.len() as u64;
+        let Ok(subject) = std::str::from_utf8(publish.subject) else {
+            return self.error("Invalid Publish Subject");
+        };
+        if self.client.pedantic && !is_literal(subject) {
+            // The message still goes its way, as on nats-server.
+            self.error("Invalid Publish Subject");
+        }
+        if !self.may_publish(subject) {
+            return self.error(&format!("Permissions Violation for Publish to \"{subject}\""));
+        }
+        if let Some(reply) = publish.reply
+            && !may_reply_to(reply, &self.acl, self.shared.reply_policy)
+        {
+            let reply = String::from_utf8_lossy(reply);
+            return self.error(&format!("Permissions Violation for Publish with Reply of \"{reply}\""));
+        }
+        self.ok();
+        let frame = MessageFrame {
+            subject: publish.subject,
+            reply: publish.reply,
+            header_len: publish.header_len,
+            body: publish.body,
+        };
+        let received = self.deliver(subject, &frame);
+        if !received && self.client.no_responders {
+            self.no_responders(&frame);
+        }
+    }
+
+    fn may_publish(&mut self, subject: &str) -> bool {
+        if RESERVED_SUBJECTS.iter().any(|reserved| subject.starts_with(reserved)) {
+            return false;
+        }
+        self.dispatch.routes.route(subject, &self.shared.index).may_publish
+            || self.connection.outbound.take_reply_permission(subject)
+    }
+
+    /// Appends the frame for everybody who is to have it. Answers whether anybody is.
+    fn deliver(&mut self, subject: &str, frame: &MessageFrame<'_>) -> bool {
+        let skip = (!self.client.echo).then_some(self.connection.id);
+        let Dispatch { routes, dice, to_wake, full, .. } = &mut *self.dispatch;
+        let route = routes.route(subject, &self.shared.index);
+        let mut fan_out = FanOut { subject, frame, skip, to_wake, full, spent: Vec::new(), received: false };
+        for subscription in &route.plain {
+            fan_out.offer(subscription);
+        }
+        for group in &route.groups {
+            // The first member that takes it has it.
+            let _taken = group.in_random_order(dice).any(|member| fan_out.offer(member));
+        }
+        let FanOut { received, spent, .. } = fan_out;
+        self.shared.index.remove(&spent);
+        received
+    }
+
+    /// Tells the requester that nobody received its request, if it listens for the reply.
+    fn no_responders(&mut self, request: &MessageFrame<'_>) {
+        let Some(reply) = request.reply.and_then(|reply| std::str::from_utf8(reply).ok()) else {
+            return;
+        };
+        let Some(subscription) = self.shared.index.plain_of(self.connection.id, reply) else {
+            return;
+        };
+        let status = protocol::no_responders(request.subject);
+        let frame =
+            MessageFrame { subject: reply.as_bytes(), reply: None, header_len: status.len(), body: &status };
+        let Dispatch { to_wake, full, .. } = &mut *self.dispatch;
+        let mut fan_out = FanOut {
+            subject: reply,
+            frame: &frame,
+            skip: None,
+            to_wake,
+            full,
+            spent: Vec::new(),
+            received: false,
+        };
+        fan_out.offer(&subscription);
+        let spent = fan_out.spent;
+        self.shared.index.remove(&spent);
+    }
+}
+
+/// One message on its way to its subscribers.
+struct FanOut<'a> {
+    subject: &'a str,
+    frame: &'a MessageFrame<'a>,
+    /// The connection that does not want its own messages back.
+    skip: Option<u64>,
+    to_wake: &'a mut Vec<Arc<Outbound>>,
+    full: &'a mut Vec<Arc<Outbound>>,
+    spent: Vec<Arc<Subscription>>,
+    received: bool,
+}
+
+impl FanOut<'_> {
+    /// Appends the message for one subscription. Answers whether it was accepted there.
+    fn offer(&mut self, subscription: &Arc<Subscription>) -> bool {
+        let outbound = subscription.outbound();
+        if self.skip == Some(outbound.connection()) {
+            return false;
+        }
+        let Delivery::Accepted(After { wake, stall, spent }) =
+            outbound.deliver(subscription, self.subject, self.frame)
+        else {
+            return false;
+        };
+        if wake {
+            self.to_wake.push(Arc::clone(outbound));
+        }
+        if stall && !self.full.iter().any(|known| Arc::ptr_eq(known, outbound)) {
+            self.full.push(Arc::clone(outbound));
+        }
+        if spent {
+            self.spent.push(Arc::clone(subscription));
+        }
+        self.received = true;
+        true
+    }
+}
+
+fn may_reply_to(reply: &[u8], acl: &Acl, policy: ReplyPolicy) -> bool {
+    if RESERVED_REPLIES.iter().any(|reserved| reply.starts_with(reserved.as_bytes())) {
+        return false;
+    }
+    match policy {
+        ReplyPolicy::AsNatsServer => true,
+        // Whoever answers may have more rights than the client; it must not lend them.
+        ReplyPolicy::Checked => std::str::from_utf8(reply)
+            .is_ok_and(|reply| acl.may_receive(reply, None) || acl.may_publish(reply)),
+    }
+}
+
+fn is_literal(subject: &str) -> bool {
+    subject.split('.').all(|token| !matches!(token, "" | "*" | ">"))
+}

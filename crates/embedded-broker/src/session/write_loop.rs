@@ -1,0 +1,126 @@
+//! From the outbound buffer to the socket.
+
+use std::{collections::VecDeque, io::IoSlice, time::Duration};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::{
+    close_reason::CloseReason,
+    outbound::{Next, Outbound},
+};
+
+/// Chunks per system call. Far below what any system takes, far above what saves calls.
+const MAX_SLICES: usize = 64;
+
+/// How a write ended.
+enum Wrote {
+    Everything,
+    /// Told to stop; the flag says whether the stream is at a frame's end.
+    Stopped {
+        between_frames: bool,
+    },
+}
+
+/// Writes until the connection is closing and everything is written, or until it has to stop.
+pub(super) async fn write_loop<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    outbound: &Outbound,
+    deadline: Duration,
+) {
+    let mut batch = VecDeque::new();
+    loop {
+        match outbound.next(&mut batch) {
+            Next::Wait => outbound.woken().await,
+            Next::Finished => break,
+            Next::Discarded(reason) => {
+                farewell(writer, reason, deadline).await;
+                break;
+            }
+            Next::Write => match write_batch(writer, outbound, &mut batch, deadline).await {
+                Ok(Wrote::Everything) => {}
+                Ok(Wrote::Stopped { between_frames: true }) => {
+                    if let Some(reason) = outbound.closing() {
+                        farewell(writer, reason, deadline).await;
+                    }
+                    break;
+                }
+                Ok(Wrote::Stopped { between_frames: false }) => break,
+                Err(reason) => {
+                    outbound.discard(reason);
+                    break;
+                }
+            },
+        }
+    }
+    // The client may be gone already; there is nobody to tell.
+    drop(tokio::time::timeout(deadline, writer.shutdown()).await);
+}
+
+/// Sends the last `-ERR`, if the reason has one. Best effort: the connection ends either way.
+async fn farewell<W: AsyncWrite + Unpin>(writer: &mut W, reason: CloseReason, deadline: Duration) {
+    let Some(text) = reason.error_text() else {
+        return;
+    };
+    let mut line = Vec::new();
+    crate::protocol::write_error(&mut line, text);
+    let write = async {
+        writer.write_all(&line).await?;
+        writer.flush().await
+    };
+    drop(tokio::time::timeout(deadline, write).await);
+}
+
+async fn write_batch<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    outbound: &Outbound,
+    batch: &mut VecDeque<Vec<u8>>,
+    deadline: Duration,
+) -> Result<Wrote, CloseReason> {
+    // Bytes of the first chunk that are written. Chunks begin and end between frames.
+    let mut done = 0;
+    while let Some(first) = batch.front() {
+        let write = async {
+            if batch.len() == 1 {
+                writer.write(&first[done..]).await
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let used = batch.len().min(MAX_SLICES);
+                for (at, (slice, chunk)) in slices.iter_mut().zip(batch.iter()).enumerate() {
+                    *slice = IoSlice::new(if at == 0 { &chunk[done..] } else { chunk });
+                }
+                writer.write_vectored(&slices[..used]).await
+            }
+        };
+        let wrote = tokio::select! {
+            biased;
+            wrote = tokio::time::timeout(deadline, write) => wrote,
+            () = stopped(outbound) => return Ok(Wrote::Stopped { between_frames: done == 0 }),
+        };
+        let bytes = match wrote {
+            Err(_) => return Err(CloseReason::SlowConsumerStalled),
+            Ok(Err(_) | Ok(0)) => return Err(CloseReason::Io),
+            Ok(Ok(bytes)) => bytes,
+        };
+        done += bytes;
+        while let Some(chunk) = batch.pop_front_if(|chunk| chunk.len() <= done) {
+            done -= chunk.len();
+            outbound.recycle(chunk);
+        }
+        if outbound.written(bytes).is_err() {
+            batch.clear();
+            return Ok(Wrote::Stopped { between_frames: done == 0 });
+        }
+    }
+    match tokio::time::timeout(deadline, writer.flush()).await {
+        Ok(Ok(())) => Ok(Wrote::Everything),
+        Ok(Err(_)) => Err(CloseReason::Io),
+        Err(_) => Err(CloseReason::SlowConsumerStalled),
+    }
+}
+
+/// Resolves when what is being written has to be thrown away.
+async fn stopped(outbound: &Outbound) {
+    while outbound.discarded().is_none() {
+        outbound.woken().await;
+    }
+}
