@@ -88,11 +88,9 @@ pub(crate) fn sign_as_declared(identity: &Identity, parts: &mut Parts, lines: &[
     use base64::Engine as _;
     let input = value(parts, SIGNATURE_INPUT);
     let params = input.strip_prefix("unibus=").unwrap();
-    let mut base = String::new();
-    for (name, value) in lines {
-        base.push_str(&format!("\"{name}\": {value}\n"));
-    }
-    base.push_str(&format!("\"@signature-params\": {params}"));
+    let mut base: Vec<_> = lines.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+    base.push(format!("\"@signature-params\": {params}"));
+    let base = base.join("\n");
     let signature = base64::engine::general_purpose::STANDARD.encode(identity.sign(base.as_bytes()).0);
     parts.headers.insert(SIGNATURE, format!("unibus=:{signature}:").try_into().unwrap());
 }
