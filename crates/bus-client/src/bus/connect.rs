@@ -1,0 +1,97 @@
+//! Finding and entering a bus: what it is, who we are to it, and where its data plane listens.
+
+use std::sync::Arc;
+
+use control_api::{Info, Me};
+
+use super::core::{BusCore, Parts};
+use super::watch;
+use crate::config::BusConfig;
+use crate::control::{Control, Endpoint};
+use crate::error::{Error, ErrorKind, Result};
+use crate::{tls, wire};
+
+/// The version of the HTTP API that this SDK speaks.
+const API: u32 = 1;
+
+pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
+    let endpoint = Endpoint::parse(&config.control_url)?;
+    tls::check_endpoint(&endpoint, &config.tls)?;
+    let data_tls = tls::client_config(&config.tls).await?;
+    config.state.claim_for(config.identity.id()).await?;
+
+    let control = Control::new(
+        config.identity.clone(),
+        endpoint,
+        data_tls.clone().map_or_else(tls::trust_nobody, Ok)?,
+        config.tuning.connect_timeout,
+        config.tuning.request_timeout,
+    )?;
+    let info: Info = control.get_open("/v1/info").await?;
+    check_info(&info, data_tls.is_some())?;
+    control.learn_endpoints(other_nodes(&info, &config));
+    let me: Me = control.get("/v1/me").await?;
+    check_me(&me, &config)?;
+
+    let (nats, reports) = wire::connect(&config, &info.data_urls, data_tls).await?;
+    let pins = config.state.pins().await?;
+    let core = Arc::new(BusCore::new(Parts {
+        identity: config.identity,
+        handle: me.user.handle,
+        info,
+        control,
+        nats,
+        state: config.state,
+        pins,
+        tuning: config.tuning,
+    }));
+    watch::start(&core, reports).await?;
+    Ok(core)
+}
+
+fn check_info(info: &Info, tls: bool) -> Result<()> {
+    if info.api != API {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "the bus speaks version {} of the API and this client version {API}; update the older one",
+                info.api
+            ),
+        ));
+    }
+    if info.data_tls && !tls {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "the data plane uses TLS: say whom to trust with a CA file or fingerprint",
+        ));
+    }
+    Ok(())
+}
+
+/// Other control URLs the bus names, as far as they meet the same demands as the configured one.
+fn other_nodes(info: &Info, config: &BusConfig) -> Vec<Endpoint> {
+    info.control_urls
+        .iter()
+        .filter_map(|url| Endpoint::parse(url).ok())
+        .filter(|endpoint| tls::check_endpoint(endpoint, &config.tls).is_ok())
+        .collect()
+}
+
+/// The server answers for the identity that signed, or it does not get to name us at all.
+fn check_me(me: &Me, config: &BusConfig) -> Result<()> {
+    let identity = &config.identity;
+    let user = &me.user;
+    if user.id != identity.id()
+        || user.login != identity.login_key()
+        || user.exchange != identity.exchange_key()
+    {
+        return Err(Error::new(
+            ErrorKind::KeySwapped,
+            "the bus has other keys on record for this identity than the identity file holds",
+        ));
+    }
+    if user.revoked.is_some() {
+        return Err(Error::new(ErrorKind::Revoked, "this identity has been revoked on the bus"));
+    }
+    Ok(())
+}

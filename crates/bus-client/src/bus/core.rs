@@ -1,0 +1,206 @@
+//! What a bus handle, its rooms and its tasks share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use busauth::{Handle, Identity, UserId};
+use control_api::Info;
+use parking_lot::Mutex;
+use room_protocol::RoomId;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Tuning;
+use crate::control::Control;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, GapCause};
+use crate::room::RoomCore;
+use crate::state::{Pins, StateStore};
+
+/// Events a slow receiver may fall behind before it misses some and is told so.
+const EVENTS: usize = 256;
+
+/// How often the connection was made, and when messages may have been missed. Tasks watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Counts connections from 1; a log fetched under an earlier one is not good enough to publish on.
+    pub(crate) generation: u64,
+    pub(crate) up: bool,
+    /// Counts gaps.
+    pub(crate) gaps: u64,
+    pub(crate) last_gap: Option<GapCause>,
+}
+
+pub(crate) struct BusCore {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) user: UserId,
+    pub(crate) handle: Handle,
+    pub(crate) info: Info,
+    pub(crate) control: Control,
+    pub(crate) nats: async_nats::Client,
+    pub(crate) state: StateStore,
+    pub(crate) tuning: Tuning,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    line: watch::Sender<Line>,
+    events: broadcast::Sender<Event>,
+    rooms: Mutex<HashMap<RoomId, Weak<RoomCore>>>,
+    /// The pins as last read; names on messages are looked up here for each message.
+    pins: Mutex<Arc<Pins>>,
+}
+
+/// What the core is made from.
+pub(super) struct Parts {
+    pub(super) identity: Arc<Identity>,
+    pub(super) handle: Handle,
+    pub(super) info: Info,
+    pub(super) control: Control,
+    pub(super) nats: async_nats::Client,
+    pub(super) state: StateStore,
+    pub(super) pins: Pins,
+    pub(super) tuning: Tuning,
+}
+
+impl BusCore {
+    pub(super) fn new(parts: Parts) -> Self {
+        let (events, _) = broadcast::channel(EVENTS);
+        let (line, _) = watch::channel(Line { generation: 1, up: true, gaps: 0, last_gap: None });
+        Self {
+            user: parts.identity.id(),
+            identity: parts.identity,
+            handle: parts.handle,
+            info: parts.info,
+            control: parts.control,
+            nats: parts.nats,
+            state: parts.state,
+            tuning: parts.tuning,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            line,
+            events,
+            rooms: Mutex::default(),
+            pins: Mutex::new(Arc::new(parts.pins)),
+        }
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        tracing::debug!(?event, "bus event");
+        // Nobody listening is fine.
+        drop(self.events.send(event));
+    }
+
+    pub(crate) fn line(&self) -> watch::Receiver<Line> {
+        self.line.subscribe()
+    }
+
+    pub(super) fn line_down(&self) {
+        self.line.send_modify(|line| line.up = false);
+        self.emit(Event::Disconnected);
+    }
+
+    pub(super) fn line_up(&self, away: Duration) {
+        let cause = GapCause::Disconnected(away);
+        self.line.send_modify(|line| {
+            line.up = true;
+            line.generation += 1;
+            line.gaps += 1;
+            line.last_gap = Some(cause);
+        });
+        self.emit(Event::Reconnected);
+        self.emit(Event::Gap(cause));
+    }
+
+    pub(super) fn slow_consumer(&self) {
+        self.line.send_modify(|line| {
+            line.gaps += 1;
+            line.last_gap = Some(GapCause::SlowConsumer);
+        });
+        self.emit(Event::Gap(GapCause::SlowConsumer));
+    }
+
+    /// Waits until the connection is up; returns its generation.
+    pub(crate) async fn connected(&self) -> Result<u64> {
+        if self.stop.is_cancelled() {
+            return Err(Error::closed());
+        }
+        let mut line = self.line.subscribe();
+        let up = async {
+            match line.wait_for(|line| line.up).await {
+                Ok(line) => Ok(line.generation),
+                Err(_) => Err(Error::closed()),
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Error::closed()),
+            up = tokio::time::timeout(self.tuning.request_timeout, up) => up.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unreachable, "the data plane is not connected; the SDK keeps trying"))
+            }),
+        }
+    }
+
+    pub(crate) fn open_room(&self, id: &RoomId) -> Option<Arc<RoomCore>> {
+        self.rooms.lock().get(id).and_then(Weak::upgrade)
+    }
+
+    pub(crate) fn open_rooms(&self) -> Vec<Arc<RoomCore>> {
+        self.rooms.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Registers a room; when another call was faster its room is the one to use.
+    pub(crate) fn register_room(&self, id: RoomId, room: &Arc<RoomCore>) -> Result<(), Arc<RoomCore>> {
+        let mut rooms = self.rooms.lock();
+        rooms.retain(|_, room| room.strong_count() > 0);
+        if let Some(first) = rooms.get(&id).and_then(Weak::upgrade) {
+            return Err(first);
+        }
+        rooms.insert(id, Arc::downgrade(room));
+        Ok(())
+    }
+
+    pub(crate) fn pins(&self) -> Arc<Pins> {
+        self.pins.lock().clone()
+    }
+
+    /// Reads the pins again: after a change here, or because another process may have made one.
+    pub(crate) async fn reload_pins(&self) -> Result<Arc<Pins>> {
+        let pins = Arc::new(self.state.pins().await?);
+        *self.pins.lock() = pins.clone();
+        Ok(pins)
+    }
+
+    /// Writes the windows of recently seen messages that have changed.
+    pub(crate) async fn save_windows(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        for room in self.open_rooms() {
+            if let Err(error) = room.save_window().await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    /// Closes the data-plane connection; whether it said good-bye in time.
+    pub(super) async fn close_connection(&self, longest: Duration) -> bool {
+        if !self.line.borrow().up {
+            // The client is between attempts and takes no orders; its next attempt finds nobody waiting for it.
+            return true;
+        }
+        let drained = async {
+            self.nats.flush().await.ok();
+            self.nats.drain().await.is_ok()
+        };
+        tokio::time::timeout(longest, drained).await.unwrap_or(false)
+    }
+}
+
+impl std::fmt::Debug for BusCore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BusCore").field("user", &self.user).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! Signed calls to the control plane: retries that change nothing twice, fail-over between control URLs, and the
+//! server's clock where ours is off.
+
+mod answer;
+mod endpoint;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget, SignedBody};
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use parking_lot::RwLock;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+pub(crate) use endpoint::{Endpoint, Scheme, is_loopback};
+
+const JSON: &str = "application/json";
+/// A call is tried this often before its failure is reported.
+const ATTEMPTS: u32 = 4;
+/// Between two attempts, unless the server asks for something else.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait a server may ask for; what is longer is reported to the caller instead.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether a call may be sent again when it is unknown whether it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Twice is the same as once: reads, statements of a log, setting a value.
+    Harmless,
+    /// Only when it certainly never arrived.
+    OnlyUnsent,
+}
+
+/// The control plane of one bus, as one identity.
+#[derive(Debug)]
+pub(crate) struct Control {
+    http: reqwest::Client,
+    identity: Arc<Identity>,
+    endpoints: RwLock<Vec<Endpoint>>,
+    current: AtomicUsize,
+    /// Server time minus ours, in seconds, once the server has objected to ours.
+    clock_offset: AtomicI64,
+    timeout: Duration,
+}
+
+/// Why one attempt failed, and whether another makes sense.
+struct Failure {
+    error: Error,
+    next: Next,
+}
+
+enum Next {
+    GiveUp,
+    /// Sent nothing: any call may be repeated, on the next server.
+    Elsewhere,
+    /// Unknown whether it arrived: only harmless calls may be repeated.
+    PerhapsDone,
+    /// Refused before anything happened, wait this long.
+    After(Duration),
+    /// The clock has been corrected; once more, after this long.
+    CorrectedClock(Duration),
+}
+
+impl Control {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        first: Endpoint,
+        tls: rustls::ClientConfig,
+        connect_timeout: Duration,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let mut tls = tls;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            // A signature names the authority it is for, so a redirected request could only fail; and a proxy from the
+            // environment must not come between this client and a loopback address.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(connect_timeout)
+            .timeout(timeout)
+            .build()
+            .map_err(|source| {
+                Error::new(ErrorKind::Config, "the HTTP client cannot be built").with_source(source)
+            })?;
+        Ok(Self {
+            http,
+            identity,
+            endpoints: RwLock::new(vec![first]),
+            current: AtomicUsize::new(0),
+            clock_offset: AtomicI64::new(0),
+            timeout,
+        })
+    }
+
+    /// Adds other nodes of the bus to fail over to. The one that was configured stays first.
+    pub(crate) fn learn_endpoints(&self, others: impl IntoIterator<Item = Endpoint>) {
+        let mut endpoints = self.endpoints.write();
+        for other in others {
+            if !endpoints.contains(&other) {
+                endpoints.push(other);
+            }
+        }
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        answer::parse(&self.call(Method::GET, path, None, Repeat::Harmless).await?)
+    }
+
+    /// A read that needs no signature, and so works before the bus knows who asks.
+    pub(crate) async fn get_open<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        answer::parse(&self.retried(&Method::GET, path, None, Repeat::Harmless, Signing::Unsigned).await?)
+    }
+
+    pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+        repeat: Repeat,
+    ) -> Result<T> {
+        answer::parse(&self.call(method, path, Some(render(body)?), repeat).await?)
+    }
+
+    /// A call without a body whose answer is of interest.
+    pub(crate) async fn receive<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+        answer::parse(&self.call(method, path, None, Repeat::Harmless).await?)
+    }
+
+    /// A call whose answer has no content.
+    pub(crate) async fn command<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<()> {
+        let body = body.map(render).transpose()?;
+        self.call(method, path, body, Repeat::Harmless).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Bytes>, repeat: Repeat) -> Result<Bytes> {
+        self.retried(&method, path, body, repeat, Signing::Signed).await
+    }
+
+    async fn retried(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+        repeat: Repeat,
+        signing: Signing,
+    ) -> Result<Bytes> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        let mut corrected = false;
+        let give_up = tokio::time::Instant::now() + self.timeout.saturating_mul(3);
+        loop {
+            let failure = match self.attempt(method, path, body.clone(), signing).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let wait = match failure.next {
+                Next::GiveUp => return Err(failure.error),
+                Next::CorrectedClock(_) if corrected => return Err(failure.error),
+                Next::CorrectedClock(wait) => {
+                    corrected = true;
+                    wait
+                }
+                Next::PerhapsDone if repeat == Repeat::OnlyUnsent => return Err(failure.error),
+                Next::Elsewhere | Next::PerhapsDone => {
+                    self.move_on();
+                    pause
+                }
+                Next::After(wait) => wait.max(pause),
+            };
+            attempt += 1;
+            if attempt > ATTEMPTS || wait > LONGEST_PAUSE || tokio::time::Instant::now() + wait > give_up {
+                return Err(failure.error);
+            }
+            tracing::debug!(%method, path, attempt, error = %failure.error, "control call is tried again");
+            tokio::time::sleep(jittered(wait)).await;
+            pause *= 2;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+        signing: Signing,
+    ) -> std::result::Result<Bytes, Failure> {
+        let endpoint = self.endpoint();
+        let mut request = self.http.request(method.clone(), endpoint.url(path));
+        if signing == Signing::Signed {
+            request = request.headers(self.signature(&endpoint, method, path, body.as_ref()));
+        }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(JSON)).body(body);
+        }
+        let response = request.send().await.map_err(|error| answer::transport_failure(&endpoint, error))?;
+        answer::read(&endpoint, response, |server_time| self.correct_clock(server_time)).await
+    }
+
+    fn signature(
+        &self,
+        endpoint: &Endpoint,
+        method: &Method,
+        path: &str,
+        body: Option<&Bytes>,
+    ) -> http::HeaderMap {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let target = RequestTarget { method, authority: endpoint.authority(), path, query };
+        let body = body.map(|body| SignedBody { digest: ContentDigest::of(body), content_type: JSON });
+        busauth::http_signature::sign(&self.identity, &target, body, self.now(), &HttpNonce::random())
+    }
+
+    /// Our time as the server would say it, in unix seconds.
+    fn now(&self) -> u64 {
+        unix_now().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed))
+    }
+
+    /// Follows the server's clock for signatures on requests to it. Nothing else believes that clock.
+    fn correct_clock(&self, server_time: u64) -> bool {
+        let offset = i64::try_from(server_time).unwrap_or(i64::MAX).saturating_sub_unsigned(unix_now());
+        let before = self.clock_offset.swap(offset, Ordering::Relaxed);
+        tracing::warn!(seconds = offset, "this computer's clock and the server's differ");
+        before != offset || offset == 0
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let endpoints = self.endpoints.read();
+        endpoints[self.current.load(Ordering::Relaxed) % endpoints.len()].clone()
+    }
+
+    fn move_on(&self) {
+        self.current.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signing {
+    Signed,
+    Unsigned,
+}
+
+fn render<B: Serialize>(body: &B) -> Result<Bytes> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|source| {
+        Error::new(ErrorKind::Invalid, "the request cannot be written as JSON").with_source(source)
+    })
+}
+
+/// Seconds since 1970 by this computer's clock.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+/// Up to a quarter longer, so that many clients that failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    wait + wait.mul_f64(rand::random_range(0.0..0.25))
+}

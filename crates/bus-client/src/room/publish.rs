@@ -1,0 +1,248 @@
+//! Sending: on a head fetched since the connection was made, signed, and encrypted where the room is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use busauth::Subject;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use room_protocol::message::{MessageDraft, SealMessageError, SealedMessage, seal_message};
+use room_protocol::{Encryption, MessageId, reply_subject};
+
+use super::Room;
+use super::core::{RoomCore, unix_millis};
+use super::view::{Access, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Message, MessageError};
+use crate::receive::Receiver;
+
+/// How long a subscription waits for the bus to confirm it.
+const BARRIER: Duration = Duration::from_secs(2);
+
+/// What a message grows by at most: headers, and nonce and tag of the encryption.
+const OVERHEAD: usize = 1024;
+
+impl Room {
+    /// Sends a message on the room's subject.
+    ///
+    /// It is on its way when this returns; NATS does not confirm that it arrived. [`Room::flush`] waits until the bus has
+    /// taken it.
+    pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<MessageId> {
+        let subject = self.subject();
+        self.core.publish(subject.as_str(), &payload.into(), None).await
+    }
+
+    /// Sends a message below the room's subject: `below` is `"alerts"`, or the whole subject `"lab.sensors.alerts"`.
+    pub async fn publish_on(&self, below: &str, payload: impl Into<Bytes>) -> Result<MessageId> {
+        let subject = self.core.within(below)?;
+        self.core.publish(subject.as_str(), &payload.into(), None).await
+    }
+
+    /// Sends a message and waits for the first verified reply.
+    ///
+    /// Any member that may write can reply. What arrives at the reply subject and does not verify is passed over;
+    /// if nothing else comes, the error says why the last of it was refused.
+    pub async fn request(&self, payload: impl Into<Bytes>, timeout: Duration) -> Result<Message> {
+        let subject = self.subject();
+        self.core.request(subject.as_str(), &payload.into(), timeout).await
+    }
+
+    /// The same below the room's subject.
+    pub async fn request_on(
+        &self,
+        below: &str,
+        payload: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<Message> {
+        let subject = self.core.within(below)?;
+        self.core.request(subject.as_str(), &payload.into(), timeout).await
+    }
+
+    /// Waits until the bus has taken everything sent before.
+    ///
+    /// What it refused meanwhile arrives as [`crate::Event::Refused`] before this returns.
+    pub async fn flush(&self) -> Result<()> {
+        self.core.flush().await
+    }
+}
+
+impl RoomCore {
+    pub(crate) async fn publish(
+        &self,
+        subject: &str,
+        payload: &Bytes,
+        reply: Option<String>,
+    ) -> Result<MessageId> {
+        let id = MessageId::new(unix_millis(), rand::random());
+        let sealed = self.seal(subject, id, payload).await?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in sealed.headers {
+            headers.insert(name, value);
+        }
+        self.note_sent(id);
+        let nats = &self.bus.nats;
+        let body = sealed.payload.into();
+        let subject = subject.to_owned();
+        let sent = match reply {
+            Some(reply) => nats.publish_with_reply_and_headers(subject, reply, headers, body).await,
+            None => nats.publish_with_headers(subject, headers, body).await,
+        };
+        sent.map_err(|source| Error::new(ErrorKind::Closed, "the message was not sent").with_source(source))?;
+        Ok(id)
+    }
+
+    async fn seal(&self, subject: &str, id: MessageId, payload: &Bytes) -> Result<SealedMessage> {
+        let longest = self.bus.nats.max_payload().saturating_sub(OVERHEAD);
+        if payload.len() > longest {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("a message may have {longest} bytes on this bus, not {}", payload.len()),
+            ));
+        }
+        let view = self.synced().await?;
+        view.check_sending()?;
+        match self.seal_on(&view, subject, id, payload).await {
+            // Our log is behind the key, or the key behind our log: look again once.
+            Err(error) if error.kind() == ErrorKind::KeyMissing => {
+                let view = self.sync().await?;
+                view.check_sending()?;
+                self.seal_on(&view, subject, id, payload).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn seal_on(
+        &self,
+        view: &View,
+        subject: &str,
+        id: MessageId,
+        payload: &Bytes,
+    ) -> Result<SealedMessage> {
+        let state = view.state();
+        let key = match state.epoch() {
+            Some(epoch) if state.may_write(&self.bus.user) => Some(self.epoch_key(epoch.n).await?),
+            _ => None,
+        };
+        let draft = MessageDraft { subject, id, payload };
+        seal_message(state, &self.bus.identity, key.as_ref(), draft, &mut rand::rng()).map_err(|source| {
+            let kind = match source {
+                SealMessageError::RoomClosed => ErrorKind::RoomClosed,
+                SealMessageError::NotAWriter if state.role_of(&self.bus.user).is_none() => {
+                    ErrorKind::NotAMember
+                }
+                SealMessageError::NotAWriter => ErrorKind::NotPermitted,
+                SealMessageError::KeyMissing(_) | SealMessageError::WrongKey(_) => ErrorKind::KeyMissing,
+                _ => ErrorKind::Invalid,
+            };
+            Error::new(kind, source.to_string()).with_source(source)
+        })
+    }
+
+    async fn request(self: &Arc<Self>, subject: &str, payload: &Bytes, timeout: Duration) -> Result<Message> {
+        let reply = reply_subject(&self.id, rand::random());
+        let mut replies = self.listen(reply.clone(), None).await?;
+        let mut receiver = Receiver::new(self);
+        self.publish(subject, payload, Some(reply)).await?;
+        let mut refused: Option<MessageError> = None;
+        let first = async {
+            while let Some(wire) = replies.next().await {
+                if wire.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "nobody in the room is listening for requests",
+                    ));
+                }
+                match receiver.receive(self, wire).await {
+                    Ok(message) => return Ok(message),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            Err(Error::closed())
+        };
+        let outcome = tokio::select! {
+            () = self.bus.stop.cancelled() => Err(Error::closed()),
+            outcome = tokio::time::timeout(timeout, first) => outcome.unwrap_or_else(|_| {
+                Err(match refused {
+                    Some(refused) => Error::new(ErrorKind::Timeout, format!("no valid reply in time; one was refused: {refused}"))
+                        .with_source(refused),
+                    None => Error::new(ErrorKind::Timeout, "nobody replied in time"),
+                })
+            }),
+        };
+        drop(replies.unsubscribe().await);
+        outcome
+    }
+
+    /// Subscribes; without an answer, since NATS gives none.
+    pub(crate) async fn listen(
+        &self,
+        filter: String,
+        queue: Option<String>,
+    ) -> Result<async_nats::Subscriber> {
+        let nats = &self.bus.nats;
+        let subscribed = match queue {
+            Some(queue) => nats.queue_subscribe(filter, queue).await,
+            None => nats.subscribe(filter).await,
+        };
+        subscribed.map_err(|source| {
+            Error::new(ErrorKind::Closed, "the subscription was not sent").with_source(source)
+        })
+    }
+
+    /// A message to ourselves, behind everything sent before on the same connection.
+    async fn flush(&self) -> Result<()> {
+        self.bus.connected().await?;
+        let reply = reply_subject(&self.id, rand::random());
+        let mut echo = self.listen(reply.clone(), None).await?;
+        let nats = &self.bus.nats;
+        nats.publish(reply, Bytes::new()).await.map_err(|source| {
+            Error::new(ErrorKind::Closed, "the connection is closed").with_source(source)
+        })?;
+        let returned = tokio::time::timeout(self.bus.tuning.request_timeout, echo.next()).await;
+        drop(echo.unsubscribe().await);
+        match returned {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Error::closed()),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "the bus did not confirm in time; it may be away, or this identity may not write here any more",
+            )),
+        }
+    }
+
+    /// Waits, not for long, until the bus has processed what was sent before, subscriptions above all.
+    ///
+    /// Who may write has a way to hear the bus's echo; who may not asks for something that nobody serves.
+    pub(crate) async fn barrier(&self) {
+        let view = self.view();
+        let echo = view.state().may_write(&self.bus.user) && view.access() == Access::Open;
+        let processed = async {
+            if echo {
+                drop(self.flush().await);
+            } else {
+                let nobody = format!("{}.barrier", control_api::subjects::user_requests(&self.bus.user));
+                drop(self.bus.nats.request(nobody, Bytes::new()).await);
+            }
+        };
+        if tokio::time::timeout(BARRIER, processed).await.is_err() {
+            tracing::debug!(room = %self.id, "the bus did not confirm the subscription in time");
+        }
+    }
+
+    /// A subject of the room from what a caller wrote: the whole subject, or what comes below the room's.
+    fn within(&self, below: &str) -> Result<Subject> {
+        let view = self.view();
+        let room = view.state().subject();
+        let whole = if room.covers(below) { below.to_owned() } else { format!("{room}.{below}") };
+        whole.parse().map_err(|source: busauth::SubjectError| {
+            Error::new(ErrorKind::Invalid, format!("{below:?} is not a subject: {source}"))
+                .with_source(source)
+        })
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.view().state().encryption() == Encryption::E2e
+    }
+}

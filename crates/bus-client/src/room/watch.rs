@@ -1,0 +1,99 @@
+//! A room's own task: looks at the server whenever something may have changed, and does what an owner owes.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::core::RoomCore;
+use super::rekey::revoked_members;
+use super::view::Access;
+use crate::error::Result;
+use crate::state::Suspicion;
+
+/// After a look that failed for reasons that pass, the next one comes this soon.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Subscribes to hints about the room and starts the task, which ends with the room's last handle.
+pub(super) async fn start(room: &Arc<RoomCore>) -> Result<()> {
+    let subject = control_api::subjects::room_event(&room.id);
+    let hints = room.listen(subject.as_str().to_owned(), None).await?;
+    let task = run(Arc::downgrade(room), hints);
+    room.bus.tasks.spawn(task);
+    // A look right away: who was revoked meanwhile is not in the log.
+    room.look_again();
+    Ok(())
+}
+
+async fn run(room: Weak<RoomCore>, mut hints: async_nats::Subscriber) {
+    let Some((stop, look, mut line, interval)) = room.upgrade().map(|room| {
+        (room.stop.clone(), room.look.clone(), room.bus.line(), room.bus.tuning.refresh_interval)
+    }) else {
+        return;
+    };
+    let mut generation = line.borrow_and_update().generation;
+    let mut offered_under = 0;
+    let mut next = interval;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = look.notified() => {}
+            Some(_) = hints.next() => {}
+            Ok(()) = line.changed() => {
+                let now = line.borrow_and_update().generation;
+                if now == generation {
+                    continue;
+                }
+                generation = now;
+            }
+            () = tokio::time::sleep(next) => {}
+        }
+        let Some(room) = room.upgrade() else { return };
+        if room.view().access() == Access::Lost && !still_welcome(&room).await {
+            next = interval;
+            continue;
+        }
+        next = match follow(&room).await {
+            Ok(()) => interval,
+            Err(error) if error.is_transient() => RETRY.min(interval),
+            Err(error) => {
+                tracing::debug!(room = %room.id, %error, "the room cannot be followed");
+                interval
+            }
+        };
+        if let Some(Suspicion::RolledBack { offered, .. }) = room.view().suspicion()
+            && offered_under != generation
+        {
+            offered_under = generation;
+            give_back(&room, offered.seq).await;
+        }
+    }
+}
+
+/// The log, then what the server says beside it.
+async fn follow(room: &Arc<RoomCore>) -> Result<()> {
+    room.sync().await?;
+    let info = room.look_up().await?;
+    room.schedule_duty(&revoked_members(&info));
+    Ok(())
+}
+
+/// A member that was removed may have been added again.
+async fn still_welcome(room: &Arc<RoomCore>) -> bool {
+    room.look_up().await.is_ok()
+}
+
+/// A server that lost entries, as after a restored backup, gets them back once per connection.
+async fn give_back(room: &Arc<RoomCore>, from: u64) {
+    match room.offer_entries(from).await {
+        Ok(true) => {
+            if let Err(error) = room.sync().await {
+                tracing::debug!(room = %room.id, %error, "cannot see whether the server took its entries back");
+            }
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(room = %room.id, %error, "the server does not take back the entries it lost")
+        }
+    }
+}

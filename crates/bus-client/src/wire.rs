@@ -1,0 +1,155 @@
+//! The NATS connection: who logs in, where to, and what it reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{AuthError, ConnectOptions, ServerAddr};
+use busauth::Identity;
+use tokio::sync::mpsc;
+
+use crate::config::{BusConfig, ClientTls};
+use crate::control::is_loopback;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Reports of the connection wait here at most; when it is full the bus looks at everything again anyway.
+const REPORTS: usize = 128;
+
+/// What the connection says about itself.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Connected,
+    Disconnected,
+    SlowConsumer,
+    Refused(String),
+}
+
+/// Opens the data-plane connection.
+///
+/// Only the login key ever meets a nonce: async-nats gets a callback, never a seed.
+pub(crate) async fn connect(
+    config: &BusConfig,
+    urls: &[String],
+    tls: Option<rustls::ClientConfig>,
+) -> Result<(async_nats::Client, mpsc::Receiver<Report>)> {
+    let servers = servers(urls, config)?;
+    let (reports, receiver) = mpsc::channel(REPORTS);
+    let user = config.identity.id();
+    let mut options = ConnectOptions::with_auth_callback(login_callback(config.identity.clone()))
+        .custom_inbox_prefix(format!("_INBOX_{user}"))
+        .connection_timeout(config.tuning.connect_timeout)
+        .subscription_capacity(config.tuning.subscription_capacity)
+        .request_timeout(Some(config.tuning.request_timeout))
+        // The control plane names the servers; an unauthenticated INFO does not.
+        .ignore_discovered_servers()
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            let reports = reports.clone();
+            async move {
+                if let Some(report) = report(event) {
+                    // A full queue means that the bus is about to look at everything anyway.
+                    drop(reports.try_send(report));
+                }
+            }
+        });
+    if let Some(tls) = tls {
+        options = options.require_tls(true).tls_client_config(tls);
+    }
+    if let Some(name) = &config.client_name {
+        options = options.name(name);
+    }
+    let client = options.connect(servers).await.map_err(connect_error)?;
+    Ok((client, receiver))
+}
+
+fn login_callback(
+    identity: Arc<Identity>,
+) -> impl Fn(Vec<u8>) -> std::future::Ready<std::result::Result<async_nats::Auth, AuthError>> + Send + Sync + 'static
+{
+    move |nonce| {
+        let answer = std::str::from_utf8(&nonce)
+            .map_err(AuthError::new)
+            .and_then(|nonce| identity.answer_nonce(nonce).map_err(AuthError::new));
+        std::future::ready(answer.map(|signature| {
+            let mut auth = async_nats::Auth::new();
+            auth.nkey = Some(identity.login_key().to_string());
+            auth.signature = Some(signature.0.to_vec());
+            auth
+        }))
+    }
+}
+
+/// Checks what the control plane offered: reachable in the way the person allowed, never in plaintext beyond loopback.
+fn servers(urls: &[String], config: &BusConfig) -> Result<Vec<ServerAddr>> {
+    let mut servers = Vec::new();
+    for text in urls {
+        let url = url::Url::parse(text).map_err(|source| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the bus names {text:?} as data plane, which is not a URL"),
+            )
+            .with_source(source)
+        })?;
+        let local = url.host().is_some_and(|host| match host {
+            // Schemes that the URL standard does not know leave addresses as names.
+            url::Host::Domain(name) => url::Host::parse(name).is_ok_and(|host| is_loopback(&host)),
+            other => is_loopback(&other),
+        });
+        if config.tls == ClientTls::LoopbackPlaintext && !local {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "the data plane {text} is not on this computer, so it needs TLS: configure a CA file or fingerprint"
+                ),
+            ));
+        }
+        servers.push(text.parse().map_err(|source| {
+            Error::new(ErrorKind::Protocol, format!("the data plane address {text:?} cannot be used"))
+                .with_source(source)
+        })?);
+    }
+    if servers.is_empty() {
+        return Err(Error::new(ErrorKind::Unavailable, "the bus names no data plane yet; try again later"));
+    }
+    Ok(servers)
+}
+
+fn report(event: async_nats::Event) -> Option<Report> {
+    use async_nats::Event;
+    match event {
+        Event::Connected => Some(Report::Connected),
+        Event::Disconnected | Event::Closed => Some(Report::Disconnected),
+        Event::SlowConsumer(_) => Some(Report::SlowConsumer),
+        Event::ServerError(error) => Some(Report::Refused(error.to_string())),
+        Event::ClientError(error) => {
+            tracing::debug!(%error, "connection attempt failed");
+            None
+        }
+        Event::LameDuckMode | Event::Draining => None,
+    }
+}
+
+/// At once, then slower up to four seconds, with a random part so that clients of a restarted bus spread out.
+fn reconnect_delay(attempt: usize) -> Duration {
+    if attempt <= 1 {
+        return Duration::ZERO;
+    }
+    let exponent = u32::try_from(attempt.min(12)).unwrap_or(12);
+    let longest = 2_u64.saturating_pow(exponent).min(4000);
+    Duration::from_millis(rand::random_range(longest / 2..=longest))
+}
+
+fn connect_error(error: async_nats::ConnectError) -> Error {
+    use async_nats::ConnectErrorKind as Kind;
+    let (kind, text) = match error.kind() {
+        Kind::Authentication => {
+            (ErrorKind::Protocol, "the data plane asked for a login in a way that a NATS server does not")
+        }
+        Kind::AuthorizationViolation => {
+            (ErrorKind::Unauthenticated, "the data plane does not accept this identity")
+        }
+        Kind::Tls => (ErrorKind::Config, "the data plane could not prove who it is"),
+        Kind::TimedOut => (ErrorKind::Timeout, "the data plane did not answer in time"),
+        _ => (ErrorKind::Unreachable, "the data plane cannot be reached"),
+    };
+    Error::new(kind, text).with_source(error)
+}
