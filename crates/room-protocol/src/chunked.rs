@@ -4,9 +4,6 @@
 //! `prefix || chunk number || 1 if it is the last`, so chunks cannot be swapped, dropped, repeated or cut off at the end. Every chunk but
 //! the last is full, so that the place of each in the ciphertext is known and a range can be read alone.
 
-#[cfg(test)]
-mod tests;
-
 use aead_stream::NewStream as _;
 use aead_stream::{Nonce, StreamBE32, StreamPrimitive as _};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, aead::Payload};

@@ -1,8 +1,5 @@
 //! Epochs: generations of a room's message key, and what members are promised about each key.
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 
 use busauth::UserId;

@@ -1,8 +1,5 @@
 //! The envelope of a log entry: a compact JWS (RFC 7515) with one permitted header and one permitted spelling.
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use busauth::{Identity, Signature, UserId};

@@ -4,9 +4,6 @@
 //! structure, and replays the rest; any head of the past can be asked for.
 
 mod fork;
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 
 use busauth::UserId;
@@ -16,7 +13,7 @@ use crate::{
     head::{EntryHash, Head},
     jws::SignedStatement,
     state::RoomState,
-    statement::{Encryption, Op},
+    statement::{Encryption, Op, RoomRole},
     violation::Violation,
 };
 
@@ -146,7 +143,7 @@ impl RoomLog {
         }
         match op {
             Op::Remove { user, .. } | Op::SetRole { user, .. } => {
-                if self.state.may_write(user) && !next.may_write(user) {
+                if has_writing_role(&self.state, user) && !has_writing_role(next, user) {
                     self.lost_writing.insert(*user, seq);
                 }
             }
@@ -215,7 +212,7 @@ impl RoomLog {
             }
             Encryption::None => None,
         };
-        let lost = self.lost_writing.get(user).copied().filter(|_| !self.state.may_write(user));
+        let lost = self.lost_writing.get(user).copied().filter(|_| !has_writing_role(&self.state, user));
         [rekeyed, later(lost), later(self.closed_by)].into_iter().flatten().min()
     }
 
@@ -228,6 +225,10 @@ impl RoomLog {
                 _ => false,
             })
     }
+}
+
+fn has_writing_role(state: &RoomState, user: &UserId) -> bool {
+    state.role_of(user).is_some_and(RoomRole::may_write)
 }
 
 /// Entries and epochs are counted from 1.

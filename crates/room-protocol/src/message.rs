@@ -16,9 +16,6 @@ mod id;
 mod receive;
 mod rejection;
 mod seal;
-#[cfg(test)]
-mod tests;
-
 pub use freshness::{FRESH_FOR_MS, Freshness};
 pub use headers::{HeaderError, MessageHeaders, header};
 pub use id::{MessageId, MessageIdError};

@@ -3,9 +3,6 @@
 //! Author and server use the same rule: a statement is stored together with the sealed keys it owes, or not at all, so that no member
 //! is ever without the key of an epoch it belongs to.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashSet;
 
 use busauth::UserId;

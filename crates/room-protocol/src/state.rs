@@ -5,9 +5,6 @@
 
 mod rules;
 mod snapshot;
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use busauth::{Certificates, ExchangeKey, Handle, LoginKey, UserId};

@@ -7,7 +7,8 @@ use crate::{head::EntryHash, room_id::RoomId};
 /// Why a statement cannot be the next entry of a room's log.
 ///
 /// A server answers it to the author; a client that finds one in a log that a server offers has caught the server lying
-/// (or serving what another liar wrote) and stops there. Statements are checked in the order of the variants.
+/// (or serving what another liar wrote) and stops there. A statement that breaks several rules is answered with one of them: chain
+/// before author, author before member, member before epoch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {

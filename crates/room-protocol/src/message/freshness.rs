@@ -1,5 +1,8 @@
 //! Remembering what was received, so that a live message is taken once.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use busauth::UserId;

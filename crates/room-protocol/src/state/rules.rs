@@ -74,7 +74,7 @@ pub(super) fn check(state: &RoomState, entry: &SignedStatement) -> Result<(), Vi
         Op::Create { .. } => Err(Violation::SecondCreate),
         Op::Add { epoch, .. } => {
             check_newcomer(state, op)?;
-            check_epoch(epoch.as_ref(), next_epoch(state).filter(|_| state.add_opens_epoch()))
+            check_epoch(epoch.as_ref(), state.next_epoch_number().filter(|_| state.add_opens_epoch()))
         }
         Op::SetRole { user, role } => {
             let present = state.role_of(user).ok_or(Violation::NoSuchMember(*user))?;
@@ -87,9 +87,9 @@ pub(super) fn check(state: &RoomState, entry: &SignedStatement) -> Result<(), Vi
             state.role_of(user).ok_or(Violation::NoSuchMember(*user))?;
             check_owner_stays(state, user)?;
             // Who leaves does not choose the key that the others use from then on.
-            check_epoch(epoch.as_ref(), next_epoch(state).filter(|_| *user != author))
+            check_epoch(epoch.as_ref(), state.next_epoch_number().filter(|_| *user != author))
         }
-        Op::Rekey { epoch } => check_epoch(Some(epoch), next_epoch(state)),
+        Op::Rekey { epoch } => check_epoch(Some(epoch), state.next_epoch_number()),
         Op::Update { .. } | Op::Close {} => Ok(()),
     }
 }
@@ -137,14 +137,13 @@ fn check_newcomer(state: &RoomState, op: &Op) -> Result<(), Violation> {
     if state.handles.contains_key(handle) {
         return Err(Violation::HandleTaken(handle.clone()));
     }
-    certificates
-        .verify(user, login, exchange)
-        .map_err(|cause| Violation::BadCertificates { user: *user, cause })?;
     let limit = state.member_limit();
     if state.members.size() as u64 >= limit {
         return Err(Violation::RoomFull { limit });
     }
-    Ok(())
+    certificates
+        .verify(user, login, exchange)
+        .map_err(|cause| Violation::BadCertificates { user: *user, cause })
 }
 
 /// Refuses what would take the role from the only owner.
@@ -153,10 +152,6 @@ fn check_owner_stays(state: &RoomState, user: &UserId) -> Result<(), Violation> 
         return Err(Violation::LastOwner(*user));
     }
     Ok(())
-}
-
-fn next_epoch(state: &RoomState) -> Option<u64> {
-    state.next_epoch_number()
 }
 
 /// Compares the epoch that a statement opens with the number of the one it has to open, if it has to open one.
