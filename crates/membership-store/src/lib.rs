@@ -24,7 +24,7 @@ mod sqlite;
 mod store;
 mod view;
 
-
+pub mod conformance;
 
 pub use error::{Bound, Conflict, StoreError};
 pub use model::{

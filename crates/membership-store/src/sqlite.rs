@@ -22,12 +22,12 @@ use async_trait::async_trait;
 use busauth::UserId;
 use parking_lot::Mutex;
 use room_protocol::{RoomId, SealedKey};
-use sqlx::SqlitePool;
+use sqlx::{Connection as _, SqlitePool};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, MembershipStore, NewAuditEntry, NewRoom, NewUser,
-    Page, Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View, ViewLimits,
+    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, MembershipStore, NewAuditEntry, NewRoom,
+    NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View, ViewLimits,
 };
 use state_cache::StateCache;
 use writer::WriterSlot;
@@ -99,6 +99,11 @@ impl SqliteStore {
         })
     }
 
+    /// What memory alone could answer is refused, too, once the store is closed.
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.inner.readers.is_closed() { Err(StoreError::Unavailable) } else { Ok(()) }
+    }
+
     /// Runs a write to its end, whether or not the caller waits for it.
     async fn run<T: Send + 'static>(
         &self,
@@ -142,6 +147,7 @@ impl MembershipStore for SqliteStore {
     }
 
     async fn room(&self, id: &RoomId) -> Result<RoomRecord, StoreError> {
+        self.check_open()?;
         let access = self.inner.view.room(id).ok_or(StoreError::NotFound)?;
         if let Some(state) = self.inner.states.get(id, &access.head) {
             return Ok(RoomRecord { state, frozen: access.frozen, created: access.created });
@@ -152,6 +158,7 @@ impl MembershipStore for SqliteStore {
     }
 
     async fn rooms(&self, page: Page<RoomId>) -> Result<Listing<Arc<RoomAccess>, RoomId>, StoreError> {
+        self.check_open()?;
         Ok(self.inner.view.rooms(&page))
     }
 
@@ -169,6 +176,7 @@ impl MembershipStore for SqliteStore {
         recipient: &UserId,
         page: Page<u64>,
     ) -> Result<Listing<(u64, SealedKey), u64>, StoreError> {
+        self.check_open()?;
         self.inner.view.room(room).ok_or(StoreError::NotFound)?;
         read::sealed_keys(&self.inner.readers, room, recipient, &page).await
     }
@@ -203,7 +211,8 @@ impl MembershipStore for SqliteStore {
     }
 
     async fn is_first_start(&self) -> Result<bool, StoreError> {
-        Ok(self.inner.view.size().users == 0 && !read::has_fact(&self.inner.readers, write::FIRST_START).await?)
+        let is_marked = read::has_fact(&self.inner.readers, write::FIRST_START).await?;
+        Ok(!is_marked && self.inner.view.size().users == 0)
     }
 
     async fn mark_first_start(&self, at: u64) -> Result<(), StoreError> {
@@ -212,9 +221,15 @@ impl MembershipStore for SqliteStore {
 
     async fn close(&self) {
         self.inner.writes.close();
-        self.inner.writer.close().await;
+        let connection = self.inner.writer.close().await;
         self.inner.writes.wait().await;
         self.inner.readers.close().await;
+        // Last, so that SQLite moves what is in the write-ahead log to the database file.
+        if let Some(connection) = connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "closing the membership store's writing connection failed");
+        }
         drop(self.inner.lock.lock().take());
     }
 }

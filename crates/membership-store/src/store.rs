@@ -27,8 +27,8 @@ use busauth::UserId;
 use room_protocol::{Head, RoomId, SealedKey, SignedStatement};
 
 use crate::{
-    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, NewAuditEntry, NewRoom, NewUser, Page, Revocation,
-    RoomAccess, RoomRecord, StoreError, Tombstone, User, View,
+    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, NewAuditEntry, NewRoom, NewUser, Page,
+    Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View,
 };
 
 /// Durable users, rooms, membership logs, sealed keys and audit. The module says what every backend promises.

@@ -57,7 +57,7 @@ pub(super) async fn view(connection: &mut SqliteConnection, limits: ViewLimits) 
 
 async fn users(connection: &mut SqliteConnection, view: &View) -> Result<HashMap<i64, UserId>, LoadError> {
     let mut ids = HashMap::new();
-    let mut rows = 
+    let mut rows =
         sqlx::query_as::<_, (i64, String)>("SELECT key, record FROM users ORDER BY key").fetch(connection);
     while let Some((key, text)) = rows.try_next().await? {
         let user = User::from(record::decode::<UserRecord>(&text)?);

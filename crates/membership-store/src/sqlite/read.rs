@@ -112,7 +112,8 @@ pub(super) async fn entry(
     id: &RoomId,
     seq: u64,
 ) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT jws FROM room_log JOIN rooms ON rooms.key = room_log.room WHERE rooms.id = ? AND seq = ?";
+    let sql =
+        "SELECT jws FROM room_log JOIN rooms ON rooms.key = room_log.room WHERE rooms.id = ? AND seq = ?";
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
     Ok(sqlx::query_scalar(sql).bind(id.to_string()).bind(seq).fetch_optional(connection).await?)
 }

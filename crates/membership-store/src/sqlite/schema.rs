@@ -35,11 +35,7 @@ pub(super) async fn inspect(place: &Place) -> Result<(), OpenError> {
     verdict
 }
 
-async fn inspect_open(
-    connection: &mut SqliteConnection,
-    place: &Place,
-    size: u64,
-) -> Result<(), OpenError> {
+async fn inspect_open(connection: &mut SqliteConnection, place: &Place, size: u64) -> Result<(), OpenError> {
     let tables: i64 = scalar("SELECT count(*) FROM sqlite_schema", connection, place).await?;
     if tables == 0 {
         return Ok(());
@@ -82,7 +78,8 @@ where
 
 /// Brings the schema to the newest version.
 pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) -> Result<(), OpenError> {
-    MIGRATIONS.run(connection).await.map_err(|error| match error {
+    // Not `run`: with its generic lifetime the compiler cannot tell that the future can be sent.
+    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => place.refuse(error),
         MigrateError::VersionMissing(found) => {
             OpenError::NewerSchema { path: place.path().to_owned(), found, known: newest() }

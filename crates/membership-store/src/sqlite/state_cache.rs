@@ -59,7 +59,8 @@ impl StateCache {
             cached.weight -= replaced.weight;
         }
         while cached.weight > MAX_WEIGHT {
-            let Some(oldest) = cached.states.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id) else {
+            let Some(oldest) = cached.states.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id)
+            else {
                 break;
             };
             cached.remove(&oldest);

@@ -5,7 +5,7 @@
 //! write connects anew. So no write ever runs in a connection whose state is in doubt.
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::StoreError;
@@ -50,13 +50,11 @@ impl WriterSlot {
         Ok(Turn { options: &self.options, slot })
     }
 
-    /// Waits for the writers before, then closes for good.
-    pub(super) async fn close(&self) {
-        let slot = std::mem::replace(&mut *self.slot.lock().await, Slot::Closed);
-        if let Slot::Idle(connection) = slot
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(%error, "closing the membership store's writing connection failed");
+    /// Waits for the writers before, then lets nobody write any more; gives the connection out to be closed.
+    pub(super) async fn close(&self) -> Option<SqliteConnection> {
+        match std::mem::replace(&mut *self.slot.lock().await, Slot::Closed) {
+            Slot::Idle(connection) => Some(connection),
+            Slot::Empty | Slot::Closed => None,
         }
     }
 }

@@ -21,7 +21,8 @@ pub(in crate::sqlite) async fn add(
     if store.view.role_of(&room, &recipient).is_none() {
         return Err(Conflict::NotAMember.into());
     }
-    if let Some((epoch, _)) = keys.iter().find(|(epoch, _)| access.epoch.is_none_or(|newest| *epoch > newest)) {
+    if let Some((epoch, _)) = keys.iter().find(|(epoch, _)| access.epoch.is_none_or(|newest| *epoch > newest))
+    {
         return Err(Conflict::UnknownEpoch(*epoch).into());
     }
     let mut transaction = turn.begin().await?;

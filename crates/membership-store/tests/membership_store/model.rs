@@ -1,0 +1,303 @@
+//! Random writes, compared step by step with a model that is plain maps: the same answers, the same view, also
+//! after opening again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use busauth::UserId;
+use membership_store::conformance::{Backend, check_view};
+use membership_store::{BusRole, Conflict, MembershipStore, Page, StoreError};
+use proptest::prelude::*;
+use room_protocol::{Op, RoomId, RoomRole, RoomState};
+
+use crate::conformance::SqliteBackend;
+use crate::people::{NOW, Person};
+
+const PEOPLE: u8 = 5;
+const SUBJECTS: [&str; 6] = ["a", "A.x", "a.x.y", "b", "b.z", "c"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Admit(u8, BusRole),
+    SetRole(u8, BusRole),
+    Revoke(u8),
+    Create {
+        owner: u8,
+        subject: usize,
+    },
+    /// The room is chosen by number among those that exist, and the author among its owners.
+    Add {
+        room: usize,
+        who: u8,
+        role: RoomRole,
+    },
+    SetRoomRole {
+        room: usize,
+        who: u8,
+        role: RoomRole,
+    },
+    Remove {
+        room: usize,
+        who: u8,
+    },
+    Freeze(usize, bool),
+    Delete(usize),
+    Reopen,
+}
+
+fn bus_role() -> impl Strategy<Value = BusRole> {
+    prop_oneof![Just(BusRole::Admin), Just(BusRole::Member), Just(BusRole::Guest)]
+}
+
+fn room_role() -> impl Strategy<Value = RoomRole> {
+    prop_oneof![Just(RoomRole::Owner), Just(RoomRole::Writer), Just(RoomRole::Reader)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..PEOPLE;
+    let room = 0..4_usize;
+    prop_oneof![
+        4 => (who.clone(), bus_role()).prop_map(|(who, role)| Step::Admit(who, role)),
+        2 => (who.clone(), bus_role()).prop_map(|(who, role)| Step::SetRole(who, role)),
+        1 => who.clone().prop_map(Step::Revoke),
+        4 => (who.clone(), 0..SUBJECTS.len()).prop_map(|(owner, subject)| Step::Create { owner, subject }),
+        6 => (room.clone(), who.clone(), room_role()).prop_map(|(room, who, role)| Step::Add { room, who, role }),
+        3 => (room.clone(), who.clone(), room_role())
+            .prop_map(|(room, who, role)| Step::SetRoomRole { room, who, role }),
+        3 => (room.clone(), who).prop_map(|(room, who)| Step::Remove { room, who }),
+        1 => (room.clone(), any::<bool>()).prop_map(|(room, frozen)| Step::Freeze(room, frozen)),
+        1 => room.prop_map(Step::Delete),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+struct ModelUser {
+    role: BusRole,
+    revoked: bool,
+}
+
+struct ModelRoom {
+    state: Arc<RoomState>,
+    frozen: bool,
+}
+
+/// What the store should hold.
+#[derive(Default)]
+struct Model {
+    users: BTreeMap<UserId, ModelUser>,
+    rooms: BTreeMap<RoomId, ModelRoom>,
+    created: u64,
+}
+
+type Outcome = Result<(), StoreError>;
+
+impl Model {
+    fn is_last_admin(&self, id: &UserId) -> bool {
+        let active = |user: &ModelUser| user.role == BusRole::Admin && !user.revoked;
+        let admins: Vec<&UserId> =
+            self.users.iter().filter(|(_, user)| active(user)).map(|(id, _)| id).collect();
+        admins == [id]
+    }
+
+    fn room(&self, n: usize) -> Option<&ModelRoom> {
+        self.rooms.values().nth(n)
+    }
+
+    /// Who writes into the room's log: its first owner.
+    fn owner(&self, state: &RoomState, people: &[Person]) -> usize {
+        let owns = |person: &Person| state.role_of(&person.identity.id()) == Some(RoomRole::Owner);
+        people.iter().position(owns).expect("a room has an owner")
+    }
+
+    fn orphan_rooms(&mut self) {
+        for room in self.rooms.values_mut() {
+            let active_owner = |id: &UserId| !self.users[id].revoked;
+            let owners = room.state.members().filter(|member| member.role == RoomRole::Owner);
+            room.frozen |= !owners.map(|member| &member.user).any(active_owner);
+        }
+    }
+}
+
+fn overlaps(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_ascii_lowercase() + ".", other.to_ascii_lowercase() + ".");
+    one.starts_with(&other) || other.starts_with(&one)
+}
+
+/// The store, the model, and what a step does to both.
+struct Run {
+    backend: SqliteBackend,
+    store: Arc<dyn MembershipStore>,
+    model: Model,
+    people: Vec<Person>,
+}
+
+impl Run {
+    async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Admit(who, role) => self.admit(*who, *role).await,
+            Step::SetRole(who, role) => self.set_role(*who, *role).await,
+            Step::Revoke(who) => self.revoke(*who).await,
+            Step::Create { owner, subject } => self.create(*owner, SUBJECTS[*subject]).await,
+            Step::Add { room, who, role } => {
+                let op = self.people[*who as usize].added_as(*role);
+                self.append(*room, op, Some(*who)).await;
+            }
+            Step::SetRoomRole { room, who, role } => {
+                let user = self.people[*who as usize].identity.id();
+                self.append(*room, Op::SetRole { user, role: *role }, None).await;
+            }
+            Step::Remove { room, who } => {
+                let user = self.people[*who as usize].identity.id();
+                self.append(*room, Op::Remove { user, epoch: None }, None).await;
+            }
+            Step::Freeze(room, frozen) => {
+                let Some(id) = self.model.rooms.keys().nth(*room).copied() else { return };
+                assert_eq!(self.store.set_frozen(&id, *frozen).await, Ok(()));
+                self.model.rooms.get_mut(&id).expect("it was found").frozen = *frozen;
+            }
+            Step::Delete(room) => {
+                let Some(id) = self.model.rooms.keys().nth(*room).copied() else { return };
+                assert_eq!(self.store.delete_room(&id, NOW).await, Ok(()));
+                self.model.rooms.remove(&id);
+            }
+            Step::Reopen => {
+                self.store.close().await;
+                self.store = self.backend.open().await;
+            }
+        }
+    }
+
+    async fn admit(&mut self, who: u8, role: BusRole) {
+        let person = &self.people[who as usize];
+        let expected: Outcome = if self.model.users.contains_key(&person.identity.id()) {
+            Err(Conflict::UserExists.into())
+        } else {
+            self.model.users.insert(person.identity.id(), ModelUser { role, revoked: false });
+            Ok(())
+        };
+        assert_eq!(self.store.add_user(person.new_user(role)).await.map(drop), expected);
+    }
+
+    async fn set_role(&mut self, who: u8, role: BusRole) {
+        let id = self.people[who as usize].identity.id();
+        let is_last = self.model.is_last_admin(&id);
+        let expected: Outcome = match self.model.users.get_mut(&id) {
+            None => Err(StoreError::NotFound),
+            Some(user) if user.revoked => Err(Conflict::UserRevoked.into()),
+            Some(_) if is_last && role != BusRole::Admin => Err(Conflict::LastAdmin.into()),
+            Some(user) => {
+                user.role = role;
+                Ok(())
+            }
+        };
+        assert_eq!(self.store.set_user_role(&id, role).await.map(drop), expected);
+    }
+
+    async fn revoke(&mut self, who: u8) {
+        let id = self.people[who as usize].identity.id();
+        let is_last = self.model.is_last_admin(&id);
+        let expected: Outcome = match self.model.users.get_mut(&id) {
+            None => Err(StoreError::NotFound),
+            Some(user) if user.revoked => Ok(()),
+            Some(_) if is_last => Err(Conflict::LastAdmin.into()),
+            Some(user) => {
+                user.revoked = true;
+                let before: BTreeSet<RoomId> = self.frozen();
+                // An admin may have unfrozen a room that has no active owner; only this user's rooms are looked at.
+                let owned = |room: &ModelRoom| room.state.role_of(&id) == Some(RoomRole::Owner);
+                let owned: BTreeSet<RoomId> =
+                    self.model.rooms.iter().filter(|(_, room)| owned(room)).map(|(id, _)| *id).collect();
+                self.model.orphan_rooms();
+                for (id, room) in &mut self.model.rooms {
+                    room.frozen &= before.contains(id) || owned.contains(id);
+                }
+                Ok(())
+            }
+        };
+        assert_eq!(self.store.revoke_user(&id, NOW).await.map(drop), expected);
+    }
+
+    fn frozen(&self) -> BTreeSet<RoomId> {
+        self.model.rooms.iter().filter(|(_, room)| room.frozen).map(|(id, _)| *id).collect()
+    }
+
+    async fn create(&mut self, owner: u8, subject: &str) {
+        let person = &self.people[owner as usize];
+        self.model.created += 1;
+        let room = person.new_room(subject, NOW + self.model.created);
+        let id = person.identity.id();
+        let taken = self.model.rooms.values().map(|room| room.state.subject());
+        let taken = taken.filter(|taken| overlaps(taken.as_str(), subject)).collect::<Vec<_>>();
+        let got = self.store.create_room(room.clone()).await;
+        if !taken.is_empty() {
+            let Err(StoreError::Conflict(Conflict::SubjectOverlaps(with))) = got else { panic!("{got:?}") };
+            assert!(taken.contains(&&with));
+            return;
+        }
+        let expected: Outcome = match self.model.users.get(&id) {
+            None => Err(Conflict::UnknownMember(id).into()),
+            Some(user) if user.revoked => Err(Conflict::MemberRevoked(id).into()),
+            Some(_) => {
+                let state = room.state().clone();
+                self.model.rooms.insert(state.id(), ModelRoom { state, frozen: false });
+                Ok(())
+            }
+        };
+        assert_eq!(got, expected);
+    }
+
+    async fn append(&mut self, room: usize, op: Op, newcomer: Option<u8>) {
+        let Some(found) = self.model.room(room) else { return };
+        let owner = self.model.owner(&found.state, &self.people);
+        // What the room protocol refuses does not reach a store.
+        let Some(append) = self.people[owner].try_append(&found.state, op) else { return };
+        let newcomer = newcomer.map(|who| self.people[who as usize].identity.id());
+        let expected: Outcome = match newcomer.map(|id| (id, self.model.users.get(&id))) {
+            Some((id, None)) => Err(Conflict::UnknownMember(id).into()),
+            Some((id, Some(user))) if user.revoked => Err(Conflict::MemberRevoked(id).into()),
+            _ => Ok(()),
+        };
+        assert_eq!(self.store.append(append.clone()).await.map(drop), expected);
+        if expected.is_ok() {
+            self.model.rooms.get_mut(append.room()).expect("it was found").state = append.next().clone();
+        }
+    }
+
+    async fn compare(&self) {
+        check_view(&*self.store).await;
+        let size = self.store.view().size();
+        assert_eq!((size.users, size.rooms), (self.model.users.len(), self.model.rooms.len()));
+        for (id, expected) in &self.model.users {
+            let user = self.store.user(id).await.expect("the user is stored");
+            assert_eq!((user.role, user.revoked.is_some()), (expected.role, expected.revoked));
+        }
+        for (id, expected) in &self.model.rooms {
+            let room = self.store.room(id).await.expect("the room is stored");
+            assert_eq!((&*room.state, room.frozen), (&*expected.state, expected.frozen));
+        }
+        let listed = self.store.rooms(Page::first(100)).await.expect("rooms");
+        assert!(listed.items.iter().map(|room| &room.id).eq(self.model.rooms.keys()));
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let backend = SqliteBackend::fresh();
+    let store = backend.open().await;
+    let people = (0..PEOPLE).map(Person::number).collect();
+    let mut run = Run { backend, store, model: Model::default(), people };
+    for step in &steps {
+        run.step(step).await;
+        run.compare().await;
+    }
+    run.store.close().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_behaves_like_plain_maps(steps in prop::collection::vec(step(), 1..50)) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(run(steps));
+    }
+}
