@@ -100,7 +100,7 @@ impl Default for Tuning {
             request_timeout: Duration::from_secs(15),
             automatic_rekey: true,
             rekey_delay: Duration::from_secs(10),
-            refresh_interval: Duration::from_secs(60),
+            refresh_interval: Duration::from_mins(1),
             subscription_capacity: 8192,
         }
     }

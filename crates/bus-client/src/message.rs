@@ -77,17 +77,15 @@ impl fmt::Debug for Message {
 }
 
 /// Why something that arrived is not a message, or why messages may be missing.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct MessageError {
-    /// What it was.
-    pub kind: MessageErrorKind,
-    /// Where it arrived; none when no message is concerned.
-    pub subject: Option<String>,
-    /// Who it claims to be from. Not proven unless the kind says that the signature was right.
-    pub claimed_from: Option<UserId>,
-    /// The id it carries.
-    pub id: Option<MessageId>,
+#[derive(Clone)]
+pub struct MessageError(Box<Refused>);
+
+#[derive(Clone)]
+struct Refused {
+    kind: MessageErrorKind,
+    subject: Option<String>,
+    signed_by: Option<UserId>,
+    id: Option<MessageId>,
     cause: Option<Arc<Error>>,
 }
 
@@ -117,46 +115,79 @@ pub enum MessageErrorKind {
 
 impl MessageError {
     pub(crate) fn new(kind: impl Into<MessageErrorKind>) -> Self {
-        Self { kind: kind.into(), subject: None, claimed_from: None, id: None, cause: None }
+        let kind = kind.into();
+        Self(Box::new(Refused { kind, subject: None, signed_by: None, id: None, cause: None }))
     }
 
     pub(crate) fn at(mut self, subject: &str) -> Self {
-        self.subject = Some(subject.to_owned());
+        self.0.subject = Some(subject.to_owned());
         self
     }
 
-    pub(crate) fn claimed(mut self, from: UserId, id: MessageId) -> Self {
-        self.claimed_from = Some(from);
-        self.id = Some(id);
+    pub(crate) fn signed(mut self, from: UserId, id: MessageId) -> Self {
+        self.0.signed_by = Some(from);
+        self.0.id = Some(id);
         self
     }
 
     pub(crate) fn because(mut self, cause: Error) -> Self {
-        self.cause = Some(Arc::new(cause));
+        self.0.cause = Some(Arc::new(cause));
         self
+    }
+
+    /// What it was.
+    pub fn kind(&self) -> &MessageErrorKind {
+        &self.0.kind
     }
 
     /// The rule that refuses the message, if it is one.
     pub fn rejection(&self) -> Option<&MessageRejection> {
-        match &self.kind {
+        match &self.0.kind {
             MessageErrorKind::Rejected(rejection) => Some(rejection),
             _ => None,
         }
+    }
+
+    /// Where it arrived; none when no single message is concerned.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// Who signed it, where the signature was right and something else was wrong.
+    pub fn signed_by(&self) -> Option<UserId> {
+        self.0.signed_by
+    }
+
+    /// The id it was signed with.
+    pub fn id(&self) -> Option<MessageId> {
+        self.0.id
     }
 }
 
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
-        match &self.cause {
+        self.0.kind.fmt(f)?;
+        match &self.0.cause {
             Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
         }
     }
 }
 
+impl fmt::Debug for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageError")
+            .field("kind", &self.0.kind)
+            .field("subject", &self.0.subject)
+            .field("signed_by", &self.0.signed_by)
+            .field("id", &self.0.id)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
 impl std::error::Error for MessageError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+        self.0.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
     }
 }

@@ -43,7 +43,7 @@ impl Receiver {
             .verify_signature(&room.id, &subject, wire.payload)
             .map_err(|rejection| MessageError::new(rejection).at(&subject))?;
         let (from, id) = (signed.from(), signed.id());
-        let refuse = |error: MessageError| error.at(&subject).claimed(from, id);
+        let refuse = |error: MessageError| error.at(&subject).signed(from, id);
         let permitted = self.permit(room, signed).await.map_err(refuse)?;
         let payload = open(room, &permitted).await.map_err(refuse)?;
         let view = room.view();

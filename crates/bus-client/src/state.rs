@@ -52,12 +52,12 @@ impl StateStore {
     /// Refuses a directory that belongs to another identity, so that two never share pins and windows.
     pub(crate) async fn claim_for(&self, user: UserId) -> Result<()> {
         let owner = self
-            .run(move |access| match access.read("identity")? {
-                Some(known) => Ok(String::from_utf8_lossy(&known).trim().to_owned()),
-                None => {
-                    access.replace("identity", format!("{user}\n").as_bytes())?;
-                    Ok(user.to_string())
+            .run(move |access| {
+                if let Some(known) = access.read("identity")? {
+                    return Ok(String::from_utf8_lossy(&known).trim().to_owned());
                 }
+                access.replace("identity", format!("{user}\n").as_bytes())?;
+                Ok(user.to_string())
             })
             .await?;
         if owner != user.to_string() {
@@ -101,3 +101,6 @@ fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> std::io::R
 fn render<T: serde::Serialize>(value: &T) -> std::io::Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(std::io::Error::other)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,7 @@ impl Bus {
         // A card or a whole id names the person as well as a fingerprint does.
         let named_by_key = matches!(user, UserRef::Card(_) | UserRef::Id(_));
         if !(pinned || named_by_key || confirm.accepts(info.id)) {
-            return Err(Error::unconfirmed(&info.handle.to_string(), info.id.fingerprint()));
+            return Err(Error::unconfirmed(info.handle.as_ref(), info.id.fingerprint()));
         }
         self.core.state.pin_handle(info.handle.clone(), info.id).await?;
         self.core.reload_pins().await?;

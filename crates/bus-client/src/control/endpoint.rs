@@ -80,3 +80,6 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
         Host::Ipv6(address) => IpAddr::V6(*address).is_loopback(),
     }
 }
+
+#[cfg(test)]
+mod tests;

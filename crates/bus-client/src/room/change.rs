@@ -15,7 +15,7 @@ const REBUILDS: usize = 16;
 
 /// A change as built on one state of the room.
 pub(super) struct Draft {
-    op: Op,
+    pub(super) op: Op,
     key: DraftKey,
 }
 

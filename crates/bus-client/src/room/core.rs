@@ -61,7 +61,7 @@ impl RoomCore {
         let record = bus.state.room(id).await?;
         let stored = stored_log(id, &record);
         let found = ledger::catch_up(&bus.control, id, stored.as_ref(), 0).await?;
-        let (log, suspicion) = first_view(stored, &record, found)?;
+        let (log, suspicion) = first_view(stored.as_ref(), &record, found)?;
         let seen = record.freshness.unwrap_or_else(|| bus.state.first_window(unix_millis()));
         let view = View {
             log: Arc::new(log),
@@ -247,7 +247,7 @@ impl RoomCore {
     fn note_failure(&self, error: Error) -> Error {
         match error.kind() {
             ErrorKind::NotAMember | ErrorKind::NotFound | ErrorKind::Forbidden => {
-                self.set_access(Access::Lost)
+                self.set_access(Access::Lost);
             }
             ErrorKind::InvalidLog => {
                 self.bus.emit(Event::InvalidLog { room: self.id, violation: error.to_string() });
@@ -361,12 +361,12 @@ type Contradiction = (Suspicion, Vec<String>);
 
 /// Compares what the server offers at the first look with what is stored.
 fn first_view(
-    stored: Option<RoomLog>,
+    stored: Option<&RoomLog>,
     record: &RoomRecord,
     found: Found,
 ) -> Result<(RoomLog, Option<Contradiction>)> {
     let ours = |what: &str| {
-        stored.clone().ok_or_else(|| Error::new(ErrorKind::State, format!("{what} without a stored log")))
+        stored.cloned().ok_or_else(|| Error::new(ErrorKind::State, format!("{what} without a stored log")))
     };
     match found {
         Found::RolledBack { offered } => {

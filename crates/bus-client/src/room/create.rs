@@ -78,7 +78,7 @@ impl Bus {
         }
         core.state.pin_room(draft.subject.to_string(), state.id()).await?;
         // A name may be used for several rooms; only the first of them is meant by it.
-        if core.pins().rooms.get(name.as_str()).is_none() {
+        if !core.pins().rooms.contains_key(name.as_str()) {
             core.state.pin_room(name.as_str().to_owned(), state.id()).await?;
         }
         core.reload_pins().await?;

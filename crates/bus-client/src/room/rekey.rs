@@ -103,3 +103,6 @@ impl RoomCore {
 pub(super) fn revoked_members(info: &control_api::RoomInfo) -> Vec<UserId> {
     info.members.iter().filter(|member| member.revoked).map(|member| member.user).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ async fn give_back(room: &Arc<RoomCore>, from: u64) {
         }
         Ok(false) => {}
         Err(error) => {
-            tracing::warn!(room = %room.id, %error, "the server does not take back the entries it lost")
+            tracing::warn!(room = %room.id, %error, "the server does not take back the entries it lost");
         }
     }
 }
