@@ -10,7 +10,34 @@
 //! A client calls [`sign`]. A server calls [`read_claim`] and then, cheap checks first:
 //! [`Claim::check_time`], its own list of users, [`Claim::verify`], a
 //! [`NonceStore`](crate::NonceStore), and while the body streams [`ContentDigestHasher`].
-//! `docs/http-signatures.md` describes the same for other languages.
+//! `docs/http-signatures.md` describes the same for other languages; `examples/signed_request.rs`
+//! plays both sides.
+//!
+//! ```
+//! use busauth::http_signature::{self, RequestTarget};
+//! use busauth::{HttpNonce, Identity, read_claim};
+//! use http::{Method, Request, Uri};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The client.
+//! let identity = Identity::generate();
+//! let url: Uri = "https://bus.example:8470/v1/me".parse()?;
+//! let target = RequestTarget::of(&Method::GET, &url).ok_or("the URL names a host")?;
+//! let now = 1_800_000_000;
+//! let headers = http_signature::sign(&identity, &target, None, now, &HttpNonce::random());
+//! let mut request = Request::get("/v1/me").header("host", "bus.example:8470").body(())?;
+//! request.headers_mut().extend(headers);
+//!
+//! // The server, after it compared the host with its own names.
+//! let (parts, ()) = request.into_parts();
+//! let claim = read_claim(&parts, "bus.example:8470", false)?.ok_or("signed")?;
+//! claim.check_time(now)?;
+//! assert_eq!(claim.user(), identity.id()); // here: look the user up
+//! claim.verify()?;
+//! // Then the nonce store, then the body against `claim.content_digest()`.
+//! # Ok(())
+//! # }
+//! ```
 
 mod authority;
 mod base;

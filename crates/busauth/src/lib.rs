@@ -4,7 +4,8 @@
 //!
 //! - *Who is it?* An [`Identity`] holds three secret keys; the public signing key is the user's id
 //!   ([`UserId`]). People hand each other an [`IdentityCard`]; key files are read and written by
-//!   [`identity::file`].
+//!   [`identity::file`]. HTTP requests are signed and checked by [`http_signature`], and a
+//!   [`NonceStore`] sees to it that none counts twice.
 //! - *What may it do?* Permissions over subjects and their compiled form.
 //!
 //! Nothing here does I/O except for key files and certificates that the caller names, nothing
