@@ -167,6 +167,8 @@ problem_codes! {
     RoomSubjectOverlaps = "room_subject_overlaps", CONFLICT, "The room's subject is taken";
     /// The statement is not built on the log's last entry, which is in `head`.
     LogConflict = "log_conflict", CONFLICT, "The membership log has moved on";
+    /// The room is frozen: nobody can be added until an admin lifts it.
+    RoomFrozen = "room_frozen", CONFLICT, "The room is frozen";
     /// A member who would be added is revoked.
     MemberRevoked = "member_revoked", CONFLICT, "The member is revoked";
     /// No more members fit.

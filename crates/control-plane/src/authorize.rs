@@ -1,0 +1,210 @@
+//! (Caller, action) → [`Permit`]: the one place where a permission on the control plane is decided.
+//!
+//! Every use case does its work with a permit for its own action, and a permit cannot be made anywhere else.
+//! The rule of each action is one arm of [`decide`], which matches exhaustively.
+
+use std::ops::Deref;
+
+use busauth::UserId;
+use control_api::ProblemCode;
+use membership_store::{BusRole, View};
+use room_protocol::{RoomId, RoomRole};
+
+use crate::{
+    caller::Caller,
+    problem::{Refusal, Result},
+};
+
+/// Everything that can be asked of the control plane and is not open to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Read one's own record and rooms.
+    ReadSelf,
+    /// Read users and their certified keys.
+    ReadUsers,
+    /// Admit and revoke users, change their roles.
+    ManageUsers,
+    /// Make a room.
+    CreateRoom,
+    /// List the rooms one is a member of.
+    ListOwnRooms,
+    /// List every room, without its members.
+    ListAllRooms,
+    /// Read a room's state; an admin who is not a member is shown no members.
+    ReadRoom(RoomId),
+    /// Read a room's membership log.
+    ReadLog(RoomId),
+    /// Offer a statement to the log. Whether its author may say it, the room protocol decides.
+    AppendToLog(RoomId),
+    /// Read one's own sealed keys.
+    ReadKeys(RoomId),
+    /// Hand out keys of older epochs.
+    ShareKeys(RoomId),
+    /// Freeze a room, or lift that.
+    FreezeRoom(RoomId),
+    /// Delete a room.
+    DeleteRoom(RoomId),
+}
+
+/// One kind of action as a type, so that a permit for one is not a permit for another.
+pub(crate) trait Ask: Copy {
+    /// The action that is asked for.
+    fn action(self) -> Action;
+}
+
+/// Proof that the caller may do what `A` says.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Permit<A> {
+    caller: Caller,
+    asked: A,
+}
+
+impl<A> Permit<A> {
+    /// Who may.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Who may, where only a user can.
+    pub(crate) fn user(&self) -> Result<UserId> {
+        self.caller.user_id()
+    }
+}
+
+impl<A> Deref for Permit<A> {
+    type Target = A;
+
+    fn deref(&self) -> &A {
+        &self.asked
+    }
+}
+
+/// Decides whether a caller may do something, by what the store holds now.
+pub(crate) fn authorize<A: Ask>(view: &View, caller: Caller, asked: A) -> Result<Permit<A>> {
+    decide(view, &caller, asked.action())?;
+    Ok(Permit { caller, asked })
+}
+
+fn decide(view: &View, caller: &Caller, action: Action) -> Result<()> {
+    match action {
+        Action::ReadUsers => Ok(()),
+        Action::ReadSelf | Action::ListOwnRooms => caller.user_id().map(drop),
+        Action::ManageUsers | Action::ListAllRooms => admin(caller),
+        Action::CreateRoom => match caller.role() {
+            BusRole::Admin | BusRole::Member => caller.user_id().map(drop),
+            BusRole::Guest => Err(Refusal::new(
+                ProblemCode::Forbidden,
+                "guests cannot make rooms: ask an admin to make you a member",
+            )),
+        },
+        Action::ReadRoom(room) => match standing(view, caller, &room)? {
+            Some(_) => Ok(()),
+            None => admin(caller).map_err(|_| not_a_member()),
+        },
+        Action::ReadLog(room) | Action::AppendToLog(room) | Action::ReadKeys(room) => {
+            standing(view, caller, &room)?.map(drop).ok_or_else(not_a_member)
+        }
+        Action::ShareKeys(room) => match standing(view, caller, &room)? {
+            Some(RoomRole::Owner) => Ok(()),
+            Some(RoomRole::Writer | RoomRole::Reader) => {
+                Err(Refusal::new(ProblemCode::OwnerRequired, "only owners of the room hand out its keys"))
+            }
+            None => Err(not_a_member()),
+        },
+        Action::FreezeRoom(room) => {
+            admin(caller)?;
+            standing(view, caller, &room).map(drop)
+        }
+        Action::DeleteRoom(room) => {
+            let role = standing(view, caller, &room)?;
+            let closed = view.room(&room).is_some_and(|room| room.closed);
+            match role {
+                Some(RoomRole::Owner) if closed => Ok(()),
+                Some(RoomRole::Owner) => admin(caller).map_err(|_| {
+                    Refusal::new(
+                        ProblemCode::Forbidden,
+                        "close the room first: owners delete closed rooms only",
+                    )
+                }),
+                Some(RoomRole::Writer | RoomRole::Reader) | None => admin(caller),
+            }
+        }
+    }
+}
+
+fn admin(caller: &Caller) -> Result<()> {
+    match caller.role() {
+        BusRole::Admin => Ok(()),
+        BusRole::Member | BusRole::Guest => {
+            Err(Refusal::new(ProblemCode::AdminRequired, "ask an admin of the bus, with a signed request"))
+        }
+    }
+}
+
+/// The caller's role in a room that exists.
+fn standing(view: &View, caller: &Caller, room: &RoomId) -> Result<Option<RoomRole>> {
+    if view.room(room).is_none() {
+        return Err(no_such_room());
+    }
+    Ok(caller.user().and_then(|user| view.role_of(room, &user.id)))
+}
+
+/// The room never existed, or was deleted.
+pub(crate) fn no_such_room() -> Refusal {
+    Refusal::new(ProblemCode::RoomNotFound, "there is no such room on this bus, or not any more")
+}
+
+fn not_a_member() -> Refusal {
+    Refusal::new(ProblemCode::NotAMember, "ask an owner of the room to add you")
+}
+
+/// See [`Action::ReadSelf`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadSelf;
+/// See [`Action::ReadUsers`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadUsers;
+/// See [`Action::ManageUsers`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ManageUsers;
+/// See [`Action::CreateRoom`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CreateRoom;
+/// See [`Action::ListOwnRooms`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListOwnRooms;
+/// See [`Action::ListAllRooms`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListAllRooms;
+/// See [`Action::ReadRoom`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadRoom(pub(crate) RoomId);
+/// See [`Action::ReadLog`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadLog(pub(crate) RoomId);
+/// See [`Action::AppendToLog`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppendToLog(pub(crate) RoomId);
+/// See [`Action::ReadKeys`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadKeys(pub(crate) RoomId);
+/// See [`Action::ShareKeys`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShareKeys(pub(crate) RoomId);
+/// See [`Action::FreezeRoom`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FreezeRoom(pub(crate) RoomId);
+/// See [`Action::DeleteRoom`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeleteRoom(pub(crate) RoomId);
+
+macro_rules! asks {
+    ($($plain:ident),*; $($in_room:ident),*) => {
+        $(impl Ask for $plain { fn action(self) -> Action { Action::$plain } })*
+        $(impl Ask for $in_room { fn action(self) -> Action { Action::$in_room(self.0) } })*
+    };
+}
+
+asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms;
+      ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, FreezeRoom, DeleteRoom);

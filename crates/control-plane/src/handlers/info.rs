@@ -1,0 +1,27 @@
+//! `GET /v1/info`: how to reach the bus.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use control_api::{Info, Timestamp};
+
+use crate::{ControlPlane, clock};
+
+/// The version of the API in the paths.
+const API: u32 = 1;
+
+/// What anybody may know.
+pub(crate) async fn info(State(control): State<Arc<ControlPlane>>) -> Json<Info> {
+    let config = &control.config;
+    Json(Info {
+        name: config.name.clone(),
+        version: config.version.clone(),
+        api: API,
+        data_urls: control.parts.data_plane.client_urls(),
+        data_tls: control.parts.data_plane.tls(),
+        control_urls: config.control_urls.clone(),
+        encryption_required: config.encryption_required,
+        limits: config.limits.clone(),
+        time: Timestamp::from_unix(clock::now()),
+    })
+}

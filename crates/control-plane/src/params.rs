@@ -1,0 +1,60 @@
+//! Ids in paths and parameters in queries, with problems instead of plain text when they are wrong.
+
+use std::{fmt::Display, str::FromStr};
+
+use axum::extract::{FromRequestParts, Path, Query};
+use control_api::{Limits, ProblemCode};
+use http::request::Parts;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::problem::{Refusal, Result};
+
+/// The one id in a path, `/v1/users/{id}`.
+#[derive(Debug)]
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for Id<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let wrong =
+            |detail: String| Refusal::new(ProblemCode::BadParameter, format!("the id in the path: {detail}"));
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| wrong("cannot be read".to_owned()))?;
+        text.parse().map(Self).map_err(|error: T::Err| wrong(error.to_string()))
+    }
+}
+
+/// The parameters of the query.
+#[derive(Debug)]
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(error) => {
+                Err(Refusal::new(ProblemCode::BadParameter, format!("the query: {}", error.body_text())))
+            }
+        }
+    }
+}
+
+/// How many entries one answer holds.
+pub(crate) fn page_size(wanted: Option<u64>, limits: &Limits) -> usize {
+    let size = wanted.unwrap_or(limits.page).clamp(1, limits.page.max(1));
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// Reads a parameter by its text form; query deserializers know only text.
+pub(crate) fn parsed<'de, T, D>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: serde::Deserializer<'de>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}

@@ -1,0 +1,64 @@
+//! Every endpoint in one table.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router, middleware,
+    routing::{get, patch, post},
+};
+use control_api::ProblemCode;
+
+use crate::{
+    ControlPlane,
+    authenticate::LocalOperator,
+    handlers::{health, info, keys, log, me, rooms, users},
+    problem::Refusal,
+    request,
+};
+
+/// Paths that anybody may ask without a signature.
+pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/info"];
+
+/// The API for users: everything but the open paths has to be signed.
+pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/v1/info", get(info::info))
+        .route("/v1/me", get(me::me))
+        .merge(user_routes())
+        .route("/v1/rooms", get(rooms::list).post(rooms::create))
+        .route("/v1/rooms/{id}", get(rooms::get).patch(rooms::freeze).delete(rooms::delete))
+        .route("/v1/rooms/{id}/log", get(log::read).post(log::append))
+        .route("/v1/rooms/{id}/keys", get(keys::read).put(keys::share));
+    finish(routes, control).layer(middleware::from_fn_with_state(control.clone(), request::outermost))
+}
+
+/// The API for whoever has a shell on the bus host. The socket it is served on has to check its peer.
+pub(crate) fn local(control: &Arc<ControlPlane>) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(health::healthz))
+        .merge(user_routes())
+        .route("/v1/rooms", get(rooms::list))
+        .route("/v1/rooms/{id}", get(rooms::get).merge(patch(rooms::freeze)).delete(rooms::delete));
+    finish(routes, control)
+        .layer(middleware::from_fn_with_state(control.clone(), request::outermost_local))
+        .layer(Extension(LocalOperator))
+}
+
+fn user_routes() -> Router<Arc<ControlPlane>> {
+    Router::new()
+        .route("/v1/users", get(users::list).merge(post(users::add)))
+        .route("/v1/users/{id}", get(users::get).patch(users::set_role).delete(users::revoke))
+}
+
+fn finish(routes: Router<Arc<ControlPlane>>, control: &Arc<ControlPlane>) -> Router {
+    routes
+        .fallback(async || {
+            Refusal::new(ProblemCode::NotFound, "there is nothing at this path; see docs/control-plane.md")
+        })
+        .method_not_allowed_fallback(async || {
+            Refusal::new(ProblemCode::MethodNotAllowed, "this path does not take that method")
+        })
+        .with_state(control.clone())
+}
