@@ -10,18 +10,25 @@ use membership_store::{UserAccess, View};
 
 use crate::grants::{PlaintextRooms, grants};
 
+/// What rights depend on besides memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessOptions {
+    /// What becomes of rooms without encryption.
+    pub plaintext_rooms: PlaintextRooms,
+}
+
 /// Answers a broker's questions from memory. Rights are computed when somebody connects and whenever access
 /// changed; nothing is kept in between, so nothing can be out of date.
 #[derive(Debug, Clone)]
 pub struct AccessTable {
     view: Arc<View>,
-    plaintext: PlaintextRooms,
+    options: AccessOptions,
 }
 
 impl AccessTable {
     /// A table over a store's view.
-    pub fn new(view: Arc<View>, plaintext: PlaintextRooms) -> Self {
-        Self { view, plaintext }
+    pub fn new(view: Arc<View>, options: AccessOptions) -> Self {
+        Self { view, options }
     }
 
     /// What a user may do now; `None` for a stranger and for somebody revoked.
@@ -33,7 +40,7 @@ impl AccessTable {
     fn compile(&self, user: &UserAccess) -> Arc<Acl> {
         let memberships = self.view.memberships(&user.id);
         let rooms = memberships.iter().map(|(room, role)| (room.as_ref(), *role));
-        Arc::new(Acl::compile(&grants(user, rooms, self.plaintext)))
+        Arc::new(Acl::compile(&grants(user, rooms, self.options.plaintext_rooms)))
     }
 }
 

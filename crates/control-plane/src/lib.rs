@@ -37,10 +37,10 @@ mod access_table;
 mod data_plane;
 mod grants;
 
-pub use access_table::AccessTable;
+pub use access_table::{AccessOptions, AccessTable};
 pub use config::{ControlConfig, Parts};
 pub use control_plane::ControlPlane;
 pub use data_plane::{DataPlane, DataPlaneError};
 pub use grants::{PlaintextRooms, grants};
 pub use own_names::OwnNames;
-pub use server::{BindError, Drained, Server, ServerConfig};
+pub use server::{BindError, Drained, Server, ServerConfig, ServerLimits};

@@ -32,9 +32,18 @@ pub struct ServerConfig {
     /// TLS, or plaintext. Application protocols (`h2`, `http/1.1`) are those of the configuration; without
     /// TLS only HTTP/1.1 is spoken.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Bounds of connections.
+    pub limits: ServerLimits,
+}
+
+/// What one connection, and all of them together, may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
     /// Open connections at once; more wait in the operating system's queue.
     pub connections: usize,
-    /// Time for the TLS handshake, and again for the first request line and headers.
+    /// Time for the TLS handshake.
+    pub handshake: Duration,
+    /// Time for request line and headers, the first ones included.
     pub header_read: Duration,
     /// Time a connection may stay open without a request.
     pub idle: Duration,
@@ -67,14 +76,12 @@ pub struct Server {
     config: ServerConfig,
 }
 
-impl ServerConfig {
-    /// An address with the default bounds.
-    pub fn new(listen: SocketAddr) -> Self {
+impl Default for ServerLimits {
+    fn default() -> Self {
         let limits = control_api::Limits::default();
         Self {
-            listen,
-            tls: None,
             connections: usize::try_from(limits.connections).unwrap_or(usize::MAX),
+            handshake: Duration::from_secs(limits.header_read_seconds),
             header_read: Duration::from_secs(limits.header_read_seconds),
             idle: Duration::from_secs(75),
         }
@@ -99,11 +106,10 @@ impl Server {
     /// for at most `drain`.
     pub async fn serve(self, router: Router, stop: CancellationToken, drain: Duration) -> Drained {
         let Self { listener, config, .. } = self;
-        let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Semaphore::new(config.limits.connections.min(Semaphore::MAX_PERMITS)));
         let settings = Arc::new(Settings {
             tls: config.tls.map(TlsAcceptor::from),
-            header_read: config.header_read,
-            idle: config.idle,
+            limits: config.limits,
             router,
             stop: stop.clone(),
         });

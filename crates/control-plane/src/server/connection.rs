@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
+use super::ServerLimits;
 use crate::request::RemoteAddress;
 
 /// The most that hyper itself takes of request line and headers. Larger than the configured limit, so that
@@ -43,8 +44,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// What all connections share.
 pub(super) struct Settings {
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) header_read: Duration,
-    pub(super) idle: Duration,
+    pub(super) limits: ServerLimits,
     pub(super) router: Router,
     pub(super) stop: CancellationToken,
 }
@@ -73,7 +73,7 @@ impl Connection {
         let Some(tls) = settings.tls.clone() else {
             return serve_http(stream, Protocol::Http1, remote, &settings).await;
         };
-        let handshake = timeout(settings.header_read, tls.accept(stream));
+        let handshake = timeout(settings.limits.handshake, tls.accept(stream));
         let accepted = tokio::select! {
             () = settings.stop.cancelled() => return,
             accepted = handshake => accepted,
@@ -100,10 +100,10 @@ async fn serve_http(
 ) {
     let streams = Streams::default();
     let _cancelled_at_the_end = streams.stop.clone().drop_guard();
-    let activity = Arc::new(Activity::new(settings.header_read));
+    let activity = Arc::new(Activity::new(settings.limits.header_read));
     let service = service_fn({
         let (router, activity) = (settings.router.clone(), activity.clone());
-        let idle = settings.idle;
+        let idle = settings.limits.idle;
         move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(RemoteAddress(remote));
             let answer = router.clone().oneshot(request.map(Body::new));
@@ -115,7 +115,7 @@ async fn serve_http(
             }
         }
     });
-    let builder = builder(protocol, settings.header_read, streams.clone());
+    let builder = builder(protocol, settings.limits.header_read, streams.clone());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
