@@ -41,7 +41,7 @@ pub(super) async fn keys_are_stored_by_room_epoch_and_recipient(world: &mut Worl
     assert_eq!((page.items.len(), page.next), (2, Some(2)));
     let page = world.store.sealed_keys(&state.id(), &id, Page::after(4, 2)).await.expect("keys");
     let expected = last.iter().find(|key| key.user == id).expect("sealed to every member");
-    assert_eq!(page.items, [(5, expected.sealed.clone())]);
+    assert_eq!(page.items, [(5, expected.sealed)]);
     assert_eq!(page.next, None);
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn older_keys_can_be_added_for_members(world: &mut World) {
     assert_eq!(epochs(world, &state, &bob).await, [2], "nothing of a refused request is kept");
 
     let better = sealed(&state, 1, &bob);
-    for key in [sealed(&state, 1, &bob), better.clone()] {
+    for key in [sealed(&state, 1, &bob), better] {
         world.store.add_sealed_keys(&room, &id, vec![(1, key)]).await.expect("an older key is added");
     }
     let keys = world.store.sealed_keys(&room, &id, Page::first(10)).await.expect("keys");

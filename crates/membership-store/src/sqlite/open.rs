@@ -153,7 +153,8 @@ fn private_directory() -> DirBuilder {
 fn restrict(file: &File, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = file.metadata()?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let of_others = mode & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     tracing::warn!(path = %path.display(), "the database was accessible to other users; setting its mode to 0600");

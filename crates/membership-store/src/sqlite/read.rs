@@ -15,9 +15,14 @@ use crate::{
 /// About how many bytes of log one answer holds. An entry has at most 64 KiB.
 const LOG_PAGE_BYTES: i64 = 1 << 20;
 
+/// A page's size in SQL.
+fn size<C>(page: &Page<C>) -> i64 {
+    i64::try_from(page.size()).unwrap_or(i64::MAX - 1)
+}
+
 /// One more row than the page holds tells whether there is a next page.
 fn rows<C>(page: &Page<C>) -> i64 {
-    page.size() as i64 + 1
+    size(page) + 1
 }
 
 /// One user.
@@ -78,7 +83,7 @@ pub(super) async fn log(
     from: u64,
     limit: usize,
 ) -> Result<Vec<String>, StoreError> {
-    let limit = Page::<u64>::first(limit).size() as i64;
+    let limit = size(&Page::<u64>::first(limit));
     let from = i64::try_from(from).unwrap_or(i64::MAX);
     let mut transaction = readers.begin().await?;
     let sql = "SELECT key FROM rooms WHERE id = ?";

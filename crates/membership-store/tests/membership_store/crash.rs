@@ -66,19 +66,18 @@ fn write_until_killed(database: &Path) -> Vec<String> {
 async fn acknowledged_writes_survive_a_kill_and_none_is_torn() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("unibus.db");
-    let mut heads_seen = 0;
-    for round in 0..rounds() {
+    let mut writes_seen = 0;
+    for _ in 0..rounds() {
         let path = database.clone();
         let acknowledged = tokio::task::spawn_blocking(move || write_until_killed(&path)).await;
         let acknowledged = acknowledged.expect("the round runs");
         let store = SqliteStore::open(&database).await.expect("the store opens after a kill");
         check_view(&store).await;
-        heads_seen += check_acknowledged(&store, &acknowledged).await;
+        writes_seen += check_acknowledged(&store, &acknowledged).await;
         check_rooms(&store).await;
-        assert!(round > 0 || !acknowledged.is_empty() || store.view().size().users <= 2);
         store.close().await;
     }
-    assert!(heads_seen > 0, "no round got as far as a write");
+    assert!(writes_seen > 0, "no round got as far as a write");
 }
 
 /// Each line is `user <id>`, `room <id>` or `head <room> <seq>.<hash>`.

@@ -1,14 +1,15 @@
 //! Random writes, compared step by step with a model that is plain maps: the same answers, the same view, also
 //! after opening again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use busauth::UserId;
 use membership_store::conformance::{Backend, check_view};
 use membership_store::{BusRole, Conflict, MembershipStore, Page, StoreError};
 use proptest::prelude::*;
-use room_protocol::{Op, RoomId, RoomRole, RoomState};
+use room_protocol::{Member, Op, RoomId, RoomRole, RoomState};
 
 use crate::conformance::SqliteBackend;
 use crate::people::{NOW, Person};
@@ -103,19 +104,21 @@ impl Model {
         self.rooms.values().nth(n)
     }
 
-    /// Who writes into the room's log: its first owner.
-    fn owner(&self, state: &RoomState, people: &[Person]) -> usize {
-        let owns = |person: &Person| state.role_of(&person.identity.id()) == Some(RoomRole::Owner);
-        people.iter().position(owns).expect("a room has an owner")
-    }
-
-    fn orphan_rooms(&mut self) {
+    /// Freezes the rooms of `revoked` that have no active owner left.
+    fn freeze_rooms_without_owner(&mut self, revoked: &UserId) {
+        let is_active_owner =
+            |member: &Member| member.role == RoomRole::Owner && !self.users[&member.user].revoked;
         for room in self.rooms.values_mut() {
-            let active_owner = |id: &UserId| !self.users[id].revoked;
-            let owners = room.state.members().filter(|member| member.role == RoomRole::Owner);
-            room.frozen |= !owners.map(|member| &member.user).any(active_owner);
+            let was_owner = room.state.role_of(revoked) == Some(RoomRole::Owner);
+            room.frozen |= was_owner && !room.state.members().any(is_active_owner);
         }
     }
+}
+
+/// Who writes into the room's log: its first owner.
+fn owner_of(state: &RoomState, people: &[Person]) -> usize {
+    let owns = |person: &Person| state.role_of(&person.identity.id()) == Some(RoomRole::Owner);
+    people.iter().position(owns).expect("a room has an owner")
 }
 
 fn overlaps(one: &str, other: &str) -> bool {
@@ -169,11 +172,12 @@ impl Run {
 
     async fn admit(&mut self, who: u8, role: BusRole) {
         let person = &self.people[who as usize];
-        let expected: Outcome = if self.model.users.contains_key(&person.identity.id()) {
-            Err(Conflict::UserExists.into())
-        } else {
-            self.model.users.insert(person.identity.id(), ModelUser { role, revoked: false });
-            Ok(())
+        let expected: Outcome = match self.model.users.entry(person.identity.id()) {
+            Entry::Occupied(_) => Err(Conflict::UserExists.into()),
+            Entry::Vacant(entry) => {
+                entry.insert(ModelUser { role, revoked: false });
+                Ok(())
+            }
         };
         assert_eq!(self.store.add_user(person.new_user(role)).await.map(drop), expected);
     }
@@ -202,23 +206,11 @@ impl Run {
             Some(_) if is_last => Err(Conflict::LastAdmin.into()),
             Some(user) => {
                 user.revoked = true;
-                let before: BTreeSet<RoomId> = self.frozen();
-                // An admin may have unfrozen a room that has no active owner; only this user's rooms are looked at.
-                let owned = |room: &ModelRoom| room.state.role_of(&id) == Some(RoomRole::Owner);
-                let owned: BTreeSet<RoomId> =
-                    self.model.rooms.iter().filter(|(_, room)| owned(room)).map(|(id, _)| *id).collect();
-                self.model.orphan_rooms();
-                for (id, room) in &mut self.model.rooms {
-                    room.frozen &= before.contains(id) || owned.contains(id);
-                }
+                self.model.freeze_rooms_without_owner(&id);
                 Ok(())
             }
         };
         assert_eq!(self.store.revoke_user(&id, NOW).await.map(drop), expected);
-    }
-
-    fn frozen(&self) -> BTreeSet<RoomId> {
-        self.model.rooms.iter().filter(|(_, room)| room.frozen).map(|(id, _)| *id).collect()
     }
 
     async fn create(&mut self, owner: u8, subject: &str) {
@@ -248,7 +240,7 @@ impl Run {
 
     async fn append(&mut self, room: usize, op: Op, newcomer: Option<u8>) {
         let Some(found) = self.model.room(room) else { return };
-        let owner = self.model.owner(&found.state, &self.people);
+        let owner = owner_of(&found.state, &self.people);
         // What the room protocol refuses does not reach a store.
         let Some(append) = self.people[owner].try_append(&found.state, op) else { return };
         let newcomer = newcomer.map(|who| self.people[who as usize].identity.id());
