@@ -59,7 +59,7 @@ fn reach<'a>(
     for module in declared(&source.text) {
         match module {
             Declared::Named(name) => {
-                reach(&children.join(format!("{name}.rs")), Role::Module, files, reached)
+                reach(&children.join(format!("{name}.rs")), Role::Module, files, reached);
             }
             Declared::At(file) => reach(&beside.join(file), Role::Root, files, reached),
         }

@@ -1,0 +1,108 @@
+//! Messages and what went wrong with them, as lines of text or JSON.
+
+use crate::output::{Paint, Show, Style, printable};
+use base64::Engine as _;
+use bus_client::{Message, MessageError, Trust};
+use serde::Serialize;
+
+/// A message as `sub` and `chat` show it.
+#[derive(Serialize)]
+pub(crate) struct MessageView {
+    room: String,
+    subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    at: String,
+    /// False for a message of a plain NATS client: nobody has signed it.
+    verified: bool,
+    #[serde(flatten)]
+    body: Body,
+}
+
+/// The payload: text where it is text.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Body {
+    Text(String),
+    Base64(String),
+}
+
+impl MessageView {
+    pub(crate) fn new(room: &str, message: &Message) -> Self {
+        Self {
+            room: room.to_owned(),
+            subject: message.subject.to_string(),
+            from: message.from.map(|user| user.to_string()),
+            handle: message.handle.as_ref().map(ToString::to_string),
+            id: message.id.as_ref().map(ToString::to_string),
+            at: time(message.at),
+            verified: message.trust == Trust::Verified,
+            body: body(&message.payload),
+        }
+    }
+}
+
+fn body(payload: &[u8]) -> Body {
+    match std::str::from_utf8(payload) {
+        Ok(text) => Body::Text(text.to_owned()),
+        Err(_) => Body::Base64(base64::engine::general_purpose::STANDARD.encode(payload)),
+    }
+}
+
+impl Show for MessageView {
+    fn text(&self, paint: Paint) -> String {
+        let who = match (&self.handle, &self.from) {
+            (Some(handle), _) if self.verified => paint.paint(Style::Cyan, handle),
+            (_, Some(from)) if self.verified => paint.paint(Style::Cyan, from),
+            _ => paint.paint(Style::Red, "(unverified)"),
+        };
+        let clock = self.at.get(11..19).unwrap_or(&self.at);
+        let mut line = format!("{}  {who}", paint.paint(Style::Dim, clock));
+        if self.subject != self.room {
+            let below = self
+                .subject
+                .strip_prefix(&self.room)
+                .map_or(self.subject.as_str(), |s| s.trim_start_matches('.'));
+            line.push_str(&format!(" {}", paint.paint(Style::Dim, format_args!("[{below}]"))));
+        }
+        match &self.body {
+            // Further lines are indented, so that no line of a message can pass for another message.
+            Body::Text(text) => {
+                line.push_str(&format!("  {}", printable(text).replace('\n', "\n          ")))
+            }
+            Body::Base64(text) => {
+                line.push_str(&format!("  ({} bytes that are not text)", text.len() / 4 * 3))
+            }
+        }
+        line
+    }
+}
+
+/// A message that was not accepted.
+#[derive(Serialize)]
+pub(crate) struct Rejected {
+    room: String,
+    rejected: String,
+}
+
+impl Rejected {
+    pub(crate) fn new(room: &str, error: &MessageError) -> Self {
+        Self { room: room.to_owned(), rejected: error.to_string() }
+    }
+}
+
+impl Show for Rejected {
+    fn text(&self, paint: Paint) -> String {
+        format!("          {} {}", paint.paint(Style::Red, "rejected:"), printable(&self.rejected))
+    }
+}
+
+/// Unix milliseconds as RFC 3339 in UTC.
+pub(crate) fn time(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.map_or_else(|| "?".to_owned(), |at| format!("{at:.0}"))
+}

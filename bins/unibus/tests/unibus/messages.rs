@@ -1,0 +1,76 @@
+//! `unibus pub` and `unibus sub`
+
+use crate::person::Person;
+use bus_testkit::TestBus;
+use busauth::Identity;
+use control_api::BusRole;
+use std::sync::Arc;
+
+/// Alice with a room that Bob is in, and both at their terminals.
+async fn room(bus: &TestBus) -> (Person, Person, Arc<Identity>) {
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let alice = Person::joined(bus, &bus.admit("alice", BusRole::Member).await.unwrap());
+    alice.run(&["room", "create", "lab.sensors"]).ok();
+    alice.run(&["room", "add", "lab.sensors", "bob", "--fingerprint", &bob.id().fingerprint()]).ok();
+    (alice, Person::joined(bus, &bob), bob)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_publishes_the_other_reads_verified() {
+    let bus = TestBus::start().await.unwrap();
+    let (alice, bob, _) = room(&bus).await;
+    let mut listening = bob.start(&["sub", "lab.sensors", "--json", "--count", "3"]);
+    listening.remark_with("Listening");
+
+    alice.run(&["pub", "lab.sensors", "21.5 °C"]).ok();
+    alice.run_with_input(&["pub", "lab.sensors", "-"], "two\nlines").ok();
+    alice.run(&["pub", "lab.sensors", "--on", "north.door", "open"]).ok();
+
+    let first: serde_json::Value = serde_json::from_str(&listening.line()).unwrap();
+    assert_eq!(first["text"], "21.5 °C");
+    assert_eq!(first["handle"], "alice");
+    assert_eq!(first["verified"], true);
+    assert_eq!(first["subject"], "lab.sensors");
+    let second: serde_json::Value = serde_json::from_str(&listening.line()).unwrap();
+    assert_eq!(second["text"], "two\nlines");
+    let third: serde_json::Value = serde_json::from_str(&listening.line()).unwrap();
+    assert_eq!(third["subject"], "lab.sensors.north.door");
+    listening.finish().ok();
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_can_be_a_message() {
+    let bus = TestBus::start().await.unwrap();
+    let (alice, bob, _) = room(&bus).await;
+    let mut listening = alice.start(&["sub", "lab.sensors", "--count", "2"]);
+    listening.remark_with("Listening");
+    let published = bob.run_with_input(&["pub", "lab.sensors", "--lines", "--json"], "one\ntwo\n").ok();
+    assert_eq!(published.stdout.lines().count(), 2);
+    assert!(listening.line().ends_with("bob  one"));
+    assert!(listening.line().ends_with("bob  two"));
+    listening.finish().ok();
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_stops_reading() {
+    let bus = TestBus::start().await.unwrap();
+    let (alice, bob, _) = room(&bus).await;
+    let mut listening = bob.start(&["sub", "lab.sensors"]);
+    listening.remark_with("Listening");
+    alice.run(&["room", "remove", "lab.sensors", "bob"]).ok();
+    let outcome = listening.finish().fails(4);
+    assert_eq!(outcome.stdout, "");
+    bob.run(&["pub", "lab.sensors", "let me in"]).fails(5);
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_may_not_write() {
+    let bus = TestBus::start().await.unwrap();
+    let (alice, bob, _) = room(&bus).await;
+    alice.run(&["room", "role", "lab.sensors", "bob", "reader"]).ok();
+    bob.run(&["pub", "lab.sensors", "hello"]).fails(4);
+    bus.stop().await.unwrap();
+}
