@@ -139,7 +139,9 @@ impl Publish {
         }
         let index = |filters: &[_]| {
             let mut index = Sublist::new();
-            filters.iter().for_each(|filter| index.insert(filter, ()));
+            for filter in filters {
+                index.insert(filter, ());
+            }
             index
         };
         Self::Listed {
@@ -160,7 +162,9 @@ impl Subscribe {
         }
         let index = |rules: &[crate::permissions::SubscribeRule]| {
             let mut index = Sublist::new();
-            rules.iter().for_each(|rule| index.insert(&rule.filter, rule.queue.clone()));
+            for rule in rules {
+                index.insert(&rule.filter, rule.queue.clone());
+            }
             index
         };
         Self::Listed {

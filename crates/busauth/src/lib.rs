@@ -37,8 +37,8 @@ mod tls;
 pub use acl::{Acl, SubscribeDecision};
 pub use authenticator::{AuthFailure, Authenticated, Authenticator, Presented, Principal};
 pub use http_signature::{
-    AuthMode, AuthModeError, AuthorityError, Claim, ContentDigest, ContentDigestHasher, DigestMismatch, HttpNonce,
-    HttpNonceError, RequestTarget, SignatureRejection, SignedBody, read_claim, request_authority,
+    AuthMode, AuthModeError, AuthorityError, Claim, ContentDigest, ContentDigestHasher, DigestMismatch,
+    HttpNonce, HttpNonceError, RequestTarget, SignatureRejection, SignedBody, read_claim, request_authority,
 };
 pub use identity::{
     CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard,

@@ -103,7 +103,6 @@ impl SubjectFilter {
         let mut theirs = other.tokens();
         for own in self.tokens() {
             match (own, theirs.next()) {
-                (_, None) => return false,
                 (">", Some(_)) => return true,
                 (_, Some(">")) => return false,
                 ("*", Some(_)) => {}
@@ -119,7 +118,6 @@ impl SubjectFilter {
         let mut theirs = other.tokens();
         for own in self.tokens() {
             match (own, theirs.next()) {
-                (_, None) => return false,
                 (">", Some(_)) | (_, Some(">")) => return true,
                 ("*", Some(_)) | (_, Some("*")) => {}
                 (own, Some(their)) if own == their => {}
@@ -141,7 +139,6 @@ fn matches_tokens(filter: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for pattern in filter.split('.') {
         match (pattern, tokens.next()) {
-            (_, None) => return false,
             (">", Some(_)) => return true,
             ("*", Some(_)) => {}
             (literal, Some(token)) if literal == token => {}

@@ -91,9 +91,13 @@ fn removing_everything_frees_every_node() {
     let mut index = Sublist::new();
     let filters: Vec<_> = ["a.b.c", "a.*.c", "a.>", "a", ">", "*.b.>"].map(filter).into();
     for round in 0..3 {
-        filters.iter().for_each(|filter| index.insert(filter, 1u32));
+        for filter in &filters {
+            index.insert(filter, 1u32);
+        }
         let nodes = index.nodes.len();
-        filters.iter().for_each(|filter| assert!(index.remove(filter, &1)));
+        for filter in &filters {
+            assert!(index.remove(filter, &1));
+        }
         assert!(index.is_empty());
         assert_eq!(index.free.len(), nodes - 1, "round {round}: all but the root are free again");
     }

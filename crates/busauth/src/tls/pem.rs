@@ -48,8 +48,15 @@ fn read(path: &Path, audience: Audience) -> Result<Zeroizing<Vec<u8>>, TlsError>
 fn check_mode(path: &Path, metadata: &std::fs::Metadata) -> Result<(), TlsError> {
     use std::os::unix::fs::PermissionsExt as _;
 
+    /// Permission bits of group and others.
+    const NOT_THE_OWNER: u32 = 0o077;
+
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(TlsError::KeyOpenToOthers { path: path.to_owned(), mode }) }
+    if mode & NOT_THE_OWNER == 0 {
+        Ok(())
+    } else {
+        Err(TlsError::KeyOpenToOthers { path: path.to_owned(), mode })
+    }
 }
 
 #[cfg(not(unix))]
