@@ -13,8 +13,8 @@
 //!
 //! **Invariants**
 //!
-//! - A value of a key, signature, handle, card or subject type has passed its check: parsing is the
-//!   only way in, and one value has one text.
+//! - A value of a key, handle, card or subject type has passed its check: parsing is the only way
+//!   in. A key or signature has exactly one text.
 //! - Secrets are wiped on drop and have no text form in `Debug`, errors or logs.
 //! - Absence means no: empty permissions allow nothing.
 
