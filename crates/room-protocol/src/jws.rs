@@ -1,9 +1,10 @@
 //! The envelope of a log entry: a compact JWS (RFC 7515) with one permitted header and one permitted spelling.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use busauth::{Identity, Signature, UserId};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{
     encoding::{from_base64url, serde_as_text, to_base64url},
@@ -177,7 +178,7 @@ struct VersionProbe {
 /// As much of a version 1 statement as names its operation.
 #[derive(Deserialize)]
 struct OpProbe {
-    op: BTreeMap<String, IgnoredAny>,
+    op: Map<String, Value>,
 }
 
 fn read_payload(bytes: &[u8]) -> Result<Statement, StatementError> {

@@ -4,10 +4,10 @@
 //! The first entry's `room` and `prev` are empty strings. A statement holds only objects, strings and non-negative integers;
 //! a member that may be absent is left out, never `null`.
 
-use std::num::NonZeroU64;
+use std::{borrow::Cow, fmt::Display, num::NonZeroU64, str::FromStr};
 
 use busauth::{Certificates, ExchangeKey, Handle, Identity, IdentityCard, LoginKey, UserId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     epoch::Epoch,
@@ -264,11 +264,9 @@ const MAX_AHEAD_MS: u64 = 10 * 60 * 1000;
 #[serde(deny_unknown_fields)]
 struct Wire {
     v: u64,
-    #[serde(with = "empty_when_none")]
-    room: Option<RoomId>,
+    room: OrEmpty<RoomId>,
     seq: u64,
-    #[serde(with = "empty_when_none")]
-    prev: Option<EntryHash>,
+    prev: OrEmpty<EntryHash>,
     at: u64,
     op: Op,
 }
@@ -276,7 +274,7 @@ struct Wire {
 impl From<Statement> for Wire {
     fn from(statement: Statement) -> Self {
         let Statement { room, seq, prev, at, op } = statement;
-        Self { v: STATEMENT_VERSION, room, seq, prev, at, op }
+        Self { v: STATEMENT_VERSION, room: OrEmpty(room), seq, prev: OrEmpty(prev), at, op }
     }
 }
 
@@ -288,39 +286,35 @@ impl TryFrom<Wire> for Statement {
         if v != STATEMENT_VERSION {
             return Err("a statement of another version");
         }
-        Ok(Self { room, seq, prev, at, op })
+        Ok(Self { room: room.0, seq, prev: prev.0, at, op })
     }
 }
 
-/// Reads a member that may be absent but not `null`.
-fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
+/// A value's text, or the empty string where the first entry of a log has none.
+#[derive(Clone)]
+struct OrEmpty<T>(Option<T>);
 
-/// `None` as the empty string, as the first entry of a log has it.
-mod empty_when_none {
-    use std::{borrow::Cow, fmt::Display, str::FromStr};
-
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<T: Display, S: Serializer>(
-        value: &Option<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
+impl<T: Display> Serialize for OrEmpty<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
             Some(value) => serializer.collect_str(value),
             None => serializer.serialize_str(""),
         }
     }
+}
 
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for OrEmpty<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'_, str>::deserialize(deserializer)?;
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|value| Self(Some(value))).map_err(D::Error::custom)
+        }
     }
+}
+
+/// Reads a member that may be absent but not `null`.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

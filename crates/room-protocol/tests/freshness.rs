@@ -111,3 +111,23 @@ fn a_sender_does_not_go_back_in_the_log() {
         Room { log: room_protocol::RoomLog::verify(room.log.entries()[..3].iter().cloned()).unwrap() };
     assert_eq!(receive(&room, &send(&behind, 0, NOW, 3), NOW, &mut freshness), Ok(()));
 }
+
+#[test]
+fn two_processes_of_one_person_share_what_they_received() {
+    let mut room = Room::of_three(PLAIN);
+    let (mut one, mut other) = (Freshness::new(), Freshness::new());
+    let first = send(&room, 1, NOW, 1);
+    receive(&room, &first, NOW, &mut one).unwrap();
+    room.say(0, Op::Update { name: "New".parse().unwrap(), limits: RoomLimits::default() });
+    let second = send(&room, 1, NOW, 2);
+    receive(&room, &second, NOW, &mut other).unwrap();
+    one.merge(&other);
+    for message in [first, second] {
+        assert_eq!(receive(&room, &message, NOW, &mut one), Err(MessageRejection::Replayed));
+    }
+    assert_eq!(one.remembered(), 2);
+    let before = one.clone();
+    one.merge(&other);
+    one.merge(&Freshness::new());
+    assert_eq!(one, before);
+}

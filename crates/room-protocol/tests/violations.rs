@@ -16,8 +16,8 @@ fn refusal_of_first(statement: Statement) -> Violation {
 }
 
 /// An epoch of the given number with some commitment.
-fn epoch(n: u64) -> Option<Epoch> {
-    Some(key(99).open_epoch(&Room::new(PRIVATE).state().key_context(n), n))
+fn epoch(n: u64) -> Epoch {
+    key(99).open_epoch(&Room::new(PRIVATE).state().key_context(n), n)
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_room_opens_epoch_one_exactly_when_it_is_encrypted() {
         refusal_of_first(Statement::first(op, START))
     };
     assert_eq!(with_epoch(PRIVATE, None), Violation::EpochMissing { expected: 1 });
-    assert_eq!(with_epoch(PRIVATE, epoch(2)), Violation::WrongEpoch { expected: 1, found: 2 });
-    assert_eq!(with_epoch(PLAIN, epoch(1)), Violation::EpochNotAllowed);
+    assert_eq!(with_epoch(PRIVATE, Some(epoch(2))), Violation::WrongEpoch { expected: 1, found: 2 });
+    assert_eq!(with_epoch(PLAIN, Some(epoch(1))), Violation::EpochNotAllowed);
 }
 
 #[test]
@@ -222,22 +222,22 @@ fn epochs_open_where_they_must_and_nowhere_else() {
     let remove = |epoch| Op::Remove { user: person(1).id(), epoch };
 
     assert_eq!(private.refusal(0, add(None)), Violation::EpochMissing { expected: 4 });
-    assert_eq!(shared.refusal(0, add(epoch(2))), Violation::EpochNotAllowed);
-    assert_eq!(plain.refusal(0, add(epoch(1))), Violation::EpochNotAllowed);
+    assert_eq!(shared.refusal(0, add(Some(epoch(2)))), Violation::EpochNotAllowed);
+    assert_eq!(plain.refusal(0, add(Some(epoch(1)))), Violation::EpochNotAllowed);
 
     assert_eq!(private.refusal(0, remove(None)), Violation::EpochMissing { expected: 4 });
     assert_eq!(shared.refusal(0, remove(None)), Violation::EpochMissing { expected: 2 });
-    assert_eq!(plain.refusal(0, remove(epoch(1))), Violation::EpochNotAllowed);
+    assert_eq!(plain.refusal(0, remove(Some(epoch(1)))), Violation::EpochNotAllowed);
     // Who leaves does not choose the next key.
-    assert_eq!(private.refusal(1, remove(epoch(4))), Violation::EpochNotAllowed);
+    assert_eq!(private.refusal(1, remove(Some(epoch(4)))), Violation::EpochNotAllowed);
 
     for found in [0, 3, 5] {
         let wrong = Violation::WrongEpoch { expected: 4, found };
-        assert_eq!(private.refusal(0, Op::Rekey { epoch: epoch(found).unwrap() }), wrong);
-        assert_eq!(private.refusal(0, remove(epoch(found))), wrong);
-        assert_eq!(private.refusal(0, add(epoch(found))), wrong);
+        assert_eq!(private.refusal(0, Op::Rekey { epoch: epoch(found) }), wrong);
+        assert_eq!(private.refusal(0, remove(Some(epoch(found)))), wrong);
+        assert_eq!(private.refusal(0, add(Some(epoch(found)))), wrong);
     }
-    assert_eq!(plain.refusal(0, Op::Rekey { epoch: epoch(1).unwrap() }), Violation::EpochNotAllowed);
+    assert_eq!(plain.refusal(0, Op::Rekey { epoch: epoch(1) }), Violation::EpochNotAllowed);
 }
 
 #[test]

@@ -98,7 +98,10 @@ impl Freshness {
         sender.head = head;
         sender.ids.insert(id);
         self.remembered += 1;
-        self.stay_within(MAX_IDS, now);
+        if self.remembered > MAX_IDS {
+            self.forget_old(now);
+            self.stay_within(MAX_IDS);
+        }
         Ok(())
     }
 
@@ -114,11 +117,22 @@ impl Freshness {
         }
     }
 
-    fn stay_within(&mut self, most: usize, now: u64) {
-        if self.remembered <= most {
-            return;
+    /// Takes over what another process of the same person received in this room.
+    pub fn merge(&mut self, other: &Self) {
+        self.floor = self.floor.max(other.floor);
+        for (user, theirs) in &other.senders {
+            let ours = self.senders.entry(*user).or_default();
+            let before = ours.ids.len();
+            ours.head = ours.head.max(theirs.head);
+            ours.floor = ours.floor.max(theirs.floor);
+            ours.ids.extend(&theirs.ids);
+            self.remembered += ours.ids.len() - before;
+            self.remembered -= ours.forget_up_to_floor();
         }
-        self.forget_old(now);
+        self.stay_within(MAX_IDS);
+    }
+
+    fn stay_within(&mut self, most: usize) {
         while self.remembered > most {
             let Some(busiest) = self.senders.values_mut().max_by_key(|sender| sender.ids.len()) else {
                 return;

@@ -1,4 +1,4 @@
-//! The id of a message: a UUIDv7, which also says when the message was made.
+//! The id of a message: a UUID of version 7, which also says when the message was made.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use uuid::{Builder, Uuid, Variant, Version};
 
 use crate::encoding::serde_as_text;
 
-/// A message's id, unique per sender. Ordered by time. Text: a lower-case hyphenated UUIDv7 (RFC 9562).
+/// A message's id, unique per sender. Ordered by time. Text: a lower-case hyphenated UUID of version 7 (RFC 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(Uuid);
 

@@ -149,13 +149,12 @@ impl<P: AsRef<[u8]>> SignedMessage<P> {
 
     fn check_epoch(&self, state: &RoomState) -> Result<(), MessageRejection> {
         match (state.epoch(), self.headers.epoch) {
-            (None, None) => Ok(()),
             (None, Some(_)) => Err(MessageRejection::UnexpectedEpoch),
             (Some(_), None) => Err(MessageRejection::NotEncrypted),
             (Some(open), Some(found)) if open.n != found => {
                 Err(MessageRejection::WrongEpoch { expected: open.n, found })
             }
-            (Some(_), Some(_)) => Ok(()),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }
 }

@@ -157,12 +157,11 @@ fn check_owner_stays(state: &RoomState, user: &UserId) -> Result<(), Violation> 
 /// Compares the epoch that a statement opens with the number of the one it has to open, if it has to open one.
 fn check_epoch(opened: Option<&Epoch>, expected: Option<u64>) -> Result<(), Violation> {
     match (opened, expected) {
-        (None, None) => Ok(()),
         (Some(_), None) => Err(Violation::EpochNotAllowed),
         (None, Some(expected)) => Err(Violation::EpochMissing { expected }),
         (Some(epoch), Some(expected)) if epoch.n != expected => {
             Err(Violation::WrongEpoch { expected, found: epoch.n })
         }
-        (Some(_), Some(_)) => Ok(()),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }

@@ -22,7 +22,7 @@ fn a_flood_shortens_only_its_own_window() {
     for n in 0..100 {
         freshness.accept(&loud, id(NOW - 100 + n), 1, NOW).unwrap();
     }
-    freshness.stay_within(60, NOW);
+    freshness.stay_within(60);
     assert!(freshness.remembered() <= 60);
     assert_eq!(
         freshness.remembered(),
