@@ -1,1 +1,55 @@
-//! The bus daemon: control plane and data plane in one process
+//! The bus daemon as a library: configuration, the order in which the parts of a bus start and stop, and
+//! the commands of the program around it.
+//!
+//! ```text
+//! args ─► config ─► guards ─► tls ─► data_plane ─► store ─► first_start ─► control plane ─► run
+//!         (all       (ours     (pair   (bound, lets  (open)   (admin, or     (bound)
+//!         problems)  alone)    loaded)  nobody in)             users lost)
+//! ```
+//!
+//! [`App::build`] goes this way and binds everything before anything serves; [`App::run`] lets clients in and,
+//! when told to stop, goes the way back under one deadline. `bus-testkit` starts buses in tests through the
+//! same door as `main` does.
+//!
+//! - A [`Config`] cannot express a bus that others reach without signed requests.
+//! - Whoever holds the data directory's lock is the only process that uses it.
+//! - No key, seed or token is ever logged.
+
+mod args;
+mod config;
+mod failure;
+mod telemetry;
+
+mod data_plane;
+mod first_start;
+mod guards;
+mod node_control;
+mod own_names;
+mod private_file;
+mod tls;
+
+mod app;
+mod local_control;
+mod notify;
+mod shutdown;
+
+mod commands;
+mod local_api;
+mod stopped_bus;
+
+pub use app::{App, RunError, StartError};
+pub use args::{Cli, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, UserCommand};
+pub use commands::run;
+pub use config::{
+    Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,
+    Logging, PublicName, ServerName, Setting, TlsSource,
+};
+pub use data_plane::{EmbeddedPlaneError, ServiceAccess};
+pub use failure::Failure;
+pub use first_start::{Beginning, FirstStartError};
+pub use guards::{DataDirectoryError, KeyFileError};
+pub use local_api::LocalApiError;
+pub use local_control::LocalControlError;
+pub use shutdown::StopReport;
+pub use stopped_bus::StoppedBusError;
+pub use tls::{LocalAuthorityError, NodeTlsError};

@@ -1,2 +1,26 @@
-//! Binary.
-fn main() {}
+//! The bus daemon: reads the command line, runs one command, and says with its exit code how it went.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use membershipd::{Cli, Environment};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error, 1),
+    };
+    match runtime.block_on(membershipd::run(cli, &environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failed(&failure, failure.exit_code()),
+    }
+}
+
+fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    // Nothing is left to do when even this cannot be written.
+    drop(writeln!(std::io::stderr(), "membershipd: {error}"));
+    ExitCode::from(code)
+}

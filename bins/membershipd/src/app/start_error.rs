@@ -1,0 +1,56 @@
+//! Why the bus did not start: each text says what to do.
+
+use std::path::PathBuf;
+
+use membership_store::OpenError;
+
+use crate::data_plane::EmbeddedPlaneError;
+use crate::first_start::FirstStartError;
+use crate::guards::DataDirectoryError;
+use crate::local_control::LocalControlError;
+use crate::tls::NodeTlsError;
+
+/// Why the bus did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory is not ours alone.
+    #[error(transparent)]
+    DataDirectory(#[from] DataDirectoryError),
+    /// There is no certificate to serve with.
+    #[error(transparent)]
+    Tls(#[from] NodeTlsError),
+    /// The data plane does not listen.
+    #[error(transparent)]
+    DataPlane(#[from] EmbeddedPlaneError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Users are missing that have been there, or the first admin cannot be made.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+    /// The control plane does not listen.
+    #[error("the control plane cannot listen: {0}; set --http-port or --bind")]
+    ControlPlane(#[from] control_plane::BindError),
+    /// The local control socket's path would be too long.
+    #[error("the path of the local control socket in {} would be too long for the system: give --db a shorter path, or set XDG_RUNTIME_DIR", .0.display())]
+    NoPlaceForSocket(PathBuf),
+    /// The local control socket.
+    #[error(transparent)]
+    LocalControl(#[from] LocalControlError),
+}
+
+impl StartError {
+    /// Whether only other settings, or other files that the settings name, can help.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
+            Self::Tls(_) | Self::NoPlaceForSocket(_) => true,
+            Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
+            Self::DataPlane(_)
+            | Self::Store(_)
+            | Self::FirstStart(_)
+            | Self::ControlPlane(_)
+            | Self::LocalControl(_) => false,
+        }
+    }
+}

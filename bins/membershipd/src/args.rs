@@ -1,0 +1,182 @@
+//! The command line: what can be typed. Values stay text here; `config` parses them together with the
+//! other layers, so that one run reports every problem.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// `membershipd`: the bus daemon and its local administration.
+#[derive(Debug, Parser)]
+#[command(
+    name = "membershipd",
+    version,
+    about = "The unibus daemon: control plane and data plane in one process",
+    after_help = "Settings come from, in rising order: defaults, the file given with --config, UNIBUS_* variables, flags.\n\
+                  Exit codes: 0 done, 1 failed at run time, 2 the configuration or the command line is wrong.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What to do; starting the bus when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings of the bus when no subcommand is named.
+    #[command(flatten)]
+    pub node: NodeFlags,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the bus (what happens without a subcommand, too).
+    Serve(NodeFlags),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Administer the users of the bus on this host, whether the daemon runs or not.
+    User(UserArgs),
+}
+
+/// `membershipd config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the effective configuration and where each value comes from; fail as `serve` would.
+    Check(NodeFlags),
+}
+
+/// `membershipd user …`.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// Where the bus keeps its data.
+    #[command(flatten)]
+    pub location: LocationFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: UserCommand,
+}
+
+/// What can be done with users.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Put somebody on the allowlist.
+    Add {
+        /// The identity card: a file, `-` for standard input, or the card itself (`unibus1:…`).
+        #[arg(long, value_name = "FILE|-|CARD")]
+        card: String,
+        /// The handle, when the card has none or another one is wanted.
+        #[arg(long)]
+        handle: Option<String>,
+        /// admin, member or guest.
+        #[arg(long, default_value = "member")]
+        role: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the allowlist, revoked users included.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one user.
+    Show {
+        /// Handle or id.
+        user: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut somebody out, on both planes, before this command returns. It cannot be undone.
+    Revoke {
+        /// Handle or id.
+        user: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change what somebody may do on the bus.
+    SetRole {
+        /// Handle or id.
+        user: String,
+        /// admin, member or guest.
+        role: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Settings of the bus. The names of the fields are the keys of the configuration file.
+#[derive(Debug, Default, Clone, Args, Serialize)]
+pub struct NodeFlags {
+    /// A configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The address both planes listen on [default: 127.0.0.1].
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
+    /// The port of the control plane, 0 for any [default: 8470].
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<String>,
+    /// The port of the data plane, 0 for any [default: 4250].
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_port: Option<String>,
+    /// The database; its directory is the data directory [default: ./local_files/unibus.db].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db: Option<String>,
+    /// How requests prove who sends them: enforce, soft or off [default: enforce].
+    #[arg(long, value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bus_auth: Option<String>,
+    /// The certificate chain of both planes (PEM), reloaded when it changes.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<String>,
+    /// The private key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<String>,
+    /// No TLS on a public address. Rooms that are not encrypted end to end stay refused there.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plaintext: bool,
+    /// A name (host or host:port) under which clients reach this bus; may be given again.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub public_name: Vec<String>,
+    /// A data plane address to tell clients instead of those made from --public-name; may be given again.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_url: Vec<String>,
+    /// The name of this server in its answers [default: unibus].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: info].
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// How to log: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<String>,
+}
+
+/// Where a bus keeps its data, for commands that act on it from the same host.
+#[derive(Debug, Default, Clone, Args, Serialize)]
+pub struct LocationFlags {
+    /// The configuration file that the daemon is started with.
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The database that the daemon is started with [default: ./local_files/unibus.db].
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db: Option<String>,
+}

@@ -1,0 +1,23 @@
+//! The subcommands, one file each.
+
+mod config_check;
+mod serve;
+mod user;
+
+use std::io;
+
+use crate::args::{Cli, Command, ConfigCommand};
+use crate::config::Environment;
+use crate::failure::Failure;
+
+/// Runs what the command line asks for.
+pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
+    match cli.command {
+        None => serve::run(&cli.node, environment).await,
+        Some(Command::Serve(flags)) => serve::run(&flags, environment).await,
+        Some(Command::Config(ConfigCommand::Check(flags))) => {
+            config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
+        }
+        Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
+    }
+}

@@ -1,0 +1,103 @@
+//! Where the bus keeps its data: one directory, named by the database in it.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::DEFAULT_DB;
+
+/// The longest path of a local socket that every system takes, with room to spare (Linux: 107 bytes,
+/// macOS: 103).
+const SOCKET_PATH_LIMIT: usize = 100;
+
+/// Where everything is kept. The directory of the database is the data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPaths {
+    db: PathBuf,
+    directory: PathBuf,
+    /// `$XDG_RUNTIME_DIR`.
+    runtime_directory: Option<PathBuf>,
+}
+
+impl DataPaths {
+    /// The database.
+    pub fn db(&self) -> &Path {
+        &self.db
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Locked by the process that uses the directory.
+    pub fn lock(&self) -> PathBuf {
+        self.directory.join("membershipd.lock")
+    }
+
+    /// Says that the bus kept here has had users.
+    pub fn first_start_marker(&self) -> PathBuf {
+        self.directory.join("membershipd.started")
+    }
+
+    /// The identity of the first admin of a bus that only this machine reaches.
+    pub fn admin_identity(&self) -> PathBuf {
+        self.directory.join("admin.identity")
+    }
+
+    /// The bus's own certificate authority.
+    pub fn tls(&self) -> PathBuf {
+        self.directory.join("tls")
+    }
+
+    /// The local control socket. Where the path would be too long for one, it lies in `$XDG_RUNTIME_DIR`
+    /// under a name made from the data directory; `None` when there is no such place.
+    pub fn control_socket(&self) -> Option<PathBuf> {
+        let beside = self.directory.join("control.sock");
+        if beside.as_os_str().len() < SOCKET_PATH_LIMIT {
+            return Some(beside);
+        }
+        let absolute = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        let name = format!("unibus-{}.sock", short_digest(absolute.as_os_str().as_bytes()));
+        let elsewhere = self.runtime_directory.as_ref()?.join(name);
+        (elsewhere.as_os_str().len() < SOCKET_PATH_LIMIT).then_some(elsewhere)
+    }
+}
+
+fn short_digest(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Default for DataPaths {
+    fn default() -> Self {
+        Self::of(PathBuf::from(DEFAULT_DB), PathBuf::from("./local_files"))
+    }
+}
+
+impl DataPaths {
+    pub(super) fn with_runtime_directory(mut self, directory: Option<&str>) -> Self {
+        self.runtime_directory = directory.map(PathBuf::from);
+        self
+    }
+
+    fn of(db: PathBuf, directory: PathBuf) -> Self {
+        Self { db, directory, runtime_directory: None }
+    }
+}
+
+impl FromStr for DataPaths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let db = PathBuf::from(text);
+        if db.file_name().is_none() || text.ends_with('/') {
+            return Err(format!("\"{text}\" does not name a file"));
+        }
+        let directory = match db.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Ok(Self::of(db, directory))
+    }
+}

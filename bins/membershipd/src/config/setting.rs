@@ -1,0 +1,97 @@
+//! The settings by name. Flag, variable and file key are one name in three spellings.
+
+use std::fmt;
+
+/// One setting, named by its key in the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting(&'static str);
+
+impl Setting {
+    /// `--config`, which names the file and therefore cannot be in it.
+    pub const CONFIG: Self = Self("config");
+    /// The address both planes listen on.
+    pub const BIND: Self = Self("bind");
+    /// The port of the control plane.
+    pub const HTTP_PORT: Self = Self("http_port");
+    /// The port of the data plane.
+    pub const NATS_PORT: Self = Self("nats_port");
+    /// The database.
+    pub const DB: Self = Self("db");
+    /// How requests prove who sends them.
+    pub const BUS_AUTH: Self = Self("bus_auth");
+    /// The certificate chain.
+    pub const TLS_CERT: Self = Self("tls_cert");
+    /// Its private key.
+    pub const TLS_KEY: Self = Self("tls_key");
+    /// No TLS on a public address.
+    pub const PLAINTEXT: Self = Self("plaintext");
+    /// Own names.
+    pub const PUBLIC_NAME: Self = Self("public_name");
+    /// Data plane addresses that clients are told.
+    pub const DATA_URL: Self = Self("data_url");
+    /// The name of this server.
+    pub const SERVER_NAME: Self = Self("server_name");
+    /// What to log.
+    pub const LOG: Self = Self("log");
+    /// How to log.
+    pub const LOG_FORMAT: Self = Self("log_format");
+
+    /// Every setting a configuration file may hold.
+    pub const IN_FILE: [Self; 13] = [
+        Self::BIND,
+        Self::HTTP_PORT,
+        Self::NATS_PORT,
+        Self::DB,
+        Self::BUS_AUTH,
+        Self::TLS_CERT,
+        Self::TLS_KEY,
+        Self::PLAINTEXT,
+        Self::PUBLIC_NAME,
+        Self::DATA_URL,
+        Self::SERVER_NAME,
+        Self::LOG,
+        Self::LOG_FORMAT,
+    ];
+
+    /// The key in the configuration file.
+    pub fn key(self) -> &'static str {
+        self.0
+    }
+
+    /// The flag.
+    pub fn flag(self) -> String {
+        format!("--{}", self.0.replace('_', "-"))
+    }
+
+    /// The value when nothing sets it, as TOML; `None` where that is "none".
+    pub fn default_text(self) -> Option<String> {
+        match self {
+            Self::BIND => Some("\"127.0.0.1\"".to_owned()),
+            Self::HTTP_PORT => Some(super::DEFAULT_HTTP_PORT.to_string()),
+            Self::NATS_PORT => Some(super::DEFAULT_NATS_PORT.to_string()),
+            Self::DB => Some(format!("\"{}\"", super::DEFAULT_DB)),
+            Self::BUS_AUTH => Some("\"enforce\"".to_owned()),
+            Self::PLAINTEXT => Some("false".to_owned()),
+            Self::PUBLIC_NAME | Self::DATA_URL => Some("[]".to_owned()),
+            Self::SERVER_NAME => Some("\"unibus\"".to_owned()),
+            Self::LOG => Some("\"info\"".to_owned()),
+            Self::LOG_FORMAT => Some("\"text\"".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The environment variable.
+    pub fn variable(self) -> String {
+        format!("UNIBUS_{}", self.0.to_ascii_uppercase())
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.flag(), self.variable())?;
+        if *self != Self::CONFIG {
+            write!(f, ", file key `{}`", self.0)?;
+        }
+        f.write_str(")")
+    }
+}

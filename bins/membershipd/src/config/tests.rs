@@ -1,0 +1,221 @@
+//! What comes out of layers of settings, and what is said about wrong ones.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use busauth::AuthMode;
+
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn file(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+fn flags(set: impl FnOnce(&mut NodeFlags)) -> NodeFlags {
+    let mut flags = NodeFlags::default();
+    set(&mut flags);
+    flags
+}
+
+fn load(flags: &NodeFlags) -> Result<Config, ConfigErrors> {
+    Config::load(flags, &Environment::default())
+}
+
+fn only_problem(errors: &ConfigErrors) -> String {
+    assert_eq!(errors.0.len(), 1, "{errors}");
+    errors.to_string()
+}
+
+#[test]
+fn nothing_set_is_a_loopback_bus_that_enforces() {
+    let config = load(&NodeFlags::default()).unwrap();
+    assert_eq!(
+        config.exposure,
+        Exposure::Local { address: "127.0.0.1".parse().unwrap(), auth: AuthMode::Enforce }
+    );
+    assert_eq!((config.http_port, config.nats_port), (8470, 4250));
+    assert_eq!(config.paths.db(), PathBuf::from("./local_files/unibus.db"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let file = file("http_port = 1001\nnats_port = 1002\nserver_name = \"from-file\"\n");
+    let variables = environment(&[("UNIBUS_NATS_PORT", "2002"), ("UNIBUS_SERVER_NAME", "from-variable")]);
+    let flags = flags(|flags| {
+        flags.config = Some(file.path().to_owned());
+        flags.server_name = Some("from-flag".to_owned());
+    });
+    let (config, effective) = Config::load_with_sources(&flags, &variables).unwrap();
+    assert_eq!(config.http_port, 1001);
+    assert_eq!(config.nats_port, 2002);
+    assert_eq!(config.server_name.to_string(), "from-flag");
+    let shown = effective.to_string();
+    assert!(shown.contains("http_port = \"1001\"  # set in "), "{shown}");
+    assert!(shown.contains("nats_port = \"2002\"  # set by UNIBUS_NATS_PORT"), "{shown}");
+    assert!(shown.contains("server_name = \"from-flag\"  # set by --server-name"), "{shown}");
+    assert!(shown.contains("# bind = \"127.0.0.1\"  (default)"), "{shown}");
+}
+
+#[test]
+fn what_config_check_prints_is_a_configuration_file() {
+    let names = flags(|flags| {
+        flags.bind = Some("0.0.0.0".to_owned());
+        flags.public_name = vec!["bus.example.org".to_owned(), "10.1.2.3:9000".to_owned()];
+    });
+    let (config, effective) = Config::load_with_sources(&names, &Environment::default()).unwrap();
+    let file = file(&effective.to_string());
+    let again = load(&flags(|flags| flags.config = Some(file.path().to_owned()))).unwrap();
+    assert_eq!(again.exposure, config.exposure);
+    assert_eq!(again.public_names, config.public_names);
+}
+
+#[test]
+fn every_problem_is_reported_with_all_its_names() {
+    let file = file("bus_auth = \"maybe\"\ntypo = 1\n");
+    let variables = environment(&[("UNIBUS_HTTP_PORT", "70000")]);
+    let flags = flags(|flags| {
+        flags.config = Some(file.path().to_owned());
+        flags.bind = Some("nowhere".to_owned());
+        flags.log_format = Some("xml".to_owned());
+    });
+    let errors = Config::load(&flags, &variables).unwrap_err();
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), 5, "{text}");
+    for part in [
+        "there is no setting `typo`",
+        "--bus-auth (UNIBUS_BUS_AUTH, file key `bus_auth`): \"maybe\" is not a mode",
+        "--http-port (UNIBUS_HTTP_PORT, file key `http_port`): \"70000\" is not a port",
+        "(set by UNIBUS_HTTP_PORT)",
+        "--bind (UNIBUS_BIND, file key `bind`): \"nowhere\" is not an address",
+        "--log-format (UNIBUS_LOG_FORMAT, file key `log_format`): \"xml\" is not a log format",
+    ] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_public_address_needs_signed_requests() {
+    let errors = load(&flags(|flags| {
+        flags.bind = Some("0.0.0.0".to_owned());
+        flags.bus_auth = Some("soft".to_owned());
+    }))
+    .unwrap_err();
+    let text = only_problem(&errors);
+    assert!(
+        text.contains("0.0.0.0 can be reached from elsewhere") && text.contains("--bus-auth enforce"),
+        "{text}"
+    );
+}
+
+#[test]
+fn tls_needs_signed_requests_even_on_loopback() {
+    let errors = load(&flags(|flags| {
+        flags.tls_cert = Some("server.crt".to_owned());
+        flags.tls_key = Some("server.key".to_owned());
+        flags.bus_auth = Some("off".to_owned());
+    }))
+    .unwrap_err();
+    let text = only_problem(&errors);
+    assert!(text.contains("TLS is on") && text.contains("--bus-auth enforce"), "{text}");
+}
+
+#[test]
+fn half_a_tls_pair_names_the_missing_half() {
+    let certificate_only = load(&flags(|flags| flags.tls_cert = Some("server.crt".to_owned()))).unwrap_err();
+    assert!(only_problem(&certificate_only).contains("set --tls-key as well"), "{certificate_only}");
+    let key_only = load(&flags(|flags| flags.tls_key = Some("server.key".to_owned()))).unwrap_err();
+    assert!(only_problem(&key_only).contains("set --tls-cert as well"), "{key_only}");
+}
+
+#[test]
+fn plaintext_and_a_certificate_contradict_each_other() {
+    let errors = load(&flags(|flags| {
+        flags.plaintext = true;
+        flags.tls_cert = Some("server.crt".to_owned());
+        flags.tls_key = Some("server.key".to_owned());
+    }))
+    .unwrap_err();
+    assert!(only_problem(&errors).contains("set one of the two"), "{errors}");
+}
+
+#[test]
+fn a_public_address_has_tls_unless_told_otherwise() {
+    let public = load(&flags(|flags| flags.bind = Some("0.0.0.0".to_owned()))).unwrap();
+    assert_eq!(public.exposure.tls(), Some(&TlsSource::LocalAuthority));
+    let plain = Config::load(
+        &flags(|flags| flags.bind = Some("0.0.0.0".to_owned())),
+        &environment(&[("UNIBUS_PLAINTEXT", "true")]),
+    )
+    .unwrap();
+    assert!(matches!(plain.exposure, Exposure::PublicPlaintext { .. }));
+    assert!(plain.warnings.iter().any(|warning| warning.contains("without TLS")), "{:?}", plain.warnings);
+}
+
+#[test]
+fn both_planes_on_one_port_are_refused() {
+    let errors = load(&flags(|flags| {
+        flags.http_port = Some("4250".to_owned());
+    }))
+    .unwrap_err();
+    assert!(only_problem(&errors).contains("cannot listen on port 4250"), "{errors}");
+}
+
+#[test]
+fn a_variable_may_hold_a_list_and_an_unknown_one_is_a_warning() {
+    let variables = environment(&[
+        ("UNIBUS_PUBLIC_NAME", "bus.example.org, 10.0.0.1:8470"),
+        ("UNIBUS_BUS_AUHT", "off"),
+        ("RUST_LOG", "debug"),
+    ]);
+    let config = Config::load(&NodeFlags::default(), &variables).unwrap();
+    let names: Vec<String> = config.public_names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["bus.example.org", "10.0.0.1:8470"]);
+    assert_eq!(config.logging.filter, "debug");
+    assert!(config.warnings[0].contains("UNIBUS_BUS_AUHT"), "{:?}", config.warnings);
+}
+
+#[test]
+fn names_and_urls_are_checked() {
+    for wrong in ["user@host", "host:port", "a b", "", "host:"] {
+        assert!(wrong.parse::<PublicName>().is_err(), "{wrong:?} passed");
+    }
+    for right in ["host", "host:1", "[::1]", "[::1]:8470", "10.0.0.1"] {
+        assert!(right.parse::<PublicName>().is_ok(), "{right:?} was refused");
+    }
+    for wrong in
+        ["http://host:4250", "nats://host", "nats://u:p@host:4250", "nats://host:4250/x", "host:4250"]
+    {
+        let refused = wrong.parse::<DataUrl>().unwrap_err();
+        assert!(!refused.contains("u:p"), "{refused}");
+    }
+    assert!("tls://bus.example.org:4250".parse::<DataUrl>().is_ok());
+}
+
+#[test]
+fn a_missing_or_broken_file_is_named() {
+    let missing = load(&flags(|flags| flags.config = Some("/does/not/exist.toml".into()))).unwrap_err();
+    assert!(only_problem(&missing).contains("/does/not/exist.toml cannot be read"), "{missing}");
+    let broken = file("bind = [");
+    let errors = load(&flags(|flags| flags.config = Some(broken.path().to_owned()))).unwrap_err();
+    assert!(only_problem(&errors).contains("is not valid TOML"), "{errors}");
+}
+
+#[test]
+fn a_long_data_directory_moves_the_socket_to_the_runtime_directory() {
+    let paths = |db: &str, variables: &[(&str, &str)]| {
+        let flags = LocationFlags { db: Some(db.to_owned()), ..LocationFlags::default() };
+        DataPaths::load(&flags, &environment(variables)).unwrap()
+    };
+    assert_eq!(paths("data/unibus.db", &[]).control_socket(), Some("data/control.sock".into()));
+    let long = format!("/{}unibus.db", "long/".repeat(30));
+    assert_eq!(paths(&long, &[]).control_socket(), None);
+    let socket = paths(&long, &[("XDG_RUNTIME_DIR", "/run/user/1000")]).control_socket().unwrap();
+    assert!(socket.starts_with("/run/user/1000") && socket.as_os_str().len() < 100, "{}", socket.display());
+}

@@ -1,0 +1,184 @@
+//! The embedded broker as data plane: it runs in this process, and the control plane reaches it through a
+//! listener of its own that only an identity made at start may use.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use busauth::{
+    Acl, AuthFailure, Authenticated, Authenticator, Identity, Presented, Principal, Subject, UserId,
+};
+use bytes::Bytes;
+use control_api::{ComponentState, DataPlaneHealth};
+use control_plane::{DataPlane, DataPlaneError};
+use embedded_broker::{
+    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, ReplyPolicy, Shutdown, TlsMode,
+};
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::own_names::OwnNames;
+use crate::tls::{NodeTls, NodeTlsError};
+
+/// How long the connection to the broker in this very process may take.
+const SERVICE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The broker, and the connection that events are published on.
+pub(crate) struct EmbeddedPlane {
+    broker: Broker,
+    authenticator: Arc<LateAuthenticator>,
+    service: async_nats::Client,
+    access: ServiceAccess,
+    client_urls: Vec<String>,
+    tls: bool,
+}
+
+/// How the process itself reaches its data plane: an identity that was made at start, is on no allowlist,
+/// and may do everything.
+#[derive(Clone)]
+pub struct ServiceAccess {
+    url: String,
+    seed: Arc<Zeroizing<String>>,
+}
+
+/// Why the data plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedPlaneError {
+    /// Its port is taken, or the address is not this machine's.
+    #[error("the data plane cannot listen: {0}; set --nats-port or --bind")]
+    Bind(#[from] BindError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] NodeTlsError),
+    /// The process cannot reach its own broker.
+    #[error("the control plane cannot reach the data plane in its own process: {0}")]
+    Service(String),
+}
+
+impl ServiceAccess {
+    /// A new connection.
+    pub async fn connect(&self) -> Result<async_nats::Client, EmbeddedPlaneError> {
+        async_nats::ConnectOptions::with_nkey(self.seed.as_str().to_owned())
+            .name("membershipd")
+            .connection_timeout(SERVICE_CONNECT_TIMEOUT)
+            .connect(&self.url)
+            .await
+            .map_err(|error| EmbeddedPlaneError::Service(error.to_string()))
+    }
+}
+
+impl EmbeddedPlane {
+    /// Binds the ports. Clients are let in by [`EmbeddedPlane::open`] and refused until
+    /// [`EmbeddedPlane::authenticate_with`]; only the process itself is connected before.
+    pub(crate) async fn bind(
+        config: &Config,
+        tls: Option<&NodeTls>,
+        own_names: &OwnNames,
+    ) -> Result<Self, EmbeddedPlaneError> {
+        let service = Identity::generate();
+        let authenticator = Arc::new(LateAuthenticator::default());
+        let tls_mode = match tls {
+            Some(tls) => TlsMode::AfterInfo(tls.for_nats()?),
+            None => TlsMode::Off,
+        };
+        let broker = Broker::bind(BrokerConfig {
+            listen: (config.exposure.address(), config.nats_port).into(),
+            tls: tls_mode,
+            authentication: Authentication::By(authenticator.clone()),
+            internal: Internal::Listener { nkey: service.login_key() },
+            admission: Admission::WhenOpened,
+            reply_policy: ReplyPolicy::Checked,
+            server_name: Some(config.server_name.to_string()),
+            ..BrokerConfig::default()
+        })
+        .await?;
+        let url = broker
+            .internal_url()
+            .ok_or_else(|| EmbeddedPlaneError::Service("it has no internal listener".to_owned()))?;
+        let access = ServiceAccess { url, seed: Arc::new(service.login_seed()) };
+        let service = access.connect().await?;
+        let client_urls = own_names.data_urls(broker.local_addr());
+        Ok(Self { broker, authenticator, service, access, client_urls, tls: tls.is_some() })
+    }
+
+    /// Says who knows the users, once that is known.
+    pub(crate) fn authenticate_with(&self, users: Arc<dyn Authenticator>) {
+        if self.authenticator.0.set(users).is_err() {
+            tracing::error!("the data plane had an authenticator already; it keeps the first");
+        }
+    }
+
+    /// Lets clients in.
+    pub(crate) fn open(&self) {
+        self.broker.open();
+    }
+
+    /// Where clients of this machine connect.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// How the process itself connects.
+    pub(crate) fn service_access(&self) -> ServiceAccess {
+        self.access.clone()
+    }
+
+    /// Sends what is waiting and closes every connection.
+    pub(crate) async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        if let Err(error) = self.service.flush().await {
+            tracing::debug!(%error, "the last events may not have been published");
+        }
+        self.broker.shutdown(deadline).await
+    }
+}
+
+#[async_trait]
+impl DataPlane for EmbeddedPlane {
+    async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
+        let principals: Vec<Principal> = users.iter().copied().map(Principal::from).collect();
+        self.broker.access_changed(&principals).await;
+        Ok(())
+    }
+
+    async fn publish_event(&self, subject: &Subject, payload: Bytes) {
+        if let Err(error) = self.service.publish(subject.as_str().to_owned(), payload).await {
+            tracing::warn!(%error, %subject, "an event was not published");
+        }
+    }
+
+    fn client_urls(&self) -> Vec<String> {
+        self.client_urls.clone()
+    }
+
+    fn tls(&self) -> bool {
+        self.tls
+    }
+
+    fn health(&self) -> DataPlaneHealth {
+        let connected = self.service.connection_state() == async_nats::connection::State::Connected;
+        DataPlaneHealth {
+            state: if connected { ComponentState::Ok } else { ComponentState::Down },
+            kind: "embedded".to_owned(),
+            connections: self.broker.stats().connections as u64,
+            detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
+        }
+    }
+}
+
+/// Knows nobody until the store is open.
+#[derive(Default)]
+struct LateAuthenticator(OnceLock<Arc<dyn Authenticator>>);
+
+#[async_trait]
+impl Authenticator for LateAuthenticator {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated, AuthFailure> {
+        match self.0.get() {
+            Some(users) => users.authenticate(presented).await,
+            None => Err(AuthFailure::Unavailable("the store is not open yet".to_owned())),
+        }
+    }
+
+    fn rights(&self, principal: &Principal) -> Option<Arc<Acl>> {
+        self.0.get()?.rights(principal)
+    }
+}

@@ -1,0 +1,58 @@
+//! Why the program ends without success, and the exit code that says so.
+
+use std::io;
+
+use tracing_subscriber::util::TryInitError;
+
+use crate::app::{RunError, StartError};
+use crate::config::ConfigErrors;
+use crate::first_start::FirstStartError;
+use crate::local_api::LocalApiError;
+
+/// Why the program failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// What was typed cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// The bus did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The bus started and could not go on.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A command did not reach the bus, or was refused by it.
+    #[error(transparent)]
+    LocalApi(#[from] LocalApiError),
+    /// Users are missing that have been there, or the marker cannot be written.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+    /// Nobody has this handle.
+    #[error("there is no user called {0}: `membershipd user list` shows who is there")]
+    NoSuchUser(String),
+    /// Logs cannot be set up.
+    #[error("logs cannot be set up: {0}")]
+    Logs(#[from] TryInitError),
+    /// The runtime, signals or the output.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+impl Failure {
+    /// Something that was typed cannot be used.
+    pub fn usage(problem: impl Into<String>) -> Self {
+        Self::Usage(problem.into())
+    }
+
+    /// 2 when settings or the command line have to be changed, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Start(error) if error.is_configuration() => 2,
+            _ => 1,
+        }
+    }
+}

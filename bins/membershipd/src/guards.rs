@@ -1,0 +1,159 @@
+//! What must hold before anything listens: the data directory is ours alone, and keys are private.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+
+use crate::config::DataPaths;
+
+/// The data directory, locked for this process as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct DataDirectory {
+    paths: DataPaths,
+    // Closing the file releases the lock.
+    _lock: File,
+}
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirectoryError {
+    /// The directory does not exist and cannot be made.
+    #[error("the data directory {} cannot be created: {source}; give --db a path where it can", .path.display())]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something else has the name.
+    #[error("{} is not a directory; give --db a path in one", .0.display())]
+    NotADirectory(PathBuf),
+    /// Somebody else owns it.
+    #[error("the data directory {} belongs to another user (uid {owner}): run as that user, or give --db another path", .path.display())]
+    ForeignOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Others could read keys or replace the database.
+    #[error("the data directory {} is open to other users (mode {mode:o}): chmod 700 it, or give --db a path in a directory of its own", .path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Nothing can be written in it.
+    #[error("the data directory {} cannot be written: {source}", .path.display())]
+    Unwritable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the data directory {} is in use by another process{}: stop it first, or give --db another path", .path.display(), .holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Who has it, if it said.
+        holder: Option<u32>,
+    },
+}
+
+impl DataDirectory {
+    /// Makes the directory if it is missing (mode 0700), checks that it is private and writable, and locks it.
+    pub(crate) fn claim(paths: &DataPaths) -> Result<Self, DataDirectoryError> {
+        let path = paths.directory();
+        if !path.exists() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|source| DataDirectoryError::Create { path: path.to_owned(), source })?;
+        }
+        check_private(path)?;
+        let lock = lock(&paths.lock(), path)?;
+        Ok(Self { paths: paths.clone(), _lock: lock })
+    }
+
+    /// What lies where in it.
+    pub(crate) fn paths(&self) -> &DataPaths {
+        &self.paths
+    }
+}
+
+fn check_private(path: &Path) -> Result<(), DataDirectoryError> {
+    let metadata = fs::metadata(path)
+        .map_err(|source| DataDirectoryError::Unwritable { path: path.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Err(DataDirectoryError::NotADirectory(path.to_owned()));
+    }
+    if metadata.uid() != geteuid().as_raw() {
+        return Err(DataDirectoryError::ForeignOwner { path: path.to_owned(), owner: metadata.uid() });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(DataDirectoryError::OpenToOthers { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+fn lock(lock: &Path, directory: &Path) -> Result<File, DataDirectoryError> {
+    let unwritable = |source| DataDirectoryError::Unwritable { path: directory.to_owned(), source };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(lock)
+        .map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let holder = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+            return Err(DataDirectoryError::InUse { path: directory.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+    }
+    // Only for the message above; the lock itself is what counts.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unwritable)?;
+    Ok(file)
+}
+
+/// Why a private key file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be looked at.
+    #[error("the key file {} cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Everybody can read it.
+    #[error("the key file {} is open to other users (mode {mode:o}): chmod 600 it, and replace the key if it lay there for long", .path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// Refuses a key file that others than its owner (and a group made for such keys) can read or write.
+pub(crate) fn check_key_file(path: &Path) -> Result<(), KeyFileError> {
+    let unreadable = |source| KeyFileError::Unreadable { path: path.to_owned(), source };
+    let mode = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?.mode() & 0o7777;
+    if mode & 0o027 != 0 {
+        return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode });
+    }
+    Ok(())
+}

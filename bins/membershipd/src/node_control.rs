@@ -1,0 +1,80 @@
+//! What the control plane is told about the node it runs on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use busauth::{AuthMode, MemoryNonceStore, NonceLimits};
+use control_api::{Limits, Posture};
+use control_plane::{AccessOptions, ControlConfig, ControlPlane, DataPlane, Parts, PlaintextRooms};
+use membership_store::SqliteStore;
+
+use crate::config::Config;
+use crate::first_start::{Beginning, unix_now};
+use crate::own_names::OwnNames;
+
+/// What the permissions of connections depend on besides memberships.
+pub(crate) fn access_options(config: &Config) -> AccessOptions {
+    let plaintext_rooms =
+        if config.exposure.is_public() { PlaintextRooms::ReadOnly } else { PlaintextRooms::Allowed };
+    AccessOptions { plaintext_rooms }
+}
+
+/// What `/v1/info` and `/healthz` say about the node, and what it lets in.
+pub(crate) fn control_config(config: &Config, own_names: &OwnNames, listening: SocketAddr) -> ControlConfig {
+    let auth = config.exposure.auth();
+    ControlConfig {
+        name: config.server_name.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        names: control_plane::OwnNames::new(own_names.authorities()),
+        mode: auth,
+        limits: Limits::default(),
+        encryption_required: config.exposure.is_public(),
+        control_urls: own_names.control_urls(listening),
+        posture: Posture {
+            auth: auth.to_string(),
+            acl: true,
+            tls: config.exposure.tls().is_some(),
+            cluster: false,
+            store: "sqlite".to_owned(),
+        },
+    }
+}
+
+/// The control plane of a node that runs.
+pub(crate) fn control_plane(
+    config: ControlConfig,
+    store: Arc<SqliteStore>,
+    data_plane: Arc<dyn DataPlane>,
+    beginning: &Beginning,
+) -> Arc<ControlPlane> {
+    let limits = NonceLimits::default();
+    let nonces = match beginning {
+        // What was signed before this start may have been seen by the process before.
+        Beginning::HasUsers => MemoryNonceStore::after_restart(limits, unix_now()),
+        Beginning::AdminMade(_) | Beginning::AwaitsAdmin => MemoryNonceStore::new(limits),
+    };
+    ControlPlane::new(config, Parts { store, nonces: Arc::new(nonces), data_plane })
+}
+
+/// The control plane of a node that does not run: only its local administration is used, which needs no
+/// names, signatures or nonces.
+pub(crate) fn offline(store: Arc<SqliteStore>, data_plane: Arc<dyn DataPlane>) -> Arc<ControlPlane> {
+    let config = ControlConfig {
+        name: "stopped".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        names: control_plane::OwnNames::new(Vec::<String>::new()),
+        mode: AuthMode::Enforce,
+        limits: Limits::default(),
+        encryption_required: true,
+        control_urls: Vec::new(),
+        posture: Posture {
+            auth: AuthMode::Enforce.to_string(),
+            acl: true,
+            tls: false,
+            cluster: false,
+            store: "sqlite".to_owned(),
+        },
+    };
+    let nonces = Arc::new(MemoryNonceStore::new(NonceLimits::default()));
+    ControlPlane::new(config, Parts { store, nonces, data_plane })
+}

@@ -1,0 +1,84 @@
+//! The bus while no daemon runs: its store, opened under its lock, behind the same API.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use busauth::{Subject, UserId};
+use bytes::Bytes;
+use control_api::{ComponentState, DataPlaneHealth};
+use control_plane::{ControlPlane, DataPlane, DataPlaneError};
+use membership_store::{MembershipStore, OpenError, SqliteStore};
+
+use crate::first_start::{self, FirstStartError};
+use crate::guards::DataDirectory;
+use crate::node_control;
+
+/// The opened store and the API on top of it.
+pub(crate) struct StoppedBus {
+    control: Arc<ControlPlane>,
+    store: Arc<SqliteStore>,
+    // Holds the lock as long as the store is open.
+    _directory: DataDirectory,
+}
+
+/// Why the store of a stopped bus cannot be administered.
+#[derive(Debug, thiserror::Error)]
+pub enum StoppedBusError {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Users are missing that have been there.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+}
+
+impl StoppedBus {
+    /// Opens the store in a directory that is locked for this process.
+    pub(crate) async fn open(directory: DataDirectory) -> Result<Self, StoppedBusError> {
+        let store = Arc::new(SqliteStore::open(directory.paths().db()).await?);
+        first_start::check_nothing_lost(store.as_ref(), directory.paths()).await?;
+        let control = node_control::offline(store.clone(), Arc::new(NobodyConnected));
+        Ok(Self { control, store, _directory: directory })
+    }
+
+    /// The administration, as the daemon's control socket has it.
+    pub(crate) fn router(&self) -> Router {
+        self.control.local_router()
+    }
+
+    /// Finishes what is under way and lets go of the store.
+    pub(crate) async fn close(self) {
+        self.control.finish().await;
+        self.store.close().await;
+    }
+}
+
+/// While no daemon runs nobody is connected: there is nobody to tell, and nobody to shut out.
+struct NobodyConnected;
+
+#[async_trait]
+impl DataPlane for NobodyConnected {
+    async fn access_changed(&self, _users: &[UserId]) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    async fn publish_event(&self, _subject: &Subject, _payload: Bytes) {}
+
+    fn client_urls(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn tls(&self) -> bool {
+        false
+    }
+
+    fn health(&self) -> DataPlaneHealth {
+        DataPlaneHealth {
+            state: ComponentState::Down,
+            kind: "embedded".to_owned(),
+            connections: 0,
+            detail: Some("the daemon does not run".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The certificate of both planes: from files that somebody keeps, or from the bus's own authority.
+
+mod local_authority;
+mod tls_reload;
+
+use std::sync::Arc;
+
+use busauth::{CaFingerprint, ServerTls, TlsError};
+
+pub use self::local_authority::LocalAuthorityError;
+pub(crate) use self::tls_reload::TlsReload;
+
+use self::local_authority::LocalAuthority;
+use crate::config::{DataPaths, TlsSource};
+use crate::own_names::OwnNames;
+
+/// A certificate in use and how it is renewed.
+pub(crate) struct NodeTls {
+    pair: ServerTls,
+    renewal: Renewal,
+}
+
+enum Renewal {
+    /// Somebody replaces the files.
+    ByOthers,
+    /// The bus makes itself a new one for these names.
+    ByAuthority { authority: LocalAuthority, names: Vec<String> },
+}
+
+/// Why there is no certificate to serve with.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeTlsError {
+    /// The files cannot be used.
+    #[error(transparent)]
+    Files(#[from] TlsError),
+    /// The bus's own authority cannot be used.
+    #[error(transparent)]
+    Authority(#[from] LocalAuthorityError),
+}
+
+impl NodeTls {
+    /// Loads the pair, or has it made.
+    pub(crate) fn open(
+        source: &TlsSource,
+        paths: &DataPaths,
+        own_names: &OwnNames,
+    ) -> Result<Self, NodeTlsError> {
+        match source {
+            TlsSource::Files { certificate, key } => {
+                Ok(Self { pair: ServerTls::load(certificate, key)?, renewal: Renewal::ByOthers })
+            }
+            TlsSource::LocalAuthority => {
+                let authority = LocalAuthority::open(&paths.tls())?;
+                let names = own_names.certificate_names();
+                authority.issue(&names)?;
+                let (certificate, key) = authority.server_pair();
+                let pair = ServerTls::load(certificate, key)?;
+                tracing::info!(
+                    ca_fingerprint = %authority.fingerprint(),
+                    ca = %authority.certificate_path().display(),
+                    "TLS with a certificate of this bus's own authority; clients pin it with --ca-fingerprint"
+                );
+                Ok(Self { pair, renewal: Renewal::ByAuthority { authority, names } })
+            }
+        }
+    }
+
+    /// For the control plane's listener, which follows every renewal.
+    pub(crate) fn for_http(&self) -> Result<Arc<rustls::ServerConfig>, NodeTlsError> {
+        Ok(self.pair.server_config(&[b"h2", b"http/1.1"])?)
+    }
+
+    /// For the data plane's listener, which follows every renewal.
+    pub(crate) fn for_nats(&self) -> Result<Arc<rustls::ServerConfig>, NodeTlsError> {
+        Ok(self.pair.server_config(&[])?)
+    }
+
+    /// What clients pin when the authority is the bus's own.
+    pub(crate) fn local_fingerprint(&self) -> Option<CaFingerprint> {
+        match &self.renewal {
+            Renewal::ByOthers => None,
+            Renewal::ByAuthority { authority, .. } => Some(authority.fingerprint()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Keeps the certificate fresh while the daemon runs: on SIGHUP, when its files change, and before one of
+//! the bus's own runs out.
+
+use std::time::Duration;
+
+use busauth::Reloaded;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::local_authority::LocalAuthority;
+use super::{NodeTls, NodeTlsError, Renewal};
+
+/// How often the files are looked at. A renewed certificate is in use this much later at most.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The task that renews.
+pub(crate) struct TlsReload {
+    tls: NodeTls,
+    issued: Instant,
+    last_problem: Option<String>,
+}
+
+impl TlsReload {
+    pub(crate) fn new(tls: NodeTls) -> Self {
+        Self { tls, issued: Instant::now(), last_problem: None }
+    }
+
+    /// Runs until stopped; `hangups` says that somebody asked.
+    pub(crate) async fn run(mut self, mut hangups: mpsc::Receiver<()>, stop: CancellationToken) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wanted = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(()) = hangups.recv() => Wanted::Now,
+                _ = looks.tick() => Wanted::WhenDue,
+            };
+            let renewing = tokio::task::spawn_blocking(move || {
+                self.renew(wanted);
+                self
+            });
+            match renewing.await {
+                Ok(renewed) => self = renewed,
+                // Only when the runtime goes down.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn renew(&mut self, wanted: Wanted) {
+        let outcome = match &self.tls.renewal {
+            Renewal::ByOthers => self.tls.pair.reload().map_err(NodeTlsError::from),
+            Renewal::ByAuthority { authority, names } => {
+                let due = wanted == Wanted::Now || self.issued.elapsed() >= LocalAuthority::REISSUE_AFTER;
+                if !due {
+                    return;
+                }
+                self.issued = Instant::now();
+                authority
+                    .issue(names)
+                    .map_err(NodeTlsError::from)
+                    .and_then(|()| Ok(self.tls.pair.reload()?))
+            }
+        };
+        self.report(outcome, wanted);
+    }
+
+    /// A problem is logged when it appears, and again whenever somebody asks.
+    fn report(&mut self, outcome: Result<Reloaded, NodeTlsError>, wanted: Wanted) {
+        match outcome {
+            Ok(Reloaded::Changed) => tracing::info!("the TLS certificate was renewed"),
+            Ok(Reloaded::Unchanged) if wanted == Wanted::Now => {
+                tracing::info!("the TLS certificate is the one in use already");
+            }
+            Ok(Reloaded::Unchanged) => {}
+            Err(error) => {
+                let problem = error.to_string();
+                if wanted == Wanted::Now || self.last_problem.as_ref() != Some(&problem) {
+                    tracing::warn!(
+                        problem,
+                        "the TLS certificate cannot be renewed; the one before stays in use"
+                    );
+                }
+                self.last_problem = Some(problem);
+                return;
+            }
+        }
+        self.last_problem = None;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Now,
+    WhenDue,
+}
