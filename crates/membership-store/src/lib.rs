@@ -1,21 +1,33 @@
 //! Durable users, rooms, membership logs and sealed keys of a bus.
 //!
-//! A [`MembershipStore`] keeps the allowlist, every room's signed membership log and the keys sealed to its
-//! members, and an audit. Writes are atomic and durable before they are acknowledged; the promises are spelled
-//! out in the documentation of the trait's module and proven by [`conformance`], which runs against any backend.
-//! [`SqliteStore`] is the backend for one machine.
+//! A [`MembershipStore`] keeps the allowlist, every room's signed membership log, the keys sealed to its members
+//! and an audit. [`SqliteStore`] is the backend for one machine: one file, locked, readable by its owner alone.
+//! [`conformance`] proves the promises of the trait against any backend.
 //!
 //! Data flows one way: a write is checked against the [`View`] (users, rooms and memberships in memory),
 //! committed to the backend, applied to the view, and only then acknowledged. Permissions are answered from the
 //! view and never wait for a disk.
 //!
-//! Invariants:
-//! - The view equals what was acknowledged, after every write and after every start.
-//! - No two rooms overlap; no handle is used twice; the last active admin stays.
-//! - A room's log is a chain: a store appends only what the room protocol accepted on top of the stored head.
-//! - What cannot be read back as written is [`StoreError::Corrupt`], never a guess.
+//! ```no_run
+//! # async fn tour(alice: &busauth::Identity) -> Result<(), Box<dyn std::error::Error>> {
+//! use membership_store::{MembershipStore as _, SqliteStore};
 //!
-//! `examples/open.rs` is a short tour.
+//! let store = SqliteStore::open("local_files/unibus.db").await?;
+//! for (room, role) in store.view().memberships(&alice.id()) {
+//!     println!("{role:?} of {}", room.subject);
+//! }
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants:
+//! - The view equals what was acknowledged: after every write, and after every start.
+//! - No two rooms overlap; no handle is used twice; the last active admin stays.
+//! - A log is a chain: only what the room protocol accepted on top of the stored head is appended.
+//! - What cannot be read back as written is [`StoreError::Corrupt`] or [`OpenError::Corrupt`], never a guess.
+//!
+//! `examples/open.rs` writes, too.
 
 mod error;
 mod model;

@@ -14,7 +14,6 @@ mod state_cache;
 mod write;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +28,7 @@ use crate::{
     Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, MembershipStore, NewAuditEntry, NewRoom,
     NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View, ViewLimits,
 };
+use open::Lock;
 use state_cache::StateCache;
 use writer::WriterSlot;
 
@@ -66,7 +66,7 @@ struct Inner {
     readers: SqlitePool,
     writes: TaskTracker,
     /// Held as long as the store is open: what keeps a second process out.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl SqliteStore {

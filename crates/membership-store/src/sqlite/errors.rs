@@ -4,12 +4,14 @@ use crate::StoreError;
 use crate::record::RecordError;
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>).
+const SQLITE_READONLY: i32 = 8;
 const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_CONSTRAINT: i32 = 19;
 const SQLITE_NOTADB: i32 = 26;
 
 /// The primary result code, without the extension in its upper bits.
-pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
 }
@@ -22,6 +24,11 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
         // and the view differ.
         error => matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB | SQLITE_CONSTRAINT)),
     }
+}
+
+/// Whether the operating system did not let SQLite open or write the file.
+pub(super) fn is_refused_by_system(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(SQLITE_READONLY | SQLITE_CANTOPEN))
 }
 
 impl From<sqlx::Error> for StoreError {

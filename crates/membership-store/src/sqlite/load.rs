@@ -7,7 +7,6 @@ use futures_util::TryStreamExt as _;
 use room_protocol::RoomRole;
 use sqlx::SqliteConnection;
 
-use super::errors;
 use super::open::{OpenError, Place};
 use crate::record::{self, RecordError, RoomHeader, UserRecord};
 use crate::view::MemberChange;
@@ -37,7 +36,6 @@ impl LoadError {
     /// The same, with the file it is about.
     pub(super) fn at(self, place: &Place) -> OpenError {
         match self {
-            Self::Database(error) if errors::is_damage(&error) => place.corrupt(error.to_string()),
             Self::Database(error) => place.refuse(error),
             Self::Damaged(detail) => place.corrupt(detail),
             Self::OverLimit(bound) => OpenError::OverLimit { path: place.path().to_owned(), bound },

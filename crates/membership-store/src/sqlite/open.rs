@@ -83,7 +83,28 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) struct Place {
     path: PathBuf,
-    lock: File,
+    lock: Lock,
+}
+
+/// The lock on a database. Let go when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    fn take(path: &Path) -> Result<Self, TryLockError> {
+        let file = private_file().create(true).open(path).map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file would leave the lock to a child process that was forked and has not closed its copy yet.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "unlocking the membership store failed");
+        }
+    }
 }
 
 /// Creates the directory and the file if they are missing, and takes the lock.
@@ -110,31 +131,38 @@ fn prepare_blocking(path: &Path) -> Result<Place, OpenError> {
     })?;
     let path = parent.join(name);
     let path = path.canonicalize().unwrap_or(path);
+    if path.is_dir() {
+        return Err(unwritable(&path)(io::ErrorKind::IsADirectory.into()));
+    }
 
     let mut lock_path = path.clone().into_os_string();
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
-    let lock = private_file().open(&lock_path).map_err(unwritable(&lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
+    let lock = match Lock::take(&lock_path) {
+        Ok(lock) => lock,
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
         Err(TryLockError::Error(source)) => return Err(unwritable(&lock_path)(source)),
-    }
-
-    let is_new = !path.exists();
-    let file = private_file().open(&path).map_err(unwritable(&path))?;
-    restrict(&file, &path).map_err(unwritable(&path))?;
-    if is_new {
-        file.sync_all().map_err(unwritable(&path))?;
-        File::open(&parent).and_then(|directory| directory.sync_all()).map_err(unwritable(&parent))?;
-    }
+    };
+    create_or_restrict(&path, &parent).map_err(unwritable(&path))?;
     Ok(Place { path, lock })
+}
+
+/// Makes an empty file, or takes one that others could read (a copy, a restored backup) back to its owner.
+///
+/// A file that exists is not opened here: closing it again would take the POSIX locks from a connection of this
+/// process that is still on its way out.
+fn create_or_restrict(path: &Path, parent: &Path) -> io::Result<()> {
+    if path.exists() {
+        return restrict(path);
+    }
+    private_file().create_new(true).open(path)?.sync_all()?;
+    File::open(parent)?.sync_all()
 }
 
 /// SQLite gives its companion files (`-wal`, `-shm`) the mode of the database file.
 fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
@@ -148,21 +176,19 @@ fn private_directory() -> DirBuilder {
     builder
 }
 
-/// Takes a database that others could read (a copy, a restored backup) back to its owner.
 #[cfg(unix)]
-fn restrict(file: &File, path: &Path) -> io::Result<()> {
+fn restrict(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = file.metadata()?.permissions().mode();
-    let of_others = mode & 0o077;
+    let of_others = fs::metadata(path)?.permissions().mode() & 0o077;
     if of_others == 0 {
         return Ok(());
     }
     tracing::warn!(path = %path.display(), "the database was accessible to other users; setting its mode to 0600");
-    file.set_permissions(fs::Permissions::from_mode(0o600))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
 #[cfg(not(unix))]
-fn restrict(_: &File, _: &Path) -> io::Result<()> {
+fn restrict(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -173,7 +199,7 @@ impl Place {
     }
 
     /// Keeps only the lock.
-    pub(super) fn into_lock(self) -> File {
+    pub(super) fn into_lock(self) -> Lock {
         self.lock
     }
 
@@ -225,6 +251,9 @@ impl Place {
         let path = self.path.clone();
         if errors::is_damage(&error) {
             return OpenError::Corrupt { path, detail: error.to_string() };
+        }
+        if errors::is_refused_by_system(&error) {
+            return OpenError::Unwritable { path, source: io::Error::other(error) };
         }
         OpenError::Database { path, source: error }
     }

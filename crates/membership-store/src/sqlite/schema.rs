@@ -36,7 +36,8 @@ pub(super) async fn inspect(place: &Place) -> Result<(), OpenError> {
 }
 
 async fn inspect_open(connection: &mut SqliteConnection, place: &Place, size: u64) -> Result<(), OpenError> {
-    let tables: i64 = scalar("SELECT count(*) FROM sqlite_schema", connection, place).await?;
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables: i64 = scalar(tables, connection, place).await?;
     if tables == 0 {
         return Ok(());
     }

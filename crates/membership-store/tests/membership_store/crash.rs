@@ -20,8 +20,12 @@ use crate::people::{NOW, Person};
 const DATABASE: &str = "UNIBUS_TEST_CRASH_DATABASE";
 const ROUNDS: usize = 8;
 const LONG_ROUNDS: usize = 300;
+/// A new database after so many rounds: every round reads all there is.
+const ROUNDS_PER_DATABASE: usize = 12;
 /// The writes of a round go on longer than this.
 const LONGEST_LIFE: Duration = Duration::from_millis(250);
+/// About as long as the process takes to start and to create or open the store.
+const LONGEST_START: Duration = Duration::from_millis(60);
 
 fn rounds() -> usize {
     if env::var_os("UNIBUS_LONG").is_some() { LONG_ROUNDS } else { ROUNDS }
@@ -41,15 +45,31 @@ fn start_writing(database: &Path) -> Child {
         .expect("the process starts")
 }
 
-/// Lets the process write for a random time, kills it (SIGKILL) and answers what it said was done.
-fn write_until_killed(database: &Path) -> Vec<String> {
+/// What the process is killed in.
+#[derive(Clone, Copy, PartialEq)]
+enum KilledIn {
+    Start,
+    Writes,
+}
+
+/// Lets the process go on for a random time, kills it (SIGKILL) and answers what it said was done.
+fn write_until_killed(database: &Path, killed_in: KilledIn) -> Vec<String> {
     let mut child = start_writing(database);
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut acknowledged = Vec::new();
-    // Its first line tells that the store is open; the life that is cut short starts there.
-    let opened = lines.by_ref().map(|line| line.expect("a line")).find(|line| line.ends_with("opened"));
-    assert!(opened.is_some(), "the process ended before it opened the store");
-    let life = rand::rng().random_range(Duration::ZERO..LONGEST_LIFE);
+    let longest = match killed_in {
+        KilledIn::Start => LONGEST_START,
+        KilledIn::Writes => {
+            // This line tells that the store is open; the life that is cut short starts there.
+            let mut lines = lines.by_ref().map(|line| line.expect("a line"));
+            assert!(
+                lines.any(|line| line.ends_with("opened")),
+                "the process ended before it opened the store"
+            );
+            LONGEST_LIFE
+        }
+    };
+    let life = rand::rng().random_range(Duration::ZERO..longest);
     let killer = std::thread::spawn(move || {
         std::thread::sleep(life);
         child.kill().expect("the process is killed");
@@ -65,11 +85,12 @@ fn write_until_killed(database: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_writes_survive_a_kill_and_none_is_torn() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("unibus.db");
     let mut writes_seen = 0;
-    for _ in 0..rounds() {
+    for round in 0..rounds() {
+        let database = directory.path().join(format!("unibus-{}.db", round / ROUNDS_PER_DATABASE));
+        let killed_in = if round % 4 == 0 { KilledIn::Start } else { KilledIn::Writes };
         let path = database.clone();
-        let acknowledged = tokio::task::spawn_blocking(move || write_until_killed(&path)).await;
+        let acknowledged = tokio::task::spawn_blocking(move || write_until_killed(&path, killed_in)).await;
         let acknowledged = acknowledged.expect("the round runs");
         let store = SqliteStore::open(&database).await.expect("the store opens after a kill");
         check_view(&store).await;

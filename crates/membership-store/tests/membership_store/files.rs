@@ -142,6 +142,23 @@ async fn a_damaged_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_creation_that_was_interrupted_is_finished() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("unibus.db");
+    for left_behind in [
+        "",
+        "PRAGMA journal_mode = WAL",
+        "CREATE TABLE _sqlx_migrations (
+            version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL
+            DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+    ] {
+        tamper(&path, left_behind).await;
+        filled(&path).await.close().await;
+        fs::remove_file(&path).expect("the file is removed");
+    }
+}
+
+#[tokio::test]
 async fn records_that_make_no_sense_are_damage() {
     for sql in [
         "UPDATE users SET record = '{}'",
