@@ -26,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait a server may ask for; what is longer is reported to the caller instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A server that has just started asks for a time a little ahead, and later for the present one.
+const CLOCK_CORRECTIONS: u32 = 2;
+
 /// Whether a call may be sent again when it is unknown whether it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
@@ -156,7 +159,7 @@ impl Control {
     ) -> Result<Bytes> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
-        let mut corrected = false;
+        let mut corrections = 0;
         let give_up = tokio::time::Instant::now() + self.timeout.saturating_mul(3);
         loop {
             let failure = match self.attempt(method, path, body.clone(), signing).await {
@@ -165,9 +168,9 @@ impl Control {
             };
             let wait = match failure.next {
                 Next::GiveUp => return Err(failure.error),
-                Next::CorrectedClock(_) if corrected => return Err(failure.error),
+                Next::CorrectedClock(_) if corrections == CLOCK_CORRECTIONS => return Err(failure.error),
                 Next::CorrectedClock(wait) => {
-                    corrected = true;
+                    corrections += 1;
                     wait
                 }
                 Next::PerhapsDone if repeat == Repeat::OnlyUnsent => return Err(failure.error),

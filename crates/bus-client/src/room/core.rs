@@ -316,7 +316,7 @@ impl RoomCore {
             window.unsaved = false;
             window.seen.clone()
         };
-        let saved = self.bus.state.save_freshness(self.id, seen).await;
+        let saved = self.bus.state.save_freshness(self.id, seen, unix_millis()).await;
         if saved.is_err() {
             self.window.lock().unsaved = true;
         }

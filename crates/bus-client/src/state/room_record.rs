@@ -190,9 +190,14 @@ impl StateStore {
     }
 
     /// Adds what was seen here to the stored window; another process may have added its own meanwhile.
-    pub(crate) async fn save_freshness(&self, room: RoomId, seen: Freshness) -> Result<()> {
+    pub(crate) async fn save_freshness(&self, room: RoomId, seen: Freshness, now: u64) -> Result<()> {
         self.run(move |access| {
             let names = Names::of(&room);
+            let mut seen = seen;
+            if let Some(bytes) = access.read(&names.window)? {
+                seen.merge(&parse(&names.window, &bytes)?);
+            }
+            seen.forget_old(now);
             access.replace(&names.window, &render(&seen)?)
         })
         .await

@@ -1,0 +1,13 @@
+//! The SDK on a real bus: what people and services see, and what a lying server cannot do unnoticed.
+
+mod automatic_rekey;
+mod conversation;
+mod forgery;
+mod lying_log;
+mod names;
+mod plain_rooms;
+mod reconnect;
+mod removal;
+mod shared_history;
+mod support;
+mod swapped_keys;
