@@ -68,6 +68,7 @@ const CASES: &[Case] = cases![
     rooms::members_must_be_active_users,
     rooms::rooms_are_frozen_and_unfrozen,
     rooms::revoking_the_last_active_owner_freezes_the_room,
+    rooms::a_room_whose_last_active_owner_leaves_is_frozen,
     rooms::a_deleted_room_frees_its_subject_and_keeps_its_last_entry,
     rooms::rooms_are_paged,
     log::entries_are_appended_and_read_in_parts,

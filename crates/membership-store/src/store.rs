@@ -11,6 +11,8 @@
 //! - **Unique.** A user id, a handle and a login key each belong to one user for ever, revoked or not. No
 //!   room's subject equals, contains or lies below another's, compared without regard to case. A `create`
 //!   statement makes one room, once.
+//! - **Never without an owner.** A room whose last active owner is revoked, or leaves revoked ones behind, is
+//!   frozen by that same write.
 //! - **Never without an admin.** The last active admin cannot be revoked or demoted.
 //! - **Chained.** A log grows by one statement on the expected head; the loser of a race learns the new head.
 //!   The same statement twice is one entry.
@@ -62,6 +64,7 @@ pub trait MembershipStore: Send + Sync + 'static {
     async fn rooms(&self, page: Page<RoomId>) -> Result<Listing<Arc<RoomAccess>, RoomId>, StoreError>;
 
     /// Appends one statement and stores the keys sealed with it. Keys of those who are no longer members go.
+    /// The room is frozen (see the view) when its last active owner left by this statement.
     async fn append(&self, append: Append) -> Result<Appended, StoreError>;
 
     /// The entries (compact JWS) from sequence `from` on: at most `limit` (cut as a page's) and about 1 MiB of

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use busauth::{Handle, LoginKey, UserId};
 use parking_lot::RwLock;
-use room_protocol::{Encryption, Head, History, RoomId, RoomName, RoomRole, RoomState, RoomSubject};
+use room_protocol::{Encryption, Head, History, Member, RoomId, RoomName, RoomRole, RoomState, RoomSubject};
 
 use crate::{Bound, BusRole, Conflict, Listing, Page, StoreError, User};
 use tables::Tables;
@@ -306,6 +306,18 @@ impl View {
             }
         }
         orphaned
+    }
+
+    /// Whether the change to `next` takes the role from an owner, and nobody is left who has it and is not revoked.
+    pub(crate) fn orphans(&self, next: &RoomState, change: &MemberChange) -> bool {
+        let tables = self.tables.read();
+        let was_owner = |user: &UserId| tables.role_of(&next.id(), user) == Some(RoomRole::Owner);
+        let loses_owner = change.removed.iter().any(was_owner)
+            || change.set.iter().any(|(user, role)| *role != RoomRole::Owner && was_owner(user));
+        let is_active_owner = |member: &Member| {
+            member.role == RoomRole::Owner && tables.user(&member.user).is_some_and(|user| user.is_active())
+        };
+        loses_owner && !next.members().any(is_active_owner)
     }
 
     /// Adds or replaces a user.

@@ -1,7 +1,7 @@
 //! Rules of rooms: creation, subjects, members, freezing, deletion.
 
 use busauth::UserId;
-use room_protocol::{Encryption, History, RoomRole, RoomState};
+use room_protocol::{Encryption, History, Op, RoomRole, RoomState};
 
 use super::world::{NOW, Person, World};
 use crate::{BusRole, Conflict, NewRoom, Page, StoreError};
@@ -134,6 +134,23 @@ pub(super) async fn revoking_the_last_active_owner_freezes_the_room(world: &mut 
     let mut now_frozen = revoked.frozen;
     now_frozen.sort();
     assert_eq!(now_frozen, expected);
+}
+
+pub(super) async fn a_room_whose_last_active_owner_leaves_is_frozen(world: &mut World) {
+    world.admit("root", BusRole::Admin).await;
+    let ann = world.admit("ann", BusRole::Member).await;
+    let bob = world.admit("bob", BusRole::Member).await;
+    let eve = world.admit("eve", BusRole::Member).await;
+    let state = world.create(&ann, "room").await;
+    let state = world.add(&state, &ann, &bob, RoomRole::Owner).await;
+    let state = world.add(&state, &ann, &eve, RoomRole::Owner).await;
+    world.store.revoke_user(&ann.identity.id(), NOW).await.expect("a member is revoked");
+    for (leaver, frozen) in [(&bob, false), (&eve, true)] {
+        let current = world.store.room(&state.id()).await.expect("the room").state;
+        world.append(&current, leaver, Op::Remove { user: leaver.identity.id(), epoch: None }).await;
+        assert_eq!(world.store.view().room(&state.id()).expect("in view").frozen, frozen);
+        assert_eq!(world.store.room(&state.id()).await.expect("stored").frozen, frozen);
+    }
 }
 
 pub(super) async fn a_deleted_room_frees_its_subject_and_keeps_its_last_entry(world: &mut World) {

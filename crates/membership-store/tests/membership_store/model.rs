@@ -1,8 +1,8 @@
 //! Random writes, compared step by step with a model that is plain maps: the same answers, the same view, also
 //! after opening again.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use busauth::UserId;
@@ -251,7 +251,18 @@ impl Run {
         };
         assert_eq!(self.store.append(append.clone()).await.map(drop), expected);
         if expected.is_ok() {
-            self.model.rooms.get_mut(append.room()).expect("it was found").state = append.next().clone();
+            let room = self.model.rooms.get_mut(append.room()).expect("it was found");
+            let owners = |state: &RoomState| -> BTreeSet<UserId> {
+                state
+                    .members()
+                    .filter(|member| member.role == RoomRole::Owner)
+                    .map(|member| member.user)
+                    .collect()
+            };
+            let (before, after) = (owners(&room.state), owners(append.next()));
+            let loses_owner = !before.is_subset(&after);
+            room.frozen |= loses_owner && after.iter().all(|owner| self.model.users[owner].revoked);
+            room.state = append.next().clone();
         }
     }
 
@@ -284,8 +295,12 @@ async fn run(steps: Vec<Step>) {
     run.store.close().await;
 }
 
+fn cases() -> u32 {
+    if std::env::var_os("UNIBUS_LONG").is_some() { 400 } else { 12 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_behaves_like_plain_maps(steps in prop::collection::vec(step(), 1..50)) {

@@ -63,7 +63,8 @@ pub(in crate::sqlite) async fn append(store: Arc<Inner>, append: Append) -> Resu
     let next = append.next();
     let change = store.view.check_next_state(next)?;
     check_sealed(next, append.sealed())?;
-    let access = RoomAccess::of(next, room.frozen, room.created);
+    let frozen = room.frozen || store.view.orphans(next, &change);
+    let access = RoomAccess::of(next, frozen, room.created);
     let mut transaction = turn.begin().await?;
     let connection = transaction.connection();
     let key = key(connection, &access.id).await?;
