@@ -11,6 +11,7 @@ use room_protocol::{
 };
 
 use crate::support::{PLAIN, PRIVATE, Repeating, Room, SHARED, START, key, person};
+use crate::wire;
 
 /// Our clock, long after the rooms were made.
 const NOW: u64 = START + 3_600_000;
@@ -69,29 +70,14 @@ fn stored(log: &RoomLog, message: &SealedMessage) -> Result<Standing, MessageRej
     receive(log, message, SUBJECT, Arrival::History).map(|(_, standing)| standing)
 }
 
-/// A message with other headers, properly signed by `author`: what a writer with another program could send.
+/// The message with one header changed or left out, signed anew.
 fn resigned(
     author: &Identity,
     room: &Room,
     message: &SealedMessage,
-    change: (&'static str, Option<String>),
+    (name, value): (&'static str, Option<String>),
 ) -> SealedMessage {
-    let mut message = message.clone();
-    message.headers.retain(|(name, _)| *name != change.0);
-    message.headers.extend(change.1.map(|value| (change.0, value)));
-    let get =
-        |name: &str| message.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.clone());
-    let epoch: u64 = get(header::EPOCH).map_or(0, |epoch| epoch.parse().unwrap());
-    let mut signed = crate::vectors::transcript(
-        "unibus-msg-v1",
-        &[&room.id().to_string(), SUBJECT, &get(header::FROM).unwrap(), &get(header::ID).unwrap()],
-    );
-    signed.extend(epoch.to_be_bytes());
-    signed.extend(crate::vectors::lp(get(header::HEAD).unwrap().as_bytes()));
-    signed.extend(crate::vectors::lp(&crate::vectors::sha256(&message.payload)));
-    message.headers.retain(|(name, _)| *name != header::SIGNATURE);
-    message.headers.push((header::SIGNATURE, author.sign(&signed).to_string()));
-    message
+    wire::resigned(author, (room, SUBJECT), message, (name, value.as_deref()))
 }
 
 #[test]
@@ -214,19 +200,10 @@ fn a_message_is_checked_against_its_own_room() {
 fn subjects_outside_the_room_are_refused() {
     // A writer with another program signs for a subject that is not the room's.
     let room = Room::of_three(PLAIN);
-    let author = person(1);
+    let (author, subject) = (person(1), "other.room");
+    let from = (header::FROM, Some(author.id().to_string()));
     let message = send(&room, 1, draft(1));
-    let subject = "other.room";
-    let mut signed = crate::vectors::transcript(
-        "unibus-msg-v1",
-        &[&room.id().to_string(), subject, &author.id().to_string(), &id(1).to_string()],
-    );
-    signed.extend(0_u64.to_be_bytes());
-    signed.extend(crate::vectors::lp(room.log.head().to_string().as_bytes()));
-    signed.extend(crate::vectors::lp(&crate::vectors::sha256(&message.payload)));
-    let mut message = message;
-    message.headers.retain(|(name, _)| *name != header::SIGNATURE);
-    message.headers.push((header::SIGNATURE, author.sign(&signed).to_string()));
+    let message = wire::resigned(&author, (&room, subject), &message, (from.0, from.1.as_deref()));
     let refused = receive(&room.log, &message, subject, Arrival::History).unwrap_err();
     assert_eq!(refused, MessageRejection::OutsideRoom);
 }

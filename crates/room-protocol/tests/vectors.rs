@@ -17,29 +17,8 @@ use std::{collections::BTreeMap, fmt::Debug, fs, path::PathBuf};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use room_protocol::{KeyContext, RoomLog, SignedStatement};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-/// `lp(bytes)`
-pub(crate) fn lp(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap();
-    [&length.to_be_bytes()[..], bytes].concat()
-}
-
-/// `lp(tag) || lp(field) || …`
-pub(crate) fn transcript(tag: &str, fields: &[&str]) -> Vec<u8> {
-    std::iter::once(&tag).chain(fields).flat_map(|field| lp(field.as_bytes())).collect()
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-/// HKDF-SHA256 with an empty salt: 32 bytes.
-fn hkdf(key: &[u8], info: &str) -> [u8; 32] {
-    let mut derived = [0; 32];
-    hkdf::Hkdf::<Sha256>::new(None, key).expand(info.as_bytes(), &mut derived).unwrap();
-    derived
-}
+use crate::wire::lp;
 
 fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)

@@ -143,13 +143,16 @@ impl Freshness {
 }
 
 impl Sender {
-    /// Forgets ids from before `time` and refuses such messages from now on. Returns how many.
+    /// Forgets ids from before `time`. Returns how many.
     fn forget_before(&mut self, time: u64) -> usize {
-        let Some(last_refused) = time.checked_sub(1) else {
-            return 0;
-        };
-        self.floor = self.floor.max(last_refused);
-        self.forget_up_to_floor()
+        let mut forgotten = 0;
+        while let Some(oldest) = self.ids.first().filter(|id| id.timestamp_ms() < time) {
+            // Up to here and no further: a clock that is wrong for a moment must not shut out the messages of the real time.
+            self.floor = self.floor.max(oldest.timestamp_ms());
+            self.ids.pop_first();
+            forgotten += 1;
+        }
+        forgotten
     }
 
     fn forget_older_half(&mut self) -> usize {
@@ -159,13 +162,7 @@ impl Sender {
         self.forget_up_to_floor()
     }
 
-    /// Ids are ordered by time.
     fn forget_up_to_floor(&mut self) -> usize {
-        let mut forgotten = 0;
-        while self.ids.first().is_some_and(|id| id.timestamp_ms() <= self.floor) {
-            self.ids.pop_first();
-            forgotten += 1;
-        }
-        forgotten
+        self.forget_before(self.floor.saturating_add(1))
     }
 }

@@ -3,8 +3,9 @@
 use busauth::{Certificates, ExchangeKey, Identity, IdentityCard, LoginKey, UserId};
 use serde_json::{Value, json};
 
-use super::{array, hex, list, lp, published, text, transcript, variant};
+use super::{array, hex, list, published, text, variant};
 use crate::support::{handle, person, seeds};
+use crate::wire::{list_of, lp};
 
 fn person_json(n: u16) -> Value {
     let ([signing, login, exchange], me) = (seeds(n), person(n));
@@ -24,7 +25,7 @@ fn person_json(n: u16) -> Value {
 }
 
 fn signed(which: &str, key: &[u8]) -> Vec<u8> {
-    [transcript("unibus-key-cert-v1", &[which]), lp(key)].concat()
+    [list_of("unibus-key-cert-v1", &[which]), lp(key)].concat()
 }
 
 fn invalid_json(

@@ -4,10 +4,10 @@ use room_protocol::{EpochKey, KeyContext};
 use serde_json::{Value, json};
 
 use super::{
-    array, base64url, context_bytes, context_json, context_of, hex, hkdf, list, lp, number, published,
-    sha256, text, unhex,
+    array, base64url, context_bytes, context_json, context_of, hex, list, number, published, text, unhex,
 };
 use crate::support::{PRIVATE, Room, key, person};
+use crate::wire::{hkdf, lp, sha256};
 
 fn case(context: &KeyContext, n: u64) -> Value {
     let key = key(n);

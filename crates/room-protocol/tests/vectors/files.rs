@@ -10,7 +10,8 @@ use room_protocol::chunked::{
 use room_protocol::{EpochKey, RoomId};
 use serde_json::{Value, json};
 
-use super::{array, base64url, hex, hkdf, list, lp, number, published, sha256, text, unbase64url, variant};
+use super::{array, base64url, hex, list, number, published, text, unbase64url, variant};
+use crate::wire::{hkdf, lp, sha256};
 use crate::{
     files::{content, encrypt},
     support::{PRIVATE, Repeating, Room, key},

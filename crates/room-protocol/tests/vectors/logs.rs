@@ -7,8 +7,9 @@ use room_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{base64url, entries_json, entries_of, list, number, published, sha256, text, variant};
+use super::{base64url, entries_json, entries_of, list, number, published, text, variant};
 use crate::support::{PLAIN, PRIVATE, Room, SHARED, START, create_op, handle, key, person};
+use crate::wire::sha256;
 
 fn state_json(state: &RoomState) -> Value {
     json!({

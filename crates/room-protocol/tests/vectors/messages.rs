@@ -12,10 +12,10 @@ use room_protocol::{EpochKey, MessageHeaders, MessageId, MessageRejection, Op, R
 use serde_json::{Value, json};
 
 use super::{
-    array, base64url, entries_json, entries_of, hex, hkdf, list, lp, number, published, sha256, text,
-    transcript, unbase64url, variant,
+    array, base64url, entries_json, entries_of, hex, list, number, published, text, unbase64url, variant,
 };
 use crate::support::{PLAIN, PRIVATE, Repeating, Room, START, key, person};
+use crate::wire::{hkdf, lp, message_list, sha256, value_of};
 
 const NOW: u64 = START + 3_600_000;
 const SUBJECT: &str = "lab.sensors.hot";
@@ -62,46 +62,22 @@ fn send(room: &Room, author: u16, n: u8, subject: &str, payload: &[u8]) -> Seale
         .unwrap()
 }
 
-/// The message with one header changed or left out, signed anew by `author`.
 fn resigned(
     author: &Identity,
     room: &Room,
     message: &SealedMessage,
-    name: &str,
+    name: &'static str,
     value: Option<&str>,
 ) -> SealedMessage {
-    let mut message = message.clone();
-    message.headers.retain(|(found, _)| *found != name && *found != header::SIGNATURE);
-    if let Some(value) = value {
-        let name =
-            [header::FROM, header::EPOCH, header::HEAD].into_iter().find(|known| *known == name).unwrap();
-        message.headers.push((name, value.to_owned()));
-    }
-    let headers = headers_json(&message);
-    let bytes = signed_bytes(&room.id().to_string(), SUBJECT, &headers);
-    let bytes = [bytes, lp(&sha256(&message.payload))].concat();
-    message.headers.push((header::SIGNATURE, author.sign(&bytes).to_string()));
-    message
+    crate::wire::resigned(author, (room, SUBJECT), message, (name, value))
 }
 
 fn headers_json(message: &SealedMessage) -> Value {
     message.headers.iter().map(|(name, value)| json!([name, value])).collect()
 }
 
-fn value_of<'v>(headers: &'v Value, name: &str) -> Option<&'v str> {
-    list(headers).iter().find(|header| header[0] == name).map(|header| text(&header[1]))
-}
-
-/// `lp("unibus-msg-v1") || lp(room) || lp(subject) || lp(from) || lp(id) || epoch || lp(head)`
-fn signed_bytes(room: &str, subject: &str, headers: &Value) -> Vec<u8> {
-    let value = |name| value_of(headers, name).unwrap();
-    let epoch: u64 = value_of(headers, "Unibus-Epoch").map_or(0, |epoch| epoch.parse().unwrap());
-    [
-        transcript("unibus-msg-v1", &[room, subject, value("Unibus-From"), value("Unibus-Id")]),
-        epoch.to_be_bytes().to_vec(),
-        lp(value("Unibus-Head").as_bytes()),
-    ]
-    .concat()
+fn headers_of(case: &Value) -> Vec<(&str, &str)> {
+    list(&case["headers"]).iter().map(|header| (text(&header[0]), text(&header[1]))).collect()
 }
 
 /// How a message of the document arrives: from history when there is no clock.
@@ -135,8 +111,7 @@ fn receive(document: &Value, case: &Value) -> Result<(Standing, Vec<u8>), Messag
             Some(Live { now, .. }) => Arrival::Live { now, freshness: &mut freshness },
             None => Arrival::History,
         };
-        let headers = list(&case["headers"]).iter().map(|header| (text(&header[0]), text(&header[1])));
-        let permitted = MessageHeaders::parse(headers)?
+        let permitted = MessageHeaders::parse(headers_of(case))?
             .ok_or(MessageRejection::Unsigned)?
             .verify_signature(&log.state().id(), text(&case["subject"]), unbase64url(&case["payload"]))?
             .check(&log, arrival)?;
@@ -302,7 +277,7 @@ pub(super) fn document() -> Value {
         let (standing, plaintext) = receive(&document, &document["valid"][n]).unwrap();
         let room = text(&document["rooms"][text(&document["valid"][n]["room"])]["id"]).to_owned();
         let case = &mut document["valid"][n];
-        let signed = signed_bytes(&room, text(&case["subject"]), &case["headers"]);
+        let signed = message_list(&room, text(&case["subject"]), &headers_of(case));
         case["signed"] = json!(hex(&signed));
         case["plaintext"] = json!(base64url(&plaintext));
         case["late_since"] = match standing {
@@ -322,13 +297,13 @@ fn messages_are_read_from_the_documentation() {
     let document = published("messages");
     for case in list(&document["valid"]) {
         let room = &document["rooms"][text(&case["room"])];
-        let signed = signed_bytes(text(&room["id"]), text(&case["subject"]), &case["headers"]);
+        let signed = message_list(text(&room["id"]), text(&case["subject"]), &headers_of(case));
         assert_eq!(hex(&signed), text(&case["signed"]));
         let payload = unbase64url(&case["payload"]);
         let base = [signed.clone(), lp(&sha256(&payload))].concat();
-        let from: UserId = value_of(&case["headers"], "Unibus-From").unwrap().parse().unwrap();
-        from.verify(&base, &value_of(&case["headers"], "Unibus-Sig").unwrap().parse().unwrap()).unwrap();
-        let plaintext = match value_of(&case["headers"], "Unibus-Epoch") {
+        let from: UserId = value_of(&headers_of(case), "Unibus-From").unwrap().parse().unwrap();
+        from.verify(&base, &value_of(&headers_of(case), "Unibus-Sig").unwrap().parse().unwrap()).unwrap();
+        let plaintext = match value_of(&headers_of(case), "Unibus-Epoch") {
             None => payload,
             Some(n) => {
                 let key: [u8; 32] = array(&room["keys"][n.parse::<usize>().unwrap() - 1]);

@@ -4,10 +4,9 @@ use busauth::Identity;
 use room_protocol::{Epoch, EpochKey, KeyContext, SealedKey};
 use serde_json::{Value, json};
 
-use super::{
-    array, context_bytes, context_json, context_of, hex, list, lp, number, published, text, variant,
-};
+use super::{array, context_bytes, context_json, context_of, hex, list, number, published, text, variant};
 use crate::support::{PRIVATE, Repeating, Room, key, person, seeds};
+use crate::wire::lp;
 
 /// `lp("unibus-seal-v1") || context || n || lp(recipient)`
 fn binding(context: &Value, n: u64, recipient: &str) -> Vec<u8> {

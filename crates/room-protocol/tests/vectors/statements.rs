@@ -4,7 +4,8 @@ use data_encoding::BASE64URL_NOPAD;
 use room_protocol::{Op, SignedStatement};
 use serde_json::{Value, json};
 
-use super::{base64url, list, published, sha256, text, variant};
+use super::{base64url, list, published, text, variant};
+use crate::wire::sha256;
 use crate::{
     statements::{header_of, sign_raw},
     support::{PLAIN, PRIVATE, Room, person},
