@@ -158,7 +158,7 @@ pub struct NodeFlags {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: info].
+    /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: `info,async_nats=warn`].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

@@ -33,6 +33,9 @@ pub(crate) const DEFAULT_NATS_PORT: u16 = 4250;
 /// The database unless another is set.
 pub(crate) const DEFAULT_DB: &str = "./local_files/unibus.db";
 
+/// What to log unless something else is set. The NATS client of this process reports its own connection.
+pub(crate) const DEFAULT_LOG: &str = "info,async_nats=warn";
+
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -103,7 +106,7 @@ impl Config {
         let data_urls = reader.list(Setting::DATA_URL, str::parse);
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
         let logging = Logging {
-            filter: reader.text(Setting::LOG, "info".to_owned(), parse_filter),
+            filter: reader.text(Setting::LOG, DEFAULT_LOG.to_owned(), parse_filter),
             format: reader.text(Setting::LOG_FORMAT, LogFormat::Text, parse_log_format),
         };
         let (exposure, effective) = reader.finish(exposure)?;

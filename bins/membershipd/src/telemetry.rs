@@ -1,6 +1,8 @@
 //! Logs: one line per event on standard error, as text or JSON, with a filter that can change while the
 //! daemon runs.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -17,7 +19,7 @@ pub(crate) struct Telemetry {
 /// Sends this process's logs to standard error. Fails when something else already took them.
 pub(crate) fn start(logging: &Logging) -> Result<Telemetry, TryInitError> {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&logging.filter));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match logging.format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -74,7 +74,7 @@ impl Setting {
             Self::PLAINTEXT => Some("false".to_owned()),
             Self::PUBLIC_NAME | Self::DATA_URL => Some("[]".to_owned()),
             Self::SERVER_NAME => Some("\"unibus\"".to_owned()),
-            Self::LOG => Some("\"info\"".to_owned()),
+            Self::LOG => Some(format!("\"{}\"", super::DEFAULT_LOG)),
             Self::LOG_FORMAT => Some("\"text\"".to_owned()),
             _ => None,
         }

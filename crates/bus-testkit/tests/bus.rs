@@ -1,0 +1,10 @@
+//! The bus as stock clients see it.
+
+mod events;
+mod live_permissions;
+mod lying_proxy;
+mod other_clients;
+mod permissions;
+mod revocation;
+mod start_stop;
+mod support;
