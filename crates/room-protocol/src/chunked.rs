@@ -1,11 +1,12 @@
-//! Encrypted files: a header and 64 KiB chunks, each authenticated, in an order that cannot be changed or cut.
+//! Encrypted files: a header and 64 KiB chunks, each authenticated, in an order that cannot be changed or
+//! cut.
 //!
-//! STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) with a 32-bit big-endian counter over XChaCha20-Poly1305. Each chunk's nonce is
-//! `prefix || chunk number || 1 if it is the last`, so chunks cannot be swapped, dropped, repeated or cut off at the end. Every chunk but
-//! the last is full, so that the place of each in the ciphertext is known and a range can be read alone.
+//! STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) with a 32-bit big-endian counter over
+//! XChaCha20-Poly1305. Each chunk's nonce is `prefix || chunk number || 1 if it is the last`, so chunks
+//! cannot be swapped, dropped, repeated or cut off at the end. Every chunk but the last is full, so that the
+//! place of each in the ciphertext is known and a range can be read alone.
 
-use aead_stream::NewStream as _;
-use aead_stream::{Nonce, StreamBE32, StreamPrimitive as _};
+use aead_stream::{NewStream as _, Nonce, StreamBE32, StreamPrimitive as _};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, aead::Payload};
 use rand_core::CryptoRng;
 
@@ -24,7 +25,8 @@ const BLOB_TAG: &str = "unibus-blob-v1";
 /// The chunk number has 32 bits: 256 TiB of file.
 const MAX_CHUNKS: u64 = 1 << 32;
 
-/// What stands in front of an encrypted file: `version (1) || epoch, 8 bytes big-endian || nonce prefix, 19 bytes`.
+/// What stands in front of an encrypted file: `version (1) || epoch, 8 bytes big-endian || nonce prefix, 19
+/// bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkedHeader {
     epoch: u64,
@@ -121,7 +123,8 @@ impl ChunkCipher {
         self.stream.encrypt(position, place == ChunkPlace::Last, payload).map_err(|_| ChunkError::TooLong)
     }
 
-    /// Decrypts chunk `number`. Only when the chunk said to be the last opens as [`ChunkPlace::Last`] is the file whole.
+    /// Decrypts chunk `number`. Only when the chunk said to be the last opens as [`ChunkPlace::Last`] is the
+    /// file whole.
     pub fn decrypt(&self, number: u64, place: ChunkPlace, ciphertext: &[u8]) -> Result<Vec<u8>, ChunkError> {
         let length = ciphertext.len().checked_sub(CHUNK_OVERHEAD).ok_or(ChunkError::WrongLength)?;
         let position = check_chunk(number, place, length)?;

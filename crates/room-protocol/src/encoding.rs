@@ -1,7 +1,9 @@
-//! The two text encodings of this protocol and the length-prefixed form of everything that is signed or hashed.
+//! The two text encodings of this protocol and the length-prefixed form of everything that is signed or
+//! hashed.
 //!
-//! Every value has exactly one text form: unpadded base64url (RFC 4648 section 5) and unpadded upper-case base32, both with
-//! spare bits that must be zero. A second spelling of the same bytes would give one statement two hashes.
+//! Every value has exactly one text form: unpadded base64url (RFC 4648 section 5) and unpadded upper-case
+//! base32, both with spare bits that must be zero. A second spelling of the same bytes would give one
+//! statement two hashes.
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use sha2::{Digest, Sha256};
@@ -36,9 +38,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// What is signed, hashed or bound to a ciphertext: `lp(tag) || lp(field) || …`, numbers as eight big-endian bytes.
+/// What is signed, hashed or bound to a ciphertext: `lp(tag) || lp(field) || …`, numbers as eight big-endian
+/// bytes.
 ///
-/// `lp` is a four-byte big-endian length followed by the bytes, so that no two lists of fields have the same form.
+/// `lp` is a four-byte big-endian length followed by the bytes, so that no two lists of fields have the same
+/// form.
 #[derive(Clone)]
 pub(crate) struct Transcript(Vec<u8>);
 

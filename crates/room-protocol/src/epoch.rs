@@ -21,9 +21,11 @@ const COMMIT_INFO: &[u8] = b"commit";
 const MESSAGE_INFO: &[u8] = b"message";
 const BLOB_INFO: &[u8] = b"blob";
 
-/// Says which key an epoch has without saying the key, so that every member can check that it got the same one.
+/// Says which key an epoch has without saying the key, so that every member can check that it got the same
+/// one.
 ///
-/// `SHA-256(lp("unibus-epoch-v1") || context || n || lp(HKDF(key, "commit")))`; text: 43 characters of base64url.
+/// `SHA-256(lp("unibus-epoch-v1") || context || n || lp(HKDF(key, "commit")))`; text: 43 characters of
+/// base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Commitment([u8; 32]);
 
@@ -48,8 +50,8 @@ pub struct Epoch {
 
 /// What an epoch's key belongs to; part of the commitment and of every sealed copy.
 ///
-/// Epoch 1 opens in the statement that makes the room and so cannot know the room's id: subject and author stand in for it,
-/// for as long as that epoch is used. [`crate::RoomState::key_context`] gives the right one.
+/// Epoch 1 opens in the statement that makes the room and so cannot know the room's id: subject and author
+/// stand in for it, for as long as that epoch is used. [`crate::RoomState::key_context`] gives the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyContext {
     /// Epoch 1.
@@ -80,7 +82,8 @@ impl KeyContext {
 pub struct EpochKey([u8; 32]);
 
 impl EpochKey {
-    /// Draws a new key. A key that left the process in a request that was refused is never used again: draw another.
+    /// Draws a new key. A key that left the process in a request that was refused is never used again: draw
+    /// another.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);

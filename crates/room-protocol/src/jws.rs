@@ -1,4 +1,5 @@
-//! The envelope of a log entry: a compact JWS (RFC 7515) with one permitted header and one permitted spelling.
+//! The envelope of a log entry: a compact JWS (RFC 7515) with one permitted header and one permitted
+//! spelling.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -20,10 +21,11 @@ pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 const HEADER_START: &str = r#"{"alg":"EdDSA","kid":""#;
 const HEADER_END: &str = r#"","typ":"unibus-room"}"#;
 
-/// A statement together with its author's signature, checked: a value of this type was signed by [`author`](Self::author).
+/// A statement together with its author's signature, checked: a value of this type was signed by
+/// [`author`](Self::author).
 ///
-/// Whether the author was allowed to say it is [`crate::RoomState::apply`]'s question. The text is kept as it came, because
-/// the log's hashes are over that text. Cheap to clone.
+/// Whether the author was allowed to say it is [`crate::RoomState::apply`]'s question. The text is kept as it
+/// came, because the log's hashes are over that text. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedStatement(Arc<Signed>);
 
@@ -57,7 +59,8 @@ pub enum StatementError {
     /// Not the signature of the author named in the header.
     #[error("the signature is not that of the author")]
     BadSignature,
-    /// The payload is not JSON, repeats a member, or holds an array, `null`, a boolean, a fraction or a number above 2^53 - 1.
+    /// The payload is not JSON, repeats a member, or holds an array, `null`, a boolean, a fraction or a
+    /// number above 2^53 - 1.
     #[error("the payload is not strict JSON: {0}")]
     Json(String),
     /// A statement of a version that this code does not know. The client stops here and asks for an update.

@@ -1,15 +1,18 @@
 //! Who is in a room, and who can read it: signed membership logs, sealed keys and encrypted messages.
 //!
-//! Pure functions and types: no I/O, no clock, no randomness but through arguments. The server uses this code to refuse what is
-//! invalid, clients use the same code to detect a server that lies. `docs/room-protocol.md` describes every byte, so that another language
-//! can do without this code; `docs/vectors/` holds vectors for it.
+//! Pure functions and types: no I/O, no clock, no randomness but through arguments. The server uses this code
+//! to refuse what is invalid, clients use the same code to detect a server that lies. `docs/room-protocol.md`
+//! describes every byte, so that another language can do without this code; `docs/vectors/` holds vectors for
+//! it.
 //!
-//! Data flow: an owner makes a [`Statement`] from the [`RoomState`] it knows and signs it ([`SignedStatement`]). The state machine
-//! ([`RoomState::apply`]) says whether it may follow; a server stores it together with the sealed keys it owes ([`required_seals`]). A
-//! client verifies the whole log ([`RoomLog`]), opens its [`SealedKey`]s and judges each message by the state its sender had ([`message`]).
+//! Data flow: an owner makes a [`Statement`] from the [`RoomState`] it knows and signs it
+//! ([`SignedStatement`]). The state machine ([`RoomState::apply`]) says whether it may follow; a server
+//! stores it together with the sealed keys it owes ([`required_seals`]). A client verifies the whole log
+//! ([`RoomLog`]), opens its [`SealedKey`]s and judges each message by the state its sender had ([`message`]).
 //!
 //! Invariants:
-//! - A [`SignedStatement`] exists only with a valid signature; a [`RoomState`] only after every rule was kept.
+//! - A [`SignedStatement`] exists only with a valid signature; a [`RoomState`] only after every rule was
+//!   kept.
 //! - Each rule has one [`Violation`], each reason to refuse a message one [`MessageRejection`].
 //! - A log has one text form: hashes are over text, and nothing has two spellings.
 //! - A key from a sealed key is never used before it matched the commitment in the log.

@@ -1,7 +1,7 @@
 //! A room's whole log, verified from its first entry, and what can be asked of it.
 //!
-//! States of the past are needed to judge messages (by the head their sender had). The log keeps a state every few entries, sharing
-//! structure, and replays the rest; any head of the past can be asked for.
+//! States of the past are needed to judge messages (by the head their sender had). The log keeps a state
+//! every few entries, sharing structure, and replays the rest; any head of the past can be asked for.
 
 mod fork;
 use std::collections::HashMap;
@@ -26,7 +26,8 @@ const CHECKPOINT_EVERY: u64 = 32;
 #[derive(Clone, Debug)]
 pub struct RoomLog {
     entries: Vec<SignedStatement>,
-    /// When this process learned of each entry, in its own Unix milliseconds; 0 for entries that were there from the start.
+    /// When this process learned of each entry, in its own Unix milliseconds; 0 for entries that were there
+    /// from the start.
     learned_at: Vec<u64>,
     state: RoomState,
     /// The states after entries 1, 1 + `CHECKPOINT_EVERY`, …
@@ -69,8 +70,8 @@ pub enum Extended {
 }
 
 impl RoomLog {
-    /// Verifies a whole log. Its entries count as known for a long time: none of them opens a grace period for messages that
-    /// were sent before it.
+    /// Verifies a whole log. Its entries count as known for a long time: none of them opens a grace period
+    /// for messages that were sent before it.
     pub fn verify(entries: impl IntoIterator<Item = SignedStatement>) -> Result<Self, LogError> {
         let mut entries = entries.into_iter();
         let first = entries.next().ok_or(LogError::Empty)?;
@@ -92,7 +93,8 @@ impl RoomLog {
 
     /// Adds an entry that this process learned of at `learned_at` (its own Unix milliseconds).
     ///
-    /// An entry that the log has already changes nothing; another valid entry in its place is proof of a fork.
+    /// An entry that the log has already changes nothing; another valid entry in its place is proof of a
+    /// fork.
     pub fn extend(&mut self, entry: SignedStatement, learned_at: u64) -> Result<Extended, LogError> {
         let seq = entry.statement().seq;
         let Some(known) = self.hash_at(seq) else {
@@ -105,7 +107,8 @@ impl RoomLog {
         Err(Fork { seq, ours: known, theirs: entry.hash() }.into())
     }
 
-    /// Whether an entry for a place that is taken keeps the rules: only then it proves that there are two histories.
+    /// Whether an entry for a place that is taken keeps the rules: only then it proves that there are two
+    /// histories.
     fn check_other_history(&self, entry: &SignedStatement) -> Result<(), LogError> {
         let seq = entry.statement().seq;
         let violation = |violation| LogError::Violation { seq, violation };
@@ -196,13 +199,15 @@ impl RoomLog {
         self.epochs.get(index_of(n)?).map(|(epoch, _)| *epoch)
     }
 
-    /// When this process learned of entry `seq` (its own Unix milliseconds); 0 for entries that were there from the start.
+    /// When this process learned of entry `seq` (its own Unix milliseconds); 0 for entries that were there
+    /// from the start.
     pub fn learned_at(&self, seq: u64) -> Option<u64> {
         self.learned_at.get(index_of(seq)?).copied()
     }
 
-    /// The entry after which a message of `user`, sent on the head `seq`, would no longer have been accepted: it opened a newer
-    /// epoch, took the right to write, or closed the room. `None` while nothing of that kind happened.
+    /// The entry after which a message of `user`, sent on the head `seq`, would no longer have been accepted:
+    /// it opened a newer epoch, took the right to write, or closed the room. `None` while nothing of that
+    /// kind happened.
     pub fn superseded_by(&self, user: &UserId, seq: u64) -> Option<u64> {
         let later = |entry: Option<u64>| entry.filter(|entry| *entry > seq);
         let rekeyed = match self.state.encryption() {

@@ -3,10 +3,12 @@
 //! Sending: [`seal_message`] gives headers and payload. Receiving, each step a type:
 //!
 //! 1. [`MessageHeaders::parse`] — the headers are well formed; nothing is believed.
-//! 2. [`MessageHeaders::verify_signature`] → [`SignedMessage`] — the user in `Unibus-From` signed exactly this.
-//! 3. [`SignedMessage::needs_head`] — the sender knew entries that we do not: fetch the log first. A server that does not deliver them
-//!    withholds the log.
-//! 4. [`SignedMessage::check`] → [`PermittedMessage`] — the sender was allowed to write it and it is not a replay.
+//! 2. [`MessageHeaders::verify_signature`] → [`SignedMessage`] — the user in `Unibus-From` signed exactly
+//!    this.
+//! 3. [`SignedMessage::needs_head`] — the sender knew entries that we do not: fetch the log first. A server
+//!    that does not deliver them withholds the log.
+//! 4. [`SignedMessage::check`] → [`PermittedMessage`] — the sender was allowed to write it and it is not a
+//!    replay.
 //! 5. [`PermittedMessage::open`] — the payload, decrypted in an encrypted room.
 
 mod cipher;

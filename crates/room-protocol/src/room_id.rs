@@ -6,7 +6,8 @@ use crate::encoding::{array_from_base32, serde_as_text, sha256, to_base32};
 
 /// A room's id: the first 16 bytes of the SHA-256 of its `create` JWS, as 26 characters of base32.
 ///
-/// Whoever is given a room id can check the first entry of the log against it, so a server cannot put another room in its place.
+/// Whoever is given a room id can check the first entry of the log against it, so a server cannot put another
+/// room in its place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId([u8; 16]);
 

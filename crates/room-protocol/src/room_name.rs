@@ -8,8 +8,8 @@ const MAX_BYTES: usize = 128;
 
 /// A room's name: 1–128 bytes of UTF-8 without control or invisible characters, with no space at either end.
 ///
-/// Names are pinned to room ids by each client and are shown in terminals; an invisible or direction-changing character
-/// would let one name pass for another.
+/// Names are pinned to room ids by each client and are shown in terminals; an invisible or direction-changing
+/// character would let one name pass for another.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Arc<str>);
 
@@ -52,8 +52,9 @@ impl FromStr for RoomName {
     }
 }
 
-/// Control characters, line and paragraph separators, soft hyphen, zero-width characters, direction marks, overrides and
-/// isolates, byte-order mark, interlinear marks, tags. The list is part of the protocol and spelled out in its documentation.
+/// Control characters, line and paragraph separators, soft hyphen, zero-width characters, direction marks,
+/// overrides and isolates, byte-order mark, interlinear marks, tags. The list is part of the protocol and
+/// spelled out in its documentation.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -10,7 +10,8 @@ const MAX_BYTES: usize = 128;
 /// The first token of everything the bus itself says. A room that lived there could speak for the bus.
 const RESERVED: &str = "unibus";
 
-/// A room's subject: 1–8 tokens of `[A-Za-z0-9_-]{1,32}`, at most 128 bytes, starting with a letter and not with `unibus`.
+/// A room's subject: 1–8 tokens of `[A-Za-z0-9_-]{1,32}`, at most 128 bytes, starting with a letter and not
+/// with `unibus`.
 ///
 /// A room on `lab.sensors` covers `lab.sensors` and everything below it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,12 +51,14 @@ impl RoomSubject {
 
     /// Whether one of the two is a prefix of the other, token by token and without regard to case.
     ///
-    /// Two rooms of one bus never overlap. Case is ignored so that nobody can place a look-alike beside a room.
+    /// Two rooms of one bus never overlap. Case is ignored so that nobody can place a look-alike beside a
+    /// room.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.tokens().zip(other.tokens()).all(|(a, b)| a.eq_ignore_ascii_case(b))
     }
 
-    /// Whether a message on `subject` is a message of this room: the subject itself or below it, case-sensitive as on the wire.
+    /// Whether a message on `subject` is a message of this room: the subject itself or below it,
+    /// case-sensitive as on the wire.
     pub fn covers(&self, subject: &str) -> bool {
         match subject.strip_prefix(&*self.0) {
             Some("") => true,
@@ -113,15 +116,16 @@ impl fmt::Debug for RoomSubject {
 
 serde_as_text!(RoomSubject);
 
-/// A fresh subject for replies inside a room: `unibus.reply.<room id>.<26 characters from these random bytes>`.
+/// A fresh subject for replies inside a room: `unibus.reply.<room id>.<26 characters from these random
+/// bytes>`.
 ///
 /// Members of the room may publish and subscribe there; nothing on it is stored.
 pub fn reply_subject(room: &RoomId, random: [u8; 16]) -> String {
     format!("unibus.reply.{room}.{}", crate::encoding::to_base32(&random))
 }
 
-/// Whether `subject` is a reply subject of this room. Any other reply subject is ignored, so that nobody can make a
-/// member publish to a place of the sender's choosing.
+/// Whether `subject` is a reply subject of this room. Any other reply subject is ignored, so that nobody can
+/// make a member publish to a place of the sender's choosing.
 pub fn is_reply_subject(room: &RoomId, subject: &str) -> bool {
     subject
         .strip_prefix("unibus.reply.")

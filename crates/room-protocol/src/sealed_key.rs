@@ -1,7 +1,8 @@
 //! An epoch's key encrypted to one member.
 //!
-//! HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. Whoever opens one compares what comes
-//! out with the commitment in the signed log, so that a sealed key needs no signature: a wrong key is a lie that shows.
+//! HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. Whoever opens
+//! one compares what comes out with the commitment in the signed log, so that a sealed key needs no
+//! signature: a wrong key is a lie that shows.
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,8 @@ const ENCAPSULATED_BYTES: usize = 32;
 /// Encapsulated key, 32 bytes of key, 16 bytes of tag.
 const SEALED_BYTES: usize = ENCAPSULATED_BYTES + 32 + 16;
 
-/// An epoch's key that one member can open. Text: 107 characters of base64url over `encapsulated key || ciphertext`.
+/// An epoch's key that one member can open. Text: 107 characters of base64url over `encapsulated key ||
+/// ciphertext`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SealedKey([u8; SEALED_BYTES]);
 

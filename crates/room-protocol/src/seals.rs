@@ -1,7 +1,7 @@
 //! Which sealed keys have to come with a statement, and whether they did.
 //!
-//! Author and server use the same rule: a statement is stored together with the sealed keys it owes, or not at all, so that no member
-//! is ever without the key of an epoch it belongs to.
+//! Author and server use the same rule: a statement is stored together with the sealed keys it owes, or not
+//! at all, so that no member is ever without the key of an epoch it belongs to.
 
 use std::collections::HashSet;
 
@@ -20,13 +20,14 @@ use crate::{
 pub enum RequiredSeals {
     /// None: no member gets a key through this statement.
     Nothing,
-    /// The key of the epoch that the statement opens, to every member of the state after it (a newcomer included).
+    /// The key of the epoch that the statement opens, to every member of the state after it (a newcomer
+    /// included).
     EveryMember {
         /// The epoch that opens.
         epoch: u64,
     },
-    /// The key of the epoch that is open, to the newcomer of a room that shares its history. Keys of older epochs follow in a
-    /// request of their own ([`check_shared_keys`]).
+    /// The key of the epoch that is open, to the newcomer of a room that shares its history. Keys of older
+    /// epochs follow in a request of their own ([`check_shared_keys`]).
     Newcomer {
         /// The epoch that is open.
         epoch: u64,
@@ -149,7 +150,8 @@ pub enum SharedKeysError {
     NoSuchEpoch(u64),
 }
 
-/// Whether `by` may give `recipient` the keys of these epochs, as owners do for a newcomer of a room that shares its history.
+/// Whether `by` may give `recipient` the keys of these epochs, as owners do for a newcomer of a room that
+/// shares its history.
 pub fn check_shared_keys(
     state: &RoomState,
     by: &UserId,

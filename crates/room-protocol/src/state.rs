@@ -1,7 +1,8 @@
 //! What a room is after the entries of its log: the one state machine that server and clients share.
 //!
-//! [`RoomState::apply`] is a pure function. States share their structure (the members are persistent maps), so keeping one for many
-//! points of a log costs little, and applying an entry to a room of ten thousand members costs about as much as to a room of ten.
+//! [`RoomState::apply`] is a pure function. States share their structure (the members are persistent maps),
+//! so keeping one for many points of a log costs little, and applying an entry to a room of ten thousand
+//! members costs about as much as to a room of ten.
 
 mod rules;
 mod snapshot;
@@ -47,7 +48,8 @@ pub struct Member {
     pub since: u64,
 }
 
-/// A room after some number of its log's entries. Cheap to clone; serializable as a snapshot of a log that was verified.
+/// A room after some number of its log's entries. Cheap to clone; serializable as a snapshot of a log that
+/// was verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "snapshot::Snapshot", try_from = "snapshot::Snapshot")]
 pub struct RoomState {
@@ -141,7 +143,8 @@ impl RoomState {
         }
     }
 
-    /// The statement that does `op` next, dated `now` (Unix milliseconds) or, where this clock is behind, like the last entry.
+    /// The statement that does `op` next, dated `now` (Unix milliseconds) or, where this clock is behind,
+    /// like the last entry.
     pub fn next_statement(&self, op: Op, now: u64) -> Statement {
         let at = now.min(MAX_NUMBER).max(self.at);
         Statement { room: Some(self.id), seq: self.head.seq + 1, prev: Some(self.head.hash), at, op }
@@ -226,7 +229,8 @@ impl RoomState {
         self.encryption == Encryption::E2e
     }
 
-    /// Whether somebody left since the current epoch opened and so still has its key: an owner owes a `rekey`.
+    /// Whether somebody left since the current epoch opened and so still has its key: an owner owes a
+    /// `rekey`.
     pub fn rekey_due(&self) -> bool {
         self.rekey_due
     }

@@ -1,8 +1,8 @@
 //! What a member can say about a room: the payload of a log entry.
 //!
-//! JSON `{ "v": 1, "room", "seq", "prev", "at", "op" }`, where `op` is an object with exactly one member that names the operation.
-//! The first entry's `room` and `prev` are empty strings. A statement holds only objects, strings and non-negative integers;
-//! a member that may be absent is left out, never `null`.
+//! JSON `{ "v": 1, "room", "seq", "prev", "at", "op" }`, where `op` is an object with exactly one member that
+//! names the operation. The first entry's `room` and `prev` are empty strings. A statement holds only
+//! objects, strings and non-negative integers; a member that may be absent is left out, never `null`.
 
 use std::{borrow::Cow, fmt::Display, num::NonZeroU64, str::FromStr};
 
@@ -18,7 +18,8 @@ use crate::{
     room_subject::RoomSubject,
 };
 
-/// The version of the statements that this code reads and writes. A log with another one stops the client at that entry.
+/// The version of the statements that this code reads and writes. A log with another one stops the client at
+/// that entry.
 pub const STATEMENT_VERSION: u64 = 1;
 
 /// Whether the server can read a room.
@@ -237,7 +238,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// The first statement of a new room; `op` is a [`Op::Create`]. Later ones come from [`crate::RoomState::next_statement`].
+    /// The first statement of a new room; `op` is a [`Op::Create`]. Later ones come from
+    /// [`crate::RoomState::next_statement`].
     pub fn first(op: Op, at: u64) -> Self {
         Self { room: None, seq: 1, prev: None, at: at.min(MAX_NUMBER), op }
     }
@@ -247,10 +249,11 @@ impl Statement {
         SignedStatement::sign(self, author)
     }
 
-    /// Whether the author's clock is so far ahead of `now` (both Unix milliseconds) that a server should not take the entry.
+    /// Whether the author's clock is so far ahead of `now` (both Unix milliseconds) that a server should not
+    /// take the entry.
     ///
-    /// Not a rule of the log: who reads the log later has another clock. Old statements are welcome, since a client that holds
-    /// more entries than the server offers them again.
+    /// Not a rule of the log: who reads the log later has another clock. Old statements are welcome, since a
+    /// client that holds more entries than the server offers them again.
     pub fn is_from_the_future(&self, now: u64) -> bool {
         self.at > now.saturating_add(MAX_AHEAD_MS)
     }

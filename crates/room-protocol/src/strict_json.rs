@@ -1,7 +1,8 @@
 //! The JSON that statements are made of: objects, strings and non-negative integers, each member once.
 //!
-//! Two parsers that disagree about a document would let one log have two meanings. Where parsers differ (repeated members, `null`,
-//! fractions, large numbers, arrays in place of objects) this form has nothing to differ about.
+//! Two parsers that disagree about a document would let one log have two meanings. Where parsers differ
+//! (repeated members, `null`, fractions, large numbers, arrays in place of objects) this form has nothing to
+//! differ about.
 
 use std::{collections::BTreeSet, fmt};
 

@@ -6,9 +6,9 @@ use crate::{head::EntryHash, room_id::RoomId};
 
 /// Why a statement cannot be the next entry of a room's log.
 ///
-/// A server answers it to the author; a client that finds one in a log that a server offers has caught the server lying
-/// (or serving what another liar wrote) and stops there. A statement that breaks several rules is answered with one of them: chain
-/// before author, author before member, member before epoch.
+/// A server answers it to the author; a client that finds one in a log that a server offers has caught the
+/// server lying (or serving what another liar wrote) and stops there. A statement that breaks several rules
+/// is answered with one of them: chain before author, author before member, member before epoch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -100,7 +100,8 @@ pub enum Violation {
     /// The member has this role already.
     #[error("{0} has this role already")]
     RoleUnchanged(UserId),
-    /// The last owner cannot be demoted, removed or leave: make somebody else an owner first, or close the room.
+    /// The last owner cannot be demoted, removed or leave: make somebody else an owner first, or close the
+    /// room.
     #[error("{0} is the only owner; a room always has one")]
     LastOwner(UserId),
 
@@ -111,7 +112,8 @@ pub enum Violation {
         /// Number of the epoch to open.
         expected: u64,
     },
-    /// This operation opens an epoch and must not: the room is not encrypted, or the author's word about the next key does not count here.
+    /// This operation opens an epoch and must not: the room is not encrypted, or the author's word about the
+    /// next key does not count here.
     #[error("the operation must not open an epoch")]
     EpochNotAllowed,
     /// The epoch's number is not the next one.

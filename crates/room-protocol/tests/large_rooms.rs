@@ -38,7 +38,8 @@ fn a_full_encrypted_room_refuses_one_more_and_lets_one_go() {
 
 #[test]
 fn a_state_of_ten_thousand_members_shares_its_structure() {
-    // Certificates are checked per newcomer, which is what takes the time here; adding states costs nothing to speak of.
+    // Certificates are checked per newcomer, which is what takes the time here; adding states costs nothing
+    // to speak of.
     let room = filled(Room::new(PLAIN), 3_000);
     let states: Vec<RoomState> = (1..=3_000).step_by(10).map(|seq| room.log.state_at(seq).unwrap()).collect();
     for (index, state) in states.iter().enumerate() {

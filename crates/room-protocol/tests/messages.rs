@@ -1,4 +1,5 @@
-//! A receiver accepts what a writer wrote on a known state, and says of everything else what is wrong with it.
+//! A receiver accepts what a writer wrote on a known state, and says of everything else what is wrong with
+//! it.
 
 use busauth::Identity;
 use room_protocol::message::{
@@ -347,7 +348,8 @@ fn a_message_without_its_key_waits() {
 
 #[test]
 fn a_ciphertext_belongs_to_one_message() {
-    // A writer signs a message of its own around somebody else's ciphertext: signature fine, content not its own.
+    // A writer signs a message of its own around somebody else's ciphertext: signature fine, content not its
+    // own.
     let room = Room::of_three(PRIVATE);
     let message = send(&room, 0, draft(1));
     let from = (header::FROM, Some(person(1).id().to_string()));

@@ -1,4 +1,5 @@
-//! Random honest logs are accepted; one thing changed in one of them is answered with the very rule it breaks.
+//! Random honest logs are accepted; one thing changed in one of them is answered with the very rule it
+//! breaks.
 
 use std::collections::BTreeMap;
 
@@ -147,7 +148,8 @@ const MUTATIONS: [Mutation; 16] = [
     Mutation::MadeAgain,
 ];
 
-/// The entry that comes after `before`, with one thing wrong, and the rule it breaks; `None` where this cannot be wrong here.
+/// The entry that comes after `before`, with one thing wrong, and the rule it breaks; `None` where this
+/// cannot be wrong here.
 fn mutated(
     before: &RoomState,
     entry: &SignedStatement,

@@ -89,7 +89,8 @@ fn the_header_has_one_spelling() {
 
 #[test]
 fn a_login_key_signs_no_statement() {
-    // The login key is an Ed25519 key too: its name as `kid` is well formed, but no statement is signed with it.
+    // The login key is an Ed25519 key too: its name as `kid` is well formed, but no statement is signed with
+    // it.
     let (author, payload) = (person(0), payload_of(&close()));
     let header = format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"unibus-room"}}"#, author.login_key());
     let jws = sign_raw(&author, &header, &payload);

@@ -141,7 +141,8 @@ fn replies_stay_in_the_room() {
 }
 
 proptest! {
-    /// What the grammar accepts, a room covers; and two subjects overlap exactly when one covers the other, case aside.
+    /// What the grammar accepts, a room covers; and two subjects overlap exactly when one covers the other,
+    /// case aside.
     #[test]
     fn overlap_is_coverage_in_either_direction(a in "[a-b]{1,2}(\\.[a-b]{1,2}){0,3}", b in "[a-b]{1,2}(\\.[a-b]{1,2}){0,3}") {
         let (x, y) = (subject(&a), subject(&b));

@@ -1,8 +1,8 @@
 //! The published vectors in `docs/vectors/`: written by this code, and read back as a stranger to it would.
 //!
-//! After a change of the protocol, write them anew with `UNIBUS_WRITE_VECTORS=1 cargo test -p room-protocol --test room_protocol vectors`
-//! and read the difference. What is checked here is put together from `docs/room-protocol.md` where that is possible, not by the code
-//! under test.
+//! After a change of the protocol, write them anew with `UNIBUS_WRITE_VECTORS=1 cargo test -p room-protocol
+//! --test room_protocol vectors` and read the difference. What is checked here is put together from
+//! `docs/room-protocol.md` where that is possible, not by the code under test.
 
 mod certificates;
 mod epochs;

@@ -1,4 +1,5 @@
-//! The constructions of `docs/room-protocol.md`, written a second time: what another program would send, honest or not.
+//! The constructions of `docs/room-protocol.md`, written a second time: what another program would send,
+//! honest or not.
 
 use busauth::Identity;
 use room_protocol::message::{SealedMessage, header};
@@ -50,7 +51,8 @@ pub(crate) fn pairs(message: &SealedMessage) -> Vec<(&str, &str)> {
     message.headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-/// The message with one header changed or left out, signed for `subject` by `author`: what a member with a program of its own can send.
+/// The message with one header changed or left out, signed for `subject` by `author`: what a member with a
+/// program of its own can send.
 pub(crate) fn resigned(
     author: &Identity,
     (room, subject): (&Room, &str),

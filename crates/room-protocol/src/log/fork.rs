@@ -1,12 +1,13 @@
 //! Comparing what two parties know about one log.
 //!
-//! Because every entry names the one before it, two logs that agree at one number agree everywhere before it. So one hash is enough to
-//! compare two histories, and the place where they part is found by bisection.
+//! Because every entry names the one before it, two logs that agree at one number agree everywhere before it.
+//! So one hash is enough to compare two histories, and the place where they part is found by bisection.
 
 use super::{RoomLog, index_of};
 use crate::head::{EntryHash, Head};
 
-/// Two entries for one place of a room's log. Members on the two sides cannot accept each other's messages any more.
+/// Two entries for one place of a room's log. Members on the two sides cannot accept each other's messages
+/// any more.
 ///
 /// Keep both logs as evidence and stop sending in the room until a person decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

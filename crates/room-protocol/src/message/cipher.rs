@@ -1,4 +1,5 @@
-//! The encryption of a payload: XChaCha20-Poly1305, the nonce in front, bound to everything that the signature covers.
+//! The encryption of a payload: XChaCha20-Poly1305, the nonce in front, bound to everything that the
+//! signature covers.
 
 use chacha20poly1305::{
     XChaCha20Poly1305,

@@ -13,15 +13,18 @@ use super::{MessageId, MessageRejection};
 /// How far the time of a live message may be from ours, in either direction: five minutes.
 pub const FRESH_FOR_MS: u64 = 5 * 60 * 1000;
 
-/// Most ids remembered for one room: four megabytes of ids. Beyond it the busiest sender's window gets shorter.
+/// Most ids remembered for one room: four megabytes of ids. Beyond it the busiest sender's window gets
+/// shorter.
 const MAX_IDS: usize = 1 << 18;
 
 /// What was received live in one room: ids within the window, and the highest head of each sender.
 ///
-/// Memory is bounded. When it is full, the older half of the busiest sender's ids is forgotten and that sender's messages from before
-/// them are refused: a flood can shorten its own window, never let a replay through.
+/// Memory is bounded. When it is full, the older half of the busiest sender's ids is forgotten and that
+/// sender's messages from before them are refused: a flood can shorten its own window, never let a replay
+/// through.
 ///
-/// Store it (serde) across restarts. Where that failed, [`Freshness::starting_at`] refuses everything from before the restart.
+/// Store it (serde) across restarts. Where that failed, [`Freshness::starting_at`] refuses everything from
+/// before the restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Freshness {
@@ -147,7 +150,8 @@ impl Sender {
     fn forget_before(&mut self, time: u64) -> usize {
         let mut forgotten = 0;
         while let Some(oldest) = self.ids.first().filter(|id| id.timestamp_ms() < time) {
-            // Up to here and no further: a clock that is wrong for a moment must not shut out the messages of the real time.
+            // Up to here and no further: a clock that is wrong for a moment must not shut out the messages of
+            // the real time.
             self.floor = self.floor.max(oldest.timestamp_ms());
             self.ids.pop_first();
             forgotten += 1;

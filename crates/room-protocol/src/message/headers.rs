@@ -23,7 +23,8 @@ pub mod header {
     pub const HEAD: &str = "Unibus-Head";
     /// The sender's signature.
     pub const SIGNATURE: &str = "Unibus-Sig";
-    /// `<from>.<id>`: by this the history stores a repeated message once. Not authenticated and not read by receivers.
+    /// `<from>.<id>`: by this the history stores a repeated message once. Not authenticated and not read by
+    /// receivers.
     pub const NATS_MESSAGE_ID: &str = "Nats-Msg-Id";
 }
 
@@ -61,7 +62,8 @@ pub enum HeaderError {
 impl MessageHeaders {
     /// Reads a message's headers; `None` when it has none of ours, as a message of a plain NATS client.
     ///
-    /// Names are compared exactly. Headers of other names are not authenticated by anything and are passed over.
+    /// Names are compared exactly. Headers of other names are not authenticated by anything and are passed
+    /// over.
     pub fn parse<'h>(
         headers: impl IntoIterator<Item = (&'h str, &'h str)>,
     ) -> Result<Option<Self>, HeaderError> {
@@ -120,8 +122,9 @@ impl MessageHeaders {
     }
 }
 
-/// `lp("unibus-msg-v1") || lp(room) || lp(subject) || lp(from) || lp(id) || epoch || lp(head)`: the values as in the headers, the
-/// epoch as a number, 0 in a room that is not encrypted. Also what the ciphertext is bound to.
+/// `lp("unibus-msg-v1") || lp(room) || lp(subject) || lp(from) || lp(id) || epoch || lp(head)`: the values as
+/// in the headers, the epoch as a number, 0 in a room that is not encrypted. Also what the ciphertext is
+/// bound to.
 pub(super) fn signed_list(
     room: &RoomId,
     subject: &str,

@@ -6,7 +6,8 @@ use uuid::{Builder, Uuid, Variant, Version};
 
 use crate::encoding::serde_as_text;
 
-/// A message's id, unique per sender. Ordered by time. Text: a lower-case hyphenated UUID of version 7 (RFC 9562).
+/// A message's id, unique per sender. Ordered by time. Text: a lower-case hyphenated UUID of version 7 (RFC
+/// 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(Uuid);
 

@@ -13,7 +13,8 @@ use crate::{
     state::RoomState,
 };
 
-/// How long after learning of a change a live message from before it is still accepted: it may have been on its way.
+/// How long after learning of a change a live message from before it is still accepted: it may have been on
+/// its way.
 pub const SUPERSEDED_GRACE_MS: u64 = 30_000;
 
 /// How a message came to us.
@@ -35,8 +36,8 @@ pub enum Arrival<'f> {
 pub enum Standing {
     /// Nothing that matters to it changed since: the same message would be accepted now.
     Current,
-    /// Since then its sender lost the right to write, a newer epoch opened, or the room was closed. Whether it was really written before,
-    /// nobody can prove.
+    /// Since then its sender lost the right to write, a newer epoch opened, or the room was closed. Whether
+    /// it was really written before, nobody can prove.
     Late {
         /// The entry that changed it.
         since: u64,
@@ -86,7 +87,8 @@ impl<P: AsRef<[u8]>> SignedMessage<P> {
         &self.subject
     }
 
-    /// Whether the sender knew more of the room's log than we do, so that the log has to be fetched before [`check`](Self::check).
+    /// Whether the sender knew more of the room's log than we do, so that the log has to be fetched before
+    /// [`check`](Self::check).
     pub fn needs_head(&self, log: &RoomLog) -> bool {
         log.compare(&self.headers.head) == HeadComparison::Ahead
     }

@@ -5,7 +5,8 @@ use busauth::UserId;
 use super::HeaderError;
 use crate::{head::Head, log::Fork};
 
-/// Why a message is not accepted. Each is shown to the application or the person as what it is; none is dropped in silence.
+/// Why a message is not accepted. Each is shown to the application or the person as what it is; none is
+/// dropped in silence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageRejection {
@@ -24,7 +25,8 @@ pub enum MessageRejection {
     /// Neither within the room's subject nor one of its reply subjects.
     #[error("the message's subject is not one of the room's")]
     OutsideRoom,
-    /// The sender knew a later entry than we do. Fetch the log and check again; if the server does not deliver it, it withholds the log.
+    /// The sender knew a later entry than we do. Fetch the log and check again; if the server does not
+    /// deliver it, it withholds the log.
     #[error("the sender knew entry {} of the room's log, which is not here", .0.seq)]
     HeadUnknown(Head),
     /// The sender has another history of the room than we do.
@@ -53,8 +55,8 @@ pub enum MessageRejection {
         /// The epoch that the message names.
         found: u64,
     },
-    /// Written on a state that has since been replaced (its sender may no longer write, or a newer epoch is open), and that was learned
-    /// too long ago for a message still to be on its way.
+    /// Written on a state that has since been replaced (its sender may no longer write, or a newer epoch is
+    /// open), and that was learned too long ago for a message still to be on its way.
     #[error(
         "the message was written before entry {since} of the room's log, which changed who may read or write"
     )]

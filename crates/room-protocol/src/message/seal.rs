@@ -54,7 +54,8 @@ pub enum SealMessageError {
     TooLong,
 }
 
-/// Signs a message on the head of `state` and, in an encrypted room, encrypts it with `key`, the key of the current epoch.
+/// Signs a message on the head of `state` and, in an encrypted room, encrypts it with `key`, the key of the
+/// current epoch.
 ///
 /// `key` is not used in a room that is not encrypted.
 pub fn seal_message(

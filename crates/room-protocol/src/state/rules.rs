@@ -154,7 +154,8 @@ fn check_owner_stays(state: &RoomState, user: &UserId) -> Result<(), Violation> 
     Ok(())
 }
 
-/// Compares the epoch that a statement opens with the number of the one it has to open, if it has to open one.
+/// Compares the epoch that a statement opens with the number of the one it has to open, if it has to open
+/// one.
 fn check_epoch(opened: Option<&Epoch>, expected: Option<u64>) -> Result<(), Violation> {
     match (opened, expected) {
         (Some(_), None) => Err(Violation::EpochNotAllowed),

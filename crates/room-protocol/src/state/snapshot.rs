@@ -1,4 +1,5 @@
-//! The stored form of a room's state. Reading it checks that it is consistent in itself; it was verified when it was written.
+//! The stored form of a room's state. Reading it checks that it is consistent in itself; it was verified when
+//! it was written.
 
 use busauth::UserId;
 use rpds::RedBlackTreeMapSync;

@@ -20,7 +20,8 @@ use crate::wire::{hkdf, lp, message_list, sha256, value_of};
 const NOW: u64 = START + 3_600_000;
 const SUBJECT: &str = "lab.sensors.hot";
 
-/// The rooms of the document by name; those that go on after a message was written are named after what happened.
+/// The rooms of the document by name; those that go on after a message was written are named after what
+/// happened.
 fn rooms() -> Vec<(&'static str, Room)> {
     let encrypted = Room::of_three(PRIVATE);
     let plain = Room::of_three(PLAIN);
