@@ -34,7 +34,7 @@ pub(crate) fn change(shared: &Shared, principal: &Principal) {
         };
         let _access = connection.access.lock();
         match authenticator.rights(principal) {
-            Some(acl) => change_rights(shared, &connection, acl),
+            Some(acl) => change_rights(shared, &connection, &acl),
             None => disconnect(shared, &connection, CloseReason::AuthorizationViolation),
         }
     }
@@ -52,8 +52,8 @@ pub(crate) fn disconnect(shared: &Shared, connection: &Connection, reason: Close
     shared.index.remove(&ended);
 }
 
-fn change_rights(shared: &Shared, connection: &Connection, acl: Arc<Acl>) {
-    connection.rights.store(Arc::clone(&acl));
+fn change_rights(shared: &Shared, connection: &Connection, acl: &Arc<Acl>) {
+    connection.rights.store(Arc::clone(acl));
     let mut dispatch = connection.dispatch.lock();
     let decide =
         |subscription: &Subscription| acl.may_subscribe(subscription.filter().as_str(), subscription.queue());
@@ -66,7 +66,7 @@ fn change_rights(shared: &Shared, connection: &Connection, acl: Arc<Acl>) {
     for subscription in &lost {
         dispatch.subscriptions.remove(subscription.sid());
     }
-    connection.outbound.change(Arc::clone(&acl), || {
+    connection.outbound.change(Arc::clone(acl), || {
         for subscription in &lost {
             subscription.end();
         }

@@ -84,7 +84,7 @@ impl Broker {
                 let door = Door {
                     address: local(&listener, address)?,
                     tls: TlsMode::Off,
-                    authentication: Authentication::By(Arc::new(InternalLogin::new(nkey.clone()))),
+                    authentication: Authentication::By(Arc::new(InternalLogin::new(*nkey))),
                     internal: true,
                 };
                 Some((Arc::new(door), listener))

@@ -142,7 +142,7 @@ impl Default for Limits {
             write_deadline: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(2),
             tls_timeout: Duration::from_secs(2),
-            ping_interval: Duration::from_secs(120),
+            ping_interval: Duration::from_mins(2),
             ping_max: 2,
             max_tracked_replies: 4096,
         }

@@ -44,6 +44,8 @@ use crate::{
 pub(crate) use client::Client;
 pub(crate) use close_reason::CloseReason;
 pub use close_reason::DisconnectReason;
+#[cfg(test)]
+pub(crate) use outbound::Delivery;
 pub(crate) use outbound::{Outbound, Traffic};
 pub(crate) use run::run;
 pub(crate) use subscribe::violation;

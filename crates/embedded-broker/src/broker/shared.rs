@@ -48,7 +48,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(config: &BrokerConfig) -> Self {
         let server_id = KeyPair::new_server().public_key();
         Self {
             limits: config.limits.clone(),

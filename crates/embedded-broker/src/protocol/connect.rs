@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 /// What a CONNECT said. `Debug` leaves the secrets out.
 #[derive(Clone, Default, Deserialize)]
@@ -62,11 +66,9 @@ impl ConnectRequest {
         // Read like Go's decoder, on which clients rely: bytes that are no UTF-8 are replaced, names are
         // matched in any case, of equal names the last one counts, and `null` stands for an empty object.
         let text = String::from_utf8_lossy(json);
-        let fields: Option<serde_json::Map<String, serde_json::Value>> =
-            serde_json::from_str(&text).map_err(|_| ConnectError::Malformed)?;
-        let fields = fields.unwrap_or_default();
-        let fields = fields.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        serde_json::from_value(serde_json::Value::Object(fields)).map_err(|_| ConnectError::Malformed)
+        let fields: Option<Fields> = serde_json::from_str(&text).map_err(|_| ConnectError::Malformed)?;
+        let fields = Value::Object(fields.unwrap_or_default().0);
+        serde_json::from_value(fields).map_err(|_| ConnectError::Malformed)
     }
 
     /// Whether it says who the client is.
@@ -74,6 +76,32 @@ impl ConnectRequest {
         [&self.nkey, &self.sig, &self.jwt, &self.user, &self.pass, &self.auth_token]
             .iter()
             .any(|field| field.is_some())
+    }
+}
+
+/// The members of an object, with names in lower case.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = members.next_entry::<String, Value>()? {
+                    fields.insert(name.to_ascii_lowercase(), value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
 }
 

@@ -221,6 +221,7 @@ impl Parser {
 /// The arguments of a control line: no verb, no spaces around, no line end.
 struct Args<'a>(&'a [u8]);
 
+#[derive(Clone, Copy)]
 struct PublishArgs<'a> {
     subject: &'a [u8],
     reply: Option<&'a [u8]>,

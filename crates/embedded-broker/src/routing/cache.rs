@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use busauth::{Acl, SubjectFilter};
+use busauth::Acl;
 use foldhash::fast::RandomState;
 
 use super::{Index, queue_group::QueueGroupRoute, subscription::Subscription};
@@ -38,12 +38,10 @@ pub(crate) struct RouteCache {
 impl Route {
     /// A route to plain subscriptions and members of queue groups.
     pub(super) fn new(plain: Vec<Arc<Subscription>>, mut queued: Vec<Arc<Subscription>>) -> Self {
-        fn group(member: &Subscription) -> (&SubjectFilter, Option<&str>) {
-            (member.filter(), member.queue())
-        }
-        queued.sort_unstable_by(|a, b| group(a).cmp(&group(b)));
+        // One group is one name, whatever filters its members have.
+        queued.sort_unstable_by(|a, b| a.queue().cmp(&b.queue()));
         let groups = queued
-            .chunk_by(|a, b| group(a) == group(b))
+            .chunk_by(|a, b| a.queue() == b.queue())
             .map(|members| QueueGroupRoute::new(members.to_vec()));
         Self { may_publish: false, groups: groups.collect(), plain }
     }

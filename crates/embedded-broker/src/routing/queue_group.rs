@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::subscription::Subscription;
 
-/// The members of one queue group on one filter.
+/// The members of one queue group that match one subject.
 pub(crate) struct QueueGroupRoute {
     members: Vec<Arc<Subscription>>,
 }

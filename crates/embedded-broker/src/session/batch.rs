@@ -144,7 +144,7 @@ impl<'a> Batch<'a> {
         self.wake_self(wake);
     }
 
-    fn wake_self(&mut self, wake: bool) {
+    pub(super) fn wake_self(&mut self, wake: bool) {
         if wake {
             self.dispatch.to_wake.push(Arc::clone(&self.connection.outbound));
         }

@@ -69,7 +69,6 @@ pub(crate) enum Delivery {
 
 /// What the publisher has to do after an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "three independent things to do, not states")]
 pub(crate) struct After {
     /// Call [`Outbound::wake`] at the end of the batch.
     pub(crate) wake: bool,

@@ -91,19 +91,14 @@ impl Batch<'_> {
         let status = protocol::no_responders(request.subject);
         let frame =
             MessageFrame { subject: reply.as_bytes(), reply: None, header_len: status.len(), body: &status };
-        let Dispatch { to_wake, full, .. } = &mut *self.dispatch;
-        let mut fan_out = FanOut {
-            subject: reply,
-            frame: &frame,
-            skip: None,
-            to_wake,
-            full,
-            spent: Vec::new(),
-            received: false,
-        };
-        fan_out.offer(&subscription);
-        let spent = fan_out.spent;
-        self.shared.index.remove(&spent);
+        // Not a delivery: it does not count for the subscription's maximum. The subscription lives, since whoever
+        // ends it needs `dispatch`.
+        let sid = subscription.sid();
+        let wake = self
+            .connection
+            .outbound
+            .append(frame.encoded_len(sid.len()), |out| protocol::write_message(out, &frame, sid));
+        self.wake_self(wake);
     }
 }
 

@@ -111,7 +111,13 @@ async fn write_batch<W: AsyncWrite + Unpin>(
             return Ok(Wrote::Stopped { between_frames: done == 0 });
         }
     }
-    match tokio::time::timeout(deadline, writer.flush()).await {
+    // TLS keeps bytes of its own.
+    let flushed = tokio::select! {
+        biased;
+        flushed = tokio::time::timeout(deadline, writer.flush()) => flushed,
+        () = stopped(outbound) => return Ok(Wrote::Stopped { between_frames: true }),
+    };
+    match flushed {
         Ok(Ok(())) => Ok(Wrote::Everything),
         Ok(Err(_)) => Err(CloseReason::Io),
         Err(_) => Err(CloseReason::SlowConsumerStalled),

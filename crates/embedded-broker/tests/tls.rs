@@ -1,0 +1,206 @@
+//! TLS after INFO, TLS first, and what happens without it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use busauth::{Acl, AuthFailure, Authenticated, Authenticator, Presented, Principal};
+use embedded_broker::{Authentication, Broker, BrokerConfig, Limits, TlsMode};
+use futures_util::StreamExt;
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    server::WebPkiClientVerifier,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::support::{PATIENCE, RawClient, broker, stop};
+
+/// A certificate authority and what it signed.
+struct Pki {
+    ca: CertificateDer<'static>,
+    server: (CertificateDer<'static>, PrivateKeyDer<'static>),
+    client: (CertificateDer<'static>, PrivateKeyDer<'static>),
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+        let signed = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &ca).unwrap();
+            (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        };
+        Self { server: signed("localhost"), client: signed("client.example"), ca: ca.der().clone() }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.clone()).unwrap();
+        roots
+    }
+
+    fn server(&self, verify_clients: bool) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = if verify_clients {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider)
+                .build()
+                .unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let (certificate, key) = &self.server;
+        Arc::new(builder.with_single_cert(vec![certificate.clone()], key.clone_key()).unwrap())
+    }
+
+    fn client(&self, with_certificate: bool) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots());
+        if with_certificate {
+            let (certificate, key) = &self.client;
+            builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
+        } else {
+            builder.with_no_client_auth()
+        }
+    }
+
+    async fn connect(
+        &self,
+        stream: TcpStream,
+        with_certificate: bool,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(Arc::new(self.client(with_certificate)));
+        connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+}
+
+async fn tls_broker(tls: TlsMode) -> Broker {
+    let limits = Limits { tls_timeout: Duration::from_millis(500), ..Limits::default() };
+    broker(BrokerConfig { tls, limits, ..BrokerConfig::default() }).await
+}
+
+/// Reads INFO in clear, and no byte more.
+async fn clear_info(stream: &mut TcpStream) -> String {
+    use tokio::io::AsyncReadExt;
+    let mut info = Vec::new();
+    while !info.ends_with(b"\n") {
+        info.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    String::from_utf8(info).unwrap()
+}
+
+fn tls_url(address: SocketAddr) -> String {
+    format!("tls://localhost:{}", address.port())
+}
+
+#[tokio::test]
+async fn after_info() {
+    let pki = Pki::new();
+    let broker = tls_broker(TlsMode::AfterInfo(pki.server(false))).await;
+    assert!(broker.client_url().starts_with("tls://"));
+    let mut stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+    let info = clear_info(&mut stream).await;
+    assert!(info.contains("\"tls_required\":true"), "{info}");
+    let mut client = RawClient::on(pki.connect(stream, false).await.unwrap());
+    client.send("CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPUB a 1\r\nx\r\n").await;
+    client.expect("MSG a 1 1\r\nx\r\n").await;
+    assert!(broker.connections()[0].tls);
+
+    let options = async_nats::ConnectOptions::new().tls_client_config(pki.client(false));
+    let library = options.connect(tls_url(broker.local_addr())).await.unwrap();
+    let mut messages = library.subscribe("large").await.unwrap();
+    library.publish("large", vec![7; 1_000_000].into()).await.unwrap();
+    let message = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
+    assert_eq!(message.payload.len(), 1_000_000);
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn first() {
+    let pki = Pki::new();
+    let broker = tls_broker(TlsMode::First(pki.server(false))).await;
+    let stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+    let mut client = RawClient::over(pki.connect(stream, false).await.unwrap()).await;
+    assert!(client.info.contains("\"tls_required\":true"), "{}", client.info);
+    client.send("CONNECT {\"verbose\":false}\r\n").await;
+    client.sync().await;
+    let options = async_nats::ConnectOptions::new().tls_client_config(pki.client(false)).tls_first();
+    options.connect(tls_url(broker.local_addr())).await.unwrap().flush().await.unwrap();
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn clear_text_where_tls_is_required_ends_the_connection() {
+    let pki = Pki::new();
+    for tls in [TlsMode::AfterInfo(pki.server(false)), TlsMode::First(pki.server(false))] {
+        let after_info = matches!(tls, TlsMode::AfterInfo(_));
+        let broker = tls_broker(tls).await;
+        let mut stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+        if after_info {
+            clear_info(&mut stream).await;
+        }
+        let mut client = RawClient::on(stream);
+        client.send("CONNECT {\"verbose\":false}\r\nPING\r\n").await;
+        // At most a TLS alert, which is no line.
+        client.expect_closed().await;
+        stop(broker).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_start_tls_in_time_is_dropped() {
+    let pki = Pki::new();
+    let broker = tls_broker(TlsMode::First(pki.server(false))).await;
+    let mut client = RawClient::on(TcpStream::connect(broker.local_addr()).await.unwrap());
+    client.expect_closed().await;
+    stop(broker).await;
+}
+
+/// Tells who the client's certificate is from.
+struct ByCertificate(CertificateDer<'static>);
+
+#[async_trait]
+impl Authenticator for ByCertificate {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated, AuthFailure> {
+        if presented.tls_peer != Some(&self.0[..]) {
+            return Err(AuthFailure::Unknown);
+        }
+        Ok(Authenticated { principal: Principal::new("certified"), acl: Arc::new(Acl::allow_all()) })
+    }
+
+    fn rights(&self, _: &Principal) -> Option<Arc<Acl>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn the_authenticator_sees_the_client_certificate() {
+    let pki = Pki::new();
+    let config = BrokerConfig {
+        tls: TlsMode::First(pki.server(true)),
+        authentication: Authentication::By(Arc::new(ByCertificate(pki.client.0.clone()))),
+        ..BrokerConfig::default()
+    };
+    let broker = broker(config).await;
+    let stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+    let mut client = RawClient::over(pki.connect(stream, true).await.unwrap()).await;
+    client.send("CONNECT {\"verbose\":false}\r\n").await;
+    client.sync().await;
+    assert_eq!(broker.connections()[0].principal, Some(Principal::new("certified")));
+    // Without one, TLS itself fails: with TLS 1.3 the client hears of it at its first read.
+    let stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+    if let Ok(stream) = pki.connect(stream, false).await {
+        RawClient::on(stream).expect_closed().await;
+    }
+    stop(broker).await;
+}
