@@ -37,7 +37,7 @@ fn a_full_encrypted_room_refuses_one_more_and_lets_one_go() {
 }
 
 #[test]
-fn a_state_of_ten_thousand_members_shares_its_structure() {
+fn states_of_a_large_room_share_their_structure() {
     // Certificates are checked per newcomer, which is what takes the time here; adding states costs nothing
     // to speak of.
     let room = filled(Room::new(PLAIN), 3_000);
