@@ -102,10 +102,12 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             "an admin admits you with `unibus user add CARD`; `unibus id show` prints your card"
         }
         ErrorKind::Unconfirmed => "once it matches, say it with --fingerprint \"…\"",
-        ErrorKind::NameChanged => "ask them over another channel before you go on; nothing was changed here",
+        ErrorKind::NameChanged => {
+            "ask over another channel first; if it is right, `unibus user forget` or `unibus room forget` takes it"
+        }
         ErrorKind::Ambiguous => "`unibus room list` shows the ids",
         ErrorKind::Forked | ErrorKind::RolledBack => {
-            "do not trust this bus until its operator has explained it; evidence is kept in the state directory"
+            "do not trust this bus until its operator has explained it; then `unibus room trust` decides"
         }
         _ => return None,
     })

@@ -1,6 +1,7 @@
 //! Files and directories that only their owner may open.
 
 use anyhow::{Context as _, Result};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -13,18 +14,32 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
     builder.create(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
+/// Writes a file that must not exist yet.
+pub(crate) fn create(path: &Path, content: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = options().create_new(true).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Replaces a file in one step: after a crash it is the old one or the new one, never half of it.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let staged = path.with_extension("new");
     let write = || -> std::io::Result<()> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&staged)?;
+        let mut file = options().create(true).truncate(true).open(&staged)?;
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&staged, path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }

@@ -145,6 +145,8 @@ impl<'a> Conversation<'a> {
             Event::HandleConflict { room, handle, .. } if self.concerns(room) => {
                 self.alarm(&format!("{handle} is somebody else here than the {handle} you know."))
             }
+            // A subscription that was taken away shows as the end of the messages.
+            Event::Refused { detail } if detail.contains("Violation for Subscription") => Ok(()),
             Event::Refused { detail } => self.alarm(&format!("The bus refused: {detail}")),
             Event::Revoked => self.alarm("You have been revoked on this bus."),
             _ => Ok(()),

@@ -1,8 +1,9 @@
-//! `unibus id new|show`
+//! `unibus id new|show|nkey`
 
 use crate::arguments::Global;
 use crate::context::Context;
 use crate::output::{Output, Paint, Show, Style};
+use crate::private_file;
 use anyhow::Result;
 use busauth::{Handle, Identity, UserId};
 use serde::Serialize;
@@ -23,6 +24,28 @@ pub(crate) enum Command {
         #[arg(long)]
         card: bool,
     },
+    /// Write the login key to a file, for NATS clients that know nothing of unibus.
+    ///
+    /// Whoever has the file can connect as you, read and write in rooms without encryption, and nothing else.
+    Nkey {
+        /// The file to make; it must not exist yet.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// What a plain NATS client needs.
+#[derive(Serialize)]
+struct Login {
+    seed_file: PathBuf,
+    /// Subscriptions for replies are allowed below this subject only.
+    inbox_prefix: String,
+}
+
+impl Show for Login {
+    fn text(&self, _paint: Paint) -> String {
+        format!("nkey seed in {}\ninbox prefix {}", self.seed_file.display(), self.inbox_prefix)
+    }
 }
 
 /// An identity as shown.
@@ -83,6 +106,11 @@ pub(crate) fn run(command: Command, global: Global, output: &Output) -> Result<(
         Command::Show { card } => {
             let shown = Shown::new(&context, &context.identity()?);
             if card && !output.is_json() { output.line(&shown.card) } else { output.show(&shown) }
+        }
+        Command::Nkey { out } => {
+            let identity = context.identity()?;
+            private_file::create(&out, identity.login_seed().as_bytes())?;
+            output.show(&Login { seed_file: out, inbox_prefix: format!("_INBOX_{}", identity.id()) })
         }
     }
 }

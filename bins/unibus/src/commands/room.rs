@@ -8,6 +8,7 @@ use anyhow::Result;
 mod add;
 mod close;
 mod create;
+mod forget;
 mod leave;
 mod list;
 mod log;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Whether the bus's log agrees with the one known here, and what to do when it does not.
     Trust(trust::Arguments),
+    /// Forget which room a name stood for here, after you have made sure that its change is right.
+    Forget(forget::Arguments),
     /// Leave a room.
     Leave(leave::Arguments),
     /// Close a room for good (owners).
@@ -56,6 +59,7 @@ pub(crate) async fn run(command: Command, global: Global, output: &Output) -> Re
         Command::Rekey(arguments) => rekey::run(arguments, session).await,
         Command::Log(arguments) => log::run(arguments, session).await,
         Command::Trust(arguments) => trust::run(arguments, session).await,
+        Command::Forget(arguments) => forget::run(arguments, session).await,
         Command::Leave(arguments) => leave::run(arguments, session).await,
         Command::Close(arguments) => close::run(arguments, session).await,
     })

@@ -9,6 +9,7 @@ use control_api::UserInfo;
 use serde::Serialize;
 
 mod add;
+mod forget;
 mod list;
 mod revoke;
 mod role;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Revoke(revoke::Arguments),
     /// Change what somebody may do on the bus (admins).
     Role(role::Arguments),
+    /// Forget whom a handle stood for here, after you have made sure that its change is right.
+    Forget(forget::Arguments),
 }
 
 /// Runs the command.
@@ -37,6 +40,7 @@ pub(crate) async fn run(command: Command, global: Global, output: &Output) -> Re
         Command::Show(arguments) => show::run(arguments, session).await,
         Command::Revoke(arguments) => revoke::run(arguments, session).await,
         Command::Role(arguments) => role::run(arguments, session).await,
+        Command::Forget(arguments) => forget::run(arguments, session).await,
     })
     .await
 }

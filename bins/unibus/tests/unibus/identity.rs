@@ -42,3 +42,17 @@ fn nobody_else_can_read_an_identity() {
     let outcome = person.run(&["id", "show"]).fails(1);
     assert!(outcome.stderr.contains("600"), "says what to do: {outcome:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn the_login_key_is_written_once_and_only_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let person = Person::new();
+    let made = person.run(&["id", "new", "--json"]).ok().json();
+    let file = person.path("login.nk");
+    let login = person.run(&["id", "nkey", "--out", file.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(login["inbox_prefix"], format!("_INBOX_{}", made["id"].as_str().unwrap()));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("SU"));
+    person.run(&["id", "nkey", "--out", file.to_str().unwrap()]).fails(1);
+}

@@ -49,10 +49,15 @@ impl Person {
 
     /// Somebody whom the bus knows, joined to it.
     pub(crate) fn joined(bus: &TestBus, identity: &Identity) -> Self {
+        Self::joined_at(&bus.control_url(), identity)
+    }
+
+    /// The same over another way to the control plane.
+    pub(crate) fn joined_at(url: &str, identity: &Identity) -> Self {
         let person = Self::new();
         let file = person.path("given.identity");
         busauth::identity::file::save_new(&file, identity).unwrap();
-        person.run(&["join", &bus.control_url(), "--identity", file.to_str().unwrap()]).ok();
+        person.run(&["join", url, "--identity", file.to_str().unwrap()]).ok();
         person
     }
 

@@ -97,3 +97,66 @@ async fn a_room_that_is_not_there_or_taken_has_its_own_code() {
     alice.run(&["room", "create", "lab.sensors.north"]).fails(6);
     bus.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_that_changed_hands_is_an_alarm_until_a_person_decides() {
+    let bus = TestBus::builder().lying_proxy().start().await.unwrap();
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let mallory = bus.admit("mallory", BusRole::Member).await.unwrap();
+    let alice =
+        Person::joined_at(&bus.proxy().unwrap().url(), &bus.admit("alice", BusRole::Member).await.unwrap());
+    alice.run(&["room", "create", "lab.sensors"]).ok();
+    alice.run(&["room", "add", "lab.sensors", "bob", "--fingerprint", &bob.id().fingerprint()]).ok();
+    alice.run(&["room", "remove", "lab.sensors", "bob"]).ok();
+
+    // The server says that bob is mallory now.
+    bus.proxy().unwrap().tell(move |asked, answer| {
+        if asked.query() != Some("handle=bob") {
+            return answer;
+        }
+        let mallory = mallory.clone();
+        answer.map_json(move |json| {
+            let user = &mut json["users"][0];
+            let certificates = serde_json::to_value(mallory.certificates()).unwrap();
+            user["id"] = mallory.id().to_string().into();
+            user["login"] = mallory.login_key().to_string().into();
+            user["exchange"] = mallory.exchange_key().to_string().into();
+            user["certificates"] = certificates;
+        })
+    });
+    let refused = alice.run(&["room", "add", "lab.sensors", "bob"]).fails(8);
+    assert!(refused.stderr.contains("unibus user forget"), "{refused:?}");
+
+    alice.run(&["user", "forget", "bob"]).ok();
+    // From here on it is a first meeting: the fingerprint shows who it is.
+    alice.run(&["room", "add", "lab.sensors", "bob", "--fingerprint", &bob.id().fingerprint()]).fails(8);
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shortened_log_stops_sending_until_a_person_decides() {
+    let bus = TestBus::builder().lying_proxy().start().await.unwrap();
+    let proxy = bus.proxy().unwrap();
+    let alice = Person::joined_at(&proxy.url(), &bus.admit("alice", BusRole::Member).await.unwrap());
+    alice.run(&["room", "create", "lab.sensors"]).ok();
+    let first = alice.run(&["room", "show", "lab.sensors", "--json"]).ok().json();
+    let (seq, hash) = first["head"].as_str().unwrap().split_once('.').unwrap();
+    let head = format!("{seq}.{hash}");
+    alice.run(&["room", "rekey", "lab.sensors"]).ok();
+
+    proxy.tell(move |asked, answer| {
+        if !asked.reads_log() {
+            return answer;
+        }
+        let (seq, hash) = head.split_once('.').unwrap();
+        let head = serde_json::json!({ "seq": seq.parse::<u64>().unwrap(), "hash": hash });
+        answer.map_json(move |json| *json = serde_json::json!({ "entries": [], "head": head }))
+    });
+    alice.run(&["pub", "lab.sensors", "hello"]).fails(8);
+    assert_eq!(alice.run(&["room", "show", "lab.sensors", "--json"]).ok().json()["log"], "rolled back");
+
+    proxy.tell_the_truth();
+    alice.run(&["room", "trust", "lab.sensors", "--offer"]).ok();
+    alice.run(&["pub", "lab.sensors", "hello"]).ok();
+    bus.stop().await.unwrap();
+}
