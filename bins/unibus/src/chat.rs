@@ -141,15 +141,12 @@ impl Typing {
 impl Above {
     /// Prints a line without disturbing the one being typed.
     pub(crate) fn print(&mut self, line: &str) -> Result<()> {
-        match &mut self.0 {
-            Some(printer) => printer.print(format!("{line}\n")).context("cannot print on this terminal"),
-            None => {
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "{line}")?;
-                out.flush()?;
-                Ok(())
-            }
+        if let Some(printer) = &mut self.0 {
+            return printer.print(format!("{line}\n")).context("cannot print on this terminal");
         }
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}")?;
+        Ok(out.flush()?)
     }
 }
 

@@ -89,6 +89,7 @@ impl Output {
     }
 
     /// One line of text on the standard output.
+    #[expect(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(crate) fn line(&self, text: &str) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}")?;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Which bus, as whom. The identity is the context's own unless the global `--identity` names one.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Address of the bus, for example http://127.0.0.1:8470.
+    /// Address of the bus, for example `http://127.0.0.1:8470`.
     url: String,
     /// The bus's certificate must lead to the authority in this PEM file.
     #[arg(long, value_name = "FILE", conflicts_with = "ca_fingerprint")]

@@ -35,7 +35,7 @@ impl MessageView {
     pub(crate) fn new(room: &str, message: &Message) -> Self {
         Self {
             room: room.to_owned(),
-            subject: message.subject.to_string(),
+            subject: message.subject.clone(),
             from: message.from.map(|user| user.to_string()),
             handle: message.handle.as_ref().map(ToString::to_string),
             id: message.id.as_ref().map(ToString::to_string),
@@ -61,24 +61,18 @@ impl Show for MessageView {
             _ => paint.paint(Style::Red, "(unverified)"),
         };
         let clock = self.at.get(11..19).unwrap_or(&self.at);
-        let mut line = format!("{}  {who}", paint.paint(Style::Dim, clock));
-        if self.subject != self.room {
-            let below = self
-                .subject
-                .strip_prefix(&self.room)
-                .map_or(self.subject.as_str(), |s| s.trim_start_matches('.'));
-            line.push_str(&format!(" {}", paint.paint(Style::Dim, format_args!("[{below}]"))));
-        }
-        match &self.body {
+        let below = if self.subject == self.room {
+            String::new()
+        } else {
+            let below = self.subject.strip_prefix(&self.room).unwrap_or(&self.subject);
+            format!(" {}", paint.paint(Style::Dim, format_args!("[{}]", below.trim_start_matches('.'))))
+        };
+        let words = match &self.body {
             // Further lines are indented, so that no line of a message can pass for another message.
-            Body::Text(text) => {
-                line.push_str(&format!("  {}", printable(text).replace('\n', "\n          ")))
-            }
-            Body::Base64(text) => {
-                line.push_str(&format!("  ({} bytes that are not text)", text.len() / 4 * 3))
-            }
-        }
-        line
+            Body::Text(text) => printable(text).replace('\n', "\n          "),
+            Body::Base64(text) => format!("({} bytes that are not text)", text.len() / 4 * 3),
+        };
+        format!("{}  {who}{below}  {words}", paint.paint(Style::Dim, clock))
     }
 }
 

@@ -15,22 +15,20 @@ impl Show for Row {
     fn text(&self, paint: Paint) -> String {
         let room = &self.0;
         let subject = room.subject.to_string();
-        let mut line = format!(
-            "{}  {:<8} {:<10} {}",
+        let role = room.role.map_or("", words::room_role);
+        let name = if room.name == subject { String::new() } else { printable(&room.name) };
+        let state = match (room.closed, room.frozen) {
+            (true, _) => "closed",
+            (false, true) => "frozen by an admin of the bus",
+            (false, false) => "",
+        };
+        let line = format!(
+            "{}  {role:<8} {:<6} {}  {name}  {state}",
             paint.paint(Style::Bold, format_args!("{subject:<24}")),
-            room.role.map_or("", words::room_role),
             words::encryption(room.encryption),
-            paint.paint(Style::Dim, &room.id)
+            paint.paint(Style::Dim, room.id)
         );
-        if room.name.to_string() != subject {
-            line.push_str(&format!("  {}", printable(&room.name.to_string())));
-        }
-        if room.closed {
-            line.push_str("  closed");
-        } else if room.frozen {
-            line.push_str("  frozen by an admin of the bus");
-        }
-        line
+        line.trim_end().to_owned()
     }
 }
 
