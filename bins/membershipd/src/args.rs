@@ -126,7 +126,7 @@ pub struct NodeFlags {
     #[arg(long, value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nats_port: Option<String>,
-    /// The database; its directory is the data directory [default: ./local_files/unibus.db].
+    /// The database; its directory is the data directory [default: `./local_files/unibus.db`].
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db: Option<String>,
@@ -175,7 +175,7 @@ pub struct LocationFlags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// The database that the daemon is started with [default: ./local_files/unibus.db].
+    /// The database that the daemon is started with [default: `./local_files/unibus.db`].
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db: Option<String>,

@@ -24,7 +24,7 @@ enum Renewal {
     /// Somebody replaces the files.
     ByOthers,
     /// The bus makes itself a new one for these names.
-    ByAuthority { authority: LocalAuthority, names: Vec<String> },
+    ByAuthority { authority: Box<LocalAuthority>, names: Vec<String> },
 }
 
 /// Why there is no certificate to serve with.
@@ -60,7 +60,7 @@ impl NodeTls {
                     ca = %authority.certificate_path().display(),
                     "TLS with a certificate of this bus's own authority; clients pin it with --ca-fingerprint"
                 );
-                Ok(Self { pair, renewal: Renewal::ByAuthority { authority, names } })
+                Ok(Self { pair, renewal: Renewal::ByAuthority { authority: Box::new(authority), names } })
             }
         }
     }

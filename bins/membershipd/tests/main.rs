@@ -1,3 +1,5 @@
 //! Tests of the program as it is started: flags, signals, exit codes, files, and what it says.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
 mod daemon;

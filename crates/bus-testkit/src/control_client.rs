@@ -59,7 +59,7 @@ impl ControlClient {
 
     /// `GET`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ControlError> {
-        self.call(Method::GET, path, None).await
+        self.call(&Method::GET, path, None).await
     }
 
     /// `POST` with a JSON body.
@@ -68,7 +68,7 @@ impl ControlClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ControlError> {
-        self.call(Method::POST, path, Some(json(body)?)).await
+        self.call(&Method::POST, path, Some(json(body)?)).await
     }
 
     /// `PATCH` with a JSON body.
@@ -77,17 +77,17 @@ impl ControlClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ControlError> {
-        self.call(Method::PATCH, path, Some(json(body)?)).await
+        self.call(&Method::PATCH, path, Some(json(body)?)).await
     }
 
     /// `DELETE`.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ControlError> {
-        self.call(Method::DELETE, path, None).await
+        self.call(&Method::DELETE, path, None).await
     }
 
     async fn call<T: DeserializeOwned>(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
         body: Option<Bytes>,
     ) -> Result<T, ControlError> {
@@ -101,7 +101,7 @@ impl ControlClient {
 
     fn signed(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Request<Full<Bytes>>, ControlError> {
@@ -111,12 +111,12 @@ impl ControlClient {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
         };
-        let target = RequestTarget { method: &method, authority: &authority, path: bare_path, query };
+        let target = RequestTarget { method, authority: &authority, path: bare_path, query };
         let signed_body =
             body.as_ref().map(|body| SignedBody { digest: ContentDigest::of(body), content_type: JSON });
         let signature = sign(&self.identity, &target, signed_body, now, &HttpNonce::random());
 
-        let mut request = Request::builder().method(&method).uri(path).header(header::HOST, &authority);
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &authority);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, JSON);
         }

@@ -129,7 +129,8 @@ impl TestBus {
 
     /// The SDK, connected as this user, remembering nothing beyond its own life.
     pub async fn client(&self, identity: &Arc<Identity>) -> Result<Bus, bus_client::Error> {
-        Bus::connect(self.client_config(identity)).await
+        // Boxed: connecting needs more room than a test's own future should have.
+        Box::pin(Bus::connect(self.client_config(identity))).await
     }
 
     /// What [`TestBus::client`] connects with, to be changed: a state directory, other waiting times, the URL

@@ -44,8 +44,7 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
-            Self::Tls(_) | Self::NoPlaceForSocket(_) => true,
-            Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
+            Self::Tls(_) | Self::NoPlaceForSocket(_) | Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
             Self::DataPlane(_)
             | Self::Store(_)
             | Self::FirstStart(_)

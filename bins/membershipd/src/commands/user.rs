@@ -36,7 +36,7 @@ pub(super) async fn run(
 
 /// A command whose arguments have been read.
 enum Job {
-    Add(NewUser),
+    Add(Box<NewUser>),
     List,
     Show(UserRef),
     Revoke(UserRef),
@@ -67,7 +67,7 @@ impl Job {
                 if handle.is_none() && card.handle.is_none() {
                     return Err(Failure::usage("the card names no handle: add --handle NAME"));
                 }
-                (Self::Add(NewUser { card, handle, role: usage("--role", &role)? }), json)
+                (Self::Add(Box::new(NewUser { card, handle, role: usage("--role", &role)? })), json)
             }
             UserCommand::List { json } => (Self::List, json),
             UserCommand::Show { user, json } => (Self::Show(UserRef::parse(&user)?), json),
@@ -82,7 +82,7 @@ impl Job {
     async fn run(self, api: &LocalApi, paths: &DataPaths) -> Result<Outcome, Failure> {
         Ok(match self {
             Self::Add(user) => {
-                let added = api.send(Method::POST, "/v1/users", &user).await?;
+                let added = api.send(Method::POST, "/v1/users", user.as_ref()).await?;
                 // The daemon leaves the marker when it finds users at start; this is that moment's stand-in.
                 first_start::mark(paths)?;
                 Outcome::Added(added)

@@ -48,7 +48,7 @@ pub(super) struct Layers {
 /// A value that was set.
 pub(super) struct Found {
     pub(super) value: Value,
-    /// "in unibus.toml", "by UNIBUS_BIND", "by a flag".
+    /// For people: `in unibus.toml`, `by UNIBUS_BIND`, `by --bind`.
     pub(super) source: String,
 }
 

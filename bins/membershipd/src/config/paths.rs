@@ -4,6 +4,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::DEFAULT_DB;
 
 /// The longest path of a local socket that every system takes, with room to spare (Linux: 107 bytes,
@@ -65,8 +68,7 @@ impl DataPaths {
 }
 
 fn short_digest(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(bytes)[..8])
 }
 
 impl Default for DataPaths {

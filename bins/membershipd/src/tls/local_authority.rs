@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busauth::CaFingerprint;
+use data_encoding::HEXLOWER;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -146,7 +147,7 @@ fn read(path: &Path) -> Result<String, LocalAuthorityError> {
 fn authority_params(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
     let digest = Sha256::digest(key.subject_public_key_info());
-    let serial: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let serial = HEXLOWER.encode(&digest[..4]);
     params.distinguished_name = named(&format!("unibus local authority {serial}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -4,6 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
 use super::harness::Place;
 
 fn private_data(place: &Place) {
@@ -42,12 +45,19 @@ async fn a_corrupt_database_is_refused_and_left_as_it_is() {
 async fn a_database_of_a_newer_version_is_refused() {
     let place = Place::new();
     place.start(&[]).await.stop_cleanly().await;
-    // The schema version stands in SQLite's user_version: bytes 60 to 63 of the file.
-    let mut database = fs::read(place.db()).unwrap();
-    database[60..64].copy_from_slice(&9999_u32.to_be_bytes());
-    fs::write(place.db(), &database).unwrap();
+    let options = SqliteConnectOptions::new().filename(place.db());
+    let mut database = options.connect().await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+            VALUES (9999, 'from the future', TRUE, x'00', 0)",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+    let before = fs::read(place.db()).unwrap();
     place.fail(&[]).await.says(1, &["schema version 9999", "use a newer version"]);
-    assert_eq!(fs::read(place.db()).unwrap(), database);
+    assert_eq!(fs::read(place.db()).unwrap(), before);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ async fn nats_js_within_and_outside_its_permissions() {
     in_a_room(node).await;
 }
 
+#[expect(clippy::print_stdout, reason = "a test that does not run says so")]
 fn tool(variable: &str) -> Option<OsString> {
     let found = std::env::var_os(variable);
     if found.is_none() {
