@@ -8,6 +8,7 @@ use busauth::{Handle, Identity, UserId};
 use control_api::Info;
 use parking_lot::Mutex;
 use room_protocol::RoomId;
+use room_protocol::message::Freshness;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +17,7 @@ use crate::config::Tuning;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, GapCause};
-use crate::room::RoomCore;
+use crate::room::{RoomCore, unix_millis};
 use crate::state::{Pins, StateStore};
 
 /// Events a slow receiver may fall behind before it misses some and is told so.
@@ -47,6 +48,8 @@ pub(crate) struct BusCore {
     line: watch::Sender<Line>,
     events: broadcast::Sender<Event>,
     rooms: Mutex<HashMap<RoomId, Weak<RoomCore>>>,
+    /// Windows of rooms that nobody holds any more, until they are saved.
+    left: Mutex<HashMap<RoomId, Freshness>>,
     /// The pins as last read; names on messages are looked up here for each message.
     pins: Mutex<Arc<Pins>>,
 }
@@ -81,6 +84,7 @@ impl BusCore {
             line,
             events,
             rooms: Mutex::default(),
+            left: Mutex::default(),
             pins: Mutex::new(Arc::new(parts.pins)),
         }
     }
@@ -177,12 +181,24 @@ impl BusCore {
     /// Writes the windows of recently seen messages that have changed.
     pub(crate) async fn save_windows(&self) -> Result<()> {
         let mut outcome = Ok(());
+        let left = std::mem::take(&mut *self.left.lock());
+        for (room, seen) in left {
+            if let Err(error) = self.state.save_freshness(room, seen.clone(), unix_millis()).await {
+                self.leave_window(room, seen);
+                outcome = Err(error);
+            }
+        }
         for room in self.open_rooms() {
             if let Err(error) = room.save_window().await {
                 outcome = Err(error);
             }
         }
         outcome
+    }
+
+    /// Takes over the window of a room that is let go, to be saved with the others.
+    pub(crate) fn leave_window(&self, room: RoomId, seen: Freshness) {
+        self.left.lock().entry(room).or_default().merge(&seen);
     }
 
     /// Closes the data-plane connection; whether it said good-bye in time.

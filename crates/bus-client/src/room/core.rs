@@ -48,6 +48,10 @@ struct Window {
 impl Drop for RoomCore {
     fn drop(&mut self) {
         self.stop.cancel();
+        let window = self.window.get_mut();
+        if window.unsaved {
+            self.bus.leave_window(self.id, std::mem::take(&mut window.seen));
+        }
     }
 }
 
@@ -58,6 +62,8 @@ impl RoomCore {
             return Ok(open);
         }
         let generation = bus.connected().await?;
+        // An earlier object for this room may have left a window that is not saved yet.
+        bus.save_windows().await?;
         let record = bus.state.room(id).await?;
         let stored = stored_log(id, &record);
         let found = ledger::catch_up(&bus.control, id, stored.as_ref(), 0).await?;

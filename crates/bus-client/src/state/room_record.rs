@@ -186,7 +186,8 @@ impl StateStore {
     ///
     /// A directory would know of earlier messages. Memory does not, so there nothing from before this moment is taken.
     pub(crate) fn first_window(&self, now: u64) -> Freshness {
-        if self.is_memory() { Freshness::starting_at(now) } else { Freshness::new() }
+        // The window refuses its own starting time too, and what is written in this very millisecond is new.
+        if self.is_memory() { Freshness::starting_at(now.saturating_sub(1)) } else { Freshness::new() }
     }
 
     /// Adds what was seen here to the stored window; another process may have added its own meanwhile.

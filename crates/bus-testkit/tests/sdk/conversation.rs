@@ -5,14 +5,13 @@ use std::time::Duration;
 use bus_client::{ErrorKind, OwnMessages, SubscribeOptions, Trust};
 use futures_util::StreamExt as _;
 
-use super::support::{Lab, message, text, within};
+use super::support::{Lab, NOBODY, SUBJECT, message, tap, text, within};
 
 #[tokio::test]
 async fn two_people_exchange_messages_that_the_data_plane_cannot_read() {
     let lab = Lab::open().await;
     let service = lab.bus.service().await.unwrap();
-    let mut wire = service.subscribe("lab.sensors").await.unwrap();
-    service.flush().await.unwrap();
+    let mut wire = tap(&service, SUBJECT, NOBODY).await;
     let mut alice = lab.at_alice.subscribe().await.unwrap();
     let mut bob = lab.at_bob.subscribe().await.unwrap();
 
@@ -58,8 +57,7 @@ async fn a_request_is_answered_inside_the_room() {
 async fn a_reply_subject_outside_the_room_is_ignored() {
     let lab = Lab::open().await;
     let service = lab.bus.service().await.unwrap();
-    let mut wire = service.subscribe("lab.sensors").await.unwrap();
-    service.flush().await.unwrap();
+    let mut wire = tap(&service, SUBJECT, NOBODY).await;
     lab.at_alice.publish("hello").await.unwrap();
     let carried = within("message on the wire", wire.next()).await.unwrap();
 

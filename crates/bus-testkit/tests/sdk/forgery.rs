@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use room_protocol::{Head, MessageId, Op, RoomLimits, RoomState};
 
-use super::support::{Lab, Person, SUBJECT, event, message, refusal, remembering, text, within};
+use super::support::{Lab, NOBODY, Person, SUBJECT, event, message, refusal, remembering, tap, text, within};
 
 /// One of alice's messages as it went over the wire, and the way to put things there.
 struct Wire {
@@ -19,8 +19,7 @@ struct Wire {
 impl Wire {
     async fn tap(lab: &Lab) -> Self {
         let service = lab.bus.service().await.unwrap();
-        let mut wire = service.subscribe(SUBJECT).await.unwrap();
-        service.flush().await.unwrap();
+        let mut wire = tap(&service, SUBJECT, NOBODY).await;
         lab.at_alice.publish("hello").await.unwrap();
         let carried = within("message on the wire", wire.next()).await.unwrap();
         Self { service, headers: carried.headers.unwrap(), payload: carried.payload }

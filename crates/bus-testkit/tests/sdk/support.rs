@@ -124,3 +124,14 @@ pub(crate) async fn event(events: &mut Events, what: &str, wanted: impl Fn(&Even
     })
     .await
 }
+
+/// Subscribes with a stock client and returns when the bus has dealt with it: nobody answers this request, and the bus
+/// says so.
+pub(crate) async fn tap(client: &async_nats::Client, subject: &str, nobody: &str) -> async_nats::Subscriber {
+    let subscriber = client.subscribe(subject.to_owned()).await.unwrap();
+    within("answer", client.request(nobody.to_owned(), "".into())).await.unwrap_err();
+    subscriber
+}
+
+/// A subject on which the service identity finds nobody.
+pub(crate) const NOBODY: &str = "nobody.listens.here";
