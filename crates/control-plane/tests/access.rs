@@ -1,0 +1,151 @@
+//! Rights on the data plane follow the memberships, and are in force before the answer.
+
+use std::{pin::pin, sync::Arc};
+
+use busauth::{Acl, AuthFailure, Authenticator as _, Identity, Presented, Principal, SubscribeDecision};
+use control_api::{Appended, ProblemCode, Revoked, RoomPatch};
+use control_plane::{AccessOptions, AccessTable, PlaintextRooms};
+use futures_util::poll;
+use http::{Method, StatusCode};
+use membership_store::{BusRole, MembershipStore as _};
+use room_protocol::{Op, RoomRole};
+
+use crate::support::{Bus, RoomDraft};
+
+const NONCE: &str = "sVIGqbXjbX2EJA0";
+
+fn table(bus: &Bus) -> AccessTable {
+    let options = AccessOptions { plaintext_rooms: PlaintextRooms::Allowed };
+    AccessTable::new(bus.store.view().clone(), options)
+}
+
+fn rights(bus: &Bus, user: &Identity) -> Option<Arc<Acl>> {
+    table(bus).rights(&Principal::from(user.id()))
+}
+
+async fn log_in(bus: &Bus, nkey: &str, signature: &str) -> Result<Principal, AuthFailure> {
+    let presented = Presented {
+        nonce: NONCE,
+        nkey: Some(nkey),
+        signature: Some(signature),
+        user: None,
+        pass: None,
+        token: None,
+        jwt: None,
+        tls_peer: None,
+        remote: bus.address,
+        client_name: None,
+    };
+    table(bus).authenticate(&presented).await.map(|authenticated| authenticated.principal)
+}
+
+#[tokio::test]
+async fn a_login_key_on_the_allowlist_logs_in() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Guest).await;
+    let (nkey, answer) = (alice.login_key().to_string(), alice.answer_nonce(NONCE).unwrap().to_string());
+    assert_eq!(log_in(&bus, &nkey, &answer).await, Ok(Principal::from(alice.id())));
+    let other = alice.answer_nonce("another-nonce").unwrap().to_string();
+    assert_eq!(log_in(&bus, &nkey, &other).await, Err(AuthFailure::WrongCredentials));
+    assert_eq!(log_in(&bus, &nkey, "?").await, Err(AuthFailure::Malformed("sig")));
+    // The signing key is not a login key, though it has the same form.
+    let signed = alice.sign(NONCE.as_bytes()).to_string();
+    assert_eq!(log_in(&bus, &alice.id().to_string(), &signed).await, Err(AuthFailure::Unknown));
+    let stranger = Identity::generate();
+    let answer_of_stranger = stranger.answer_nonce(NONCE).unwrap().to_string();
+    assert_eq!(
+        log_in(&bus, &stranger.login_key().to_string(), &answer_of_stranger).await,
+        Err(AuthFailure::Unknown)
+    );
+    bus.delete(&bus.admin, &format!("/v1/users/{}", alice.id())).ok::<Revoked>(StatusCode::OK).await;
+    assert_eq!(log_in(&bus, &nkey, &answer).await, Err(AuthFailure::Revoked));
+    assert!(rights(&bus, &alice).is_none());
+}
+
+#[tokio::test]
+async fn rights_follow_membership() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Member).await;
+    let bob = bus.admit("bob", BusRole::Guest).await;
+    let may_publish = || rights(&bus, &bob).unwrap().may_publish("lab.x");
+    let may_listen = || rights(&bus, &bob).unwrap().may_subscribe("lab.>", None);
+    let mut room = RoomDraft::plain(&alice, "alice", "lab").create(&bus).await;
+    assert!(!may_publish());
+    assert_eq!(may_listen(), SubscribeDecision::Refused);
+
+    room.add(&bus, &alice, &bob, "bob", RoomRole::Reader).await;
+    assert!(!may_publish());
+    assert_eq!(may_listen(), SubscribeDecision::Allowed);
+    room.plain(&bus, &alice, Op::SetRole { user: bob.id(), role: RoomRole::Writer }).await;
+    assert!(may_publish());
+    for (frozen, allowed) in [(true, false), (false, true)] {
+        let patch = RoomPatch { frozen };
+        let call = bus.send(Method::PATCH, &bus.admin, &room.path(""), &patch);
+        call.ok::<control_api::RoomInfo>(StatusCode::OK).await;
+        assert_eq!(may_publish(), allowed);
+    }
+    room.remove(&bus, &alice, &bob).await;
+    assert!(!may_publish());
+    assert_eq!(may_listen(), SubscribeDecision::Refused);
+    assert!(rights(&bus, &alice).unwrap().may_publish("lab.x"));
+    room.plain(&bus, &alice, Op::Close {}).await;
+    assert!(!rights(&bus, &alice).unwrap().may_publish("lab.x"));
+}
+
+#[tokio::test]
+async fn a_removal_is_answered_after_the_data_plane_knows() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Member).await;
+    let bob = bus.admit("bob", BusRole::Member).await;
+    let mut room = RoomDraft::encrypted(&alice, "alice", "lab").create(&bus).await;
+    room.add(&bus, &alice, &bob, "bob", RoomRole::Writer).await;
+    bus.plane.take_changes();
+
+    let (op, key) = room.remove_op(&bob);
+    let (append, _) = room.next_with(&alice, op, &key);
+    bus.plane.hold();
+    let mut removal = pin!(room.post(&bus, &alice, &append).ok::<Appended>(StatusCode::OK));
+    tokio::select! {
+        _ = &mut removal => panic!("answered before the data plane knew"),
+        () = bus.plane.entered.notified() => {}
+    }
+    assert!(poll!(&mut removal).is_pending());
+    assert!(rights(&bus, &bob).unwrap().may_subscribe("lab", None) == SubscribeDecision::Refused);
+    bus.plane.release();
+    removal.await;
+    assert_eq!(bus.plane.take_changes(), [vec![bob.id()]]);
+}
+
+#[tokio::test]
+async fn a_revocation_is_put_into_force_although_the_client_hung_up() {
+    let bus = Bus::start().await;
+    let bob = bus.admit("bob", BusRole::Member).await;
+    bus.plane.hold();
+    {
+        let path = format!("/v1/users/{}", bob.id());
+        let revocation = pin!(bus.delete(&bus.admin, &path).send());
+        tokio::select! {
+            _ = revocation => panic!("answered before the data plane knew"),
+            () = bus.plane.entered.notified() => {}
+        }
+    }
+    bus.plane.release();
+    bus.stop();
+    let plane = bus.plane.clone();
+    bus.ended().await;
+    assert_eq!(plane.take_changes(), [vec![bob.id()]]);
+}
+
+#[tokio::test]
+async fn a_data_plane_that_does_not_confirm_is_said_and_tried_again() {
+    let bus = Bus::start().await;
+    let bob = bus.admit("bob", BusRole::Member).await;
+    let path = format!("/v1/users/{}", bob.id());
+    bus.plane.fail(true);
+    let problem = bus.delete(&bus.admin, &path).problem(ProblemCode::DataPlaneUnavailable).await;
+    assert_eq!(problem.retry_after, Some(1));
+    bus.get(&bob, "/v1/me").problem(ProblemCode::UserRevoked).await;
+    bus.plane.fail(false);
+    bus.delete(&bus.admin, &path).ok::<Revoked>(StatusCode::OK).await;
+    assert_eq!(bus.plane.take_changes(), [vec![bob.id()]]);
+}

@@ -1,0 +1,15 @@
+//! The control plane as its clients meet it: real sockets, a real SQLite store, and a data plane that
+//! records what it is told.
+
+mod support;
+
+mod access;
+mod keys;
+mod local_router;
+mod malformed_requests;
+mod membership_log;
+mod modes;
+mod rooms;
+mod server;
+mod signed_requests;
+mod users;
