@@ -36,6 +36,7 @@ const REQUEST_DRAIN: Duration = Duration::from_secs(5);
 /// A bus that is ready to run.
 pub struct App {
     beginning: Beginning,
+    control_urls: Vec<String>,
     tls: Option<NodeTls>,
     plane: Arc<EmbeddedPlane>,
     store: Arc<SqliteStore>,
@@ -74,8 +75,9 @@ impl App {
             limits: ServerLimits::default(),
         })
         .await?;
+        let control_urls = own_names.control_urls(server.local_addr());
         let control = node_control::control_plane(
-            node_control::control_config(&config, &own_names, server.local_addr()),
+            node_control::control_config(&config, &own_names, control_urls.clone()),
             store.clone(),
             plane.clone(),
             &beginning,
@@ -85,7 +87,7 @@ impl App {
             .control_socket()
             .ok_or_else(|| StartError::NoPlaceForSocket(config.paths.directory().to_owned()))?;
         let local = LocalControl::bind(socket)?;
-        Ok(Self { beginning, tls, plane, store, control, server, local, directory })
+        Ok(Self { beginning, control_urls, tls, plane, store, control, server, local, directory })
     }
 
     /// The address of the control plane.
@@ -97,6 +99,11 @@ impl App {
     pub fn control_url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", reachable(self.control_addr()))
+    }
+
+    /// The URLs under which clients elsewhere find the control plane, as they are told.
+    pub fn control_urls(&self) -> &[String] {
+        &self.control_urls
     }
 
     /// The address of the data plane.
@@ -164,6 +171,7 @@ impl App {
         stopping.step("changes under way", control.finish()).await;
         stopping.step("background tasks", tasks.wait()).await;
         stopping.step("the store", store.close()).await;
+        stopping.step("the last events", plane.flush_events()).await;
         connections(&mut stopping, &plane).await;
         drop(directory);
         match ended {

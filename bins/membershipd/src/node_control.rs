@@ -1,6 +1,5 @@
 //! What the control plane is told about the node it runs on.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use busauth::{AuthMode, MemoryNonceStore, NonceLimits};
@@ -20,7 +19,11 @@ pub(crate) fn access_options(config: &Config) -> AccessOptions {
 }
 
 /// What `/v1/info` and `/healthz` say about the node, and what it lets in.
-pub(crate) fn control_config(config: &Config, own_names: &OwnNames, listening: SocketAddr) -> ControlConfig {
+pub(crate) fn control_config(
+    config: &Config,
+    own_names: &OwnNames,
+    control_urls: Vec<String>,
+) -> ControlConfig {
     let auth = config.exposure.auth();
     ControlConfig {
         name: config.server_name.to_string(),
@@ -29,7 +32,7 @@ pub(crate) fn control_config(config: &Config, own_names: &OwnNames, listening: S
         mode: auth,
         limits: Limits::default(),
         encryption_required: config.exposure.is_public(),
-        control_urls: own_names.control_urls(listening),
+        control_urls,
         posture: Posture {
             auth: auth.to_string(),
             acl: true,

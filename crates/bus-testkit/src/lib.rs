@@ -9,7 +9,7 @@
 //! let alice = bus.admit("alice", BusRole::Member).await?;
 //! let client = bus.client(&alice).await?;
 //! // … whatever your program does with a bus …
-//! client.shutdown().await;
+//! client.shutdown().await?;
 //! bus.stop().await
 //! # }
 //! ```

@@ -91,6 +91,12 @@ fn announce(app: &App, paths: &DataPaths) {
         version = env!("CARGO_PKG_VERSION"),
         "membershipd is ready"
     );
+    if !app.control_addr().ip().is_loopback() {
+        let pin = app.ca_fingerprint().map_or_else(String::new, |pin| format!(" --ca-fingerprint {pin}"));
+        for url in app.control_urls() {
+            tracing::info!("from elsewhere: unibus join {url}{pin}");
+        }
+    }
     match app.beginning() {
         Beginning::HasUsers => {}
         Beginning::AdminMade(identity) => {

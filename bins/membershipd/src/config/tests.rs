@@ -219,3 +219,18 @@ fn a_long_data_directory_moves_the_socket_to_the_runtime_directory() {
     let socket = paths(&long, &[("XDG_RUNTIME_DIR", "/run/user/1000")]).control_socket().unwrap();
     assert!(socket.starts_with("/run/user/1000") && socket.as_os_str().len() < 100, "{}", socket.display());
 }
+
+#[test]
+fn every_setting_is_documented_with_its_default() {
+    let page = include_str!("../../../../docs/membershipd.md");
+    for setting in Setting::IN_FILE {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with("| `") && line.contains(&format!("`{}`", setting.key())));
+        let row = row.unwrap_or_else(|| panic!("docs/membershipd.md does not name {}", setting.key()));
+        if let Some(default) = setting.default_text().filter(|default| default != "[]") {
+            let default = default.trim_matches('"');
+            assert!(row.contains(&format!("`{default}`")), "docs/membershipd.md: {row} is not {default}");
+        }
+    }
+}

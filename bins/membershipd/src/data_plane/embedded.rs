@@ -123,11 +123,15 @@ impl EmbeddedPlane {
         self.access.clone()
     }
 
-    /// Sends what is waiting and closes every connection.
-    pub(crate) async fn shutdown(&self, deadline: Duration) -> Shutdown {
+    /// Hands events that are waiting to the broker.
+    pub(crate) async fn flush_events(&self) {
         if let Err(error) = self.service.flush().await {
             tracing::debug!(%error, "the last events may not have been published");
         }
+    }
+
+    /// Closes every connection once what waits for it is written.
+    pub(crate) async fn shutdown(&self, deadline: Duration) -> Shutdown {
         self.broker.shutdown(deadline).await
     }
 }
@@ -159,7 +163,8 @@ impl DataPlane for EmbeddedPlane {
         DataPlaneHealth {
             state: if connected { ComponentState::Ok } else { ComponentState::Down },
             kind: "embedded".to_owned(),
-            connections: self.broker.stats().connections as u64,
+            // Less the one that this asks through.
+            connections: (self.broker.stats().connections as u64).saturating_sub(u64::from(connected)),
             detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
         }
     }
