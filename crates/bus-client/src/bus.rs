@@ -3,6 +3,7 @@
 mod connect;
 mod core;
 mod rooms;
+mod standing;
 mod users;
 mod watch;
 

@@ -266,3 +266,6 @@ pub(crate) fn unix_now() -> u64 {
 fn jittered(wait: Duration) -> Duration {
     wait + wait.mul_f64(rand::random_range(0.0..0.25))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@
 //! let mut messages = room.subscribe().await?;
 //! while let Some(message) = messages.next().await {
 //!     match message {
-//!         Ok(message) if message.wants_reply() => drop(message.reply(message.payload.clone()).await?),
+//!         Ok(message) if message.wants_reply() => {
+//!             message.reply("received").await?;
+//!         }
 //!         Ok(message) => println!("{:?}: {} bytes", message.handle, message.payload.len()),
 //!         Err(error) => eprintln!("refused: {error}"),
 //!     }

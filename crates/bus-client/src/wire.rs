@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::{AuthError, ConnectOptions, ServerAddr};
 use busauth::Identity;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{BusConfig, ClientTls};
 use crate::control::is_loopback;
@@ -13,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Reports of the connection wait here at most; when it is full the bus looks at everything again anyway.
 const REPORTS: usize = 128;
+
+/// A client that was shut down while it had no connection takes no orders any more; it is put to sleep instead.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// What the connection says about itself.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub(crate) async fn connect(
     config: &BusConfig,
     urls: &[String],
     tls: Option<rustls::ClientConfig>,
+    stop: CancellationToken,
 ) -> Result<(async_nats::Client, mpsc::Receiver<Report>)> {
     let servers = servers(urls, config)?;
     let (reports, receiver) = mpsc::channel(REPORTS);
@@ -41,7 +46,9 @@ pub(crate) async fn connect(
         .request_timeout(Some(config.tuning.request_timeout))
         // The control plane names the servers; an unauthenticated INFO does not.
         .ignore_discovered_servers()
-        .reconnect_delay_callback(reconnect_delay)
+        .reconnect_delay_callback(
+            move |attempt| if stop.is_cancelled() { NEVER } else { reconnect_delay(attempt) },
+        )
         .event_callback(move |event| {
             let reports = reports.clone();
             async move {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use control_api::{Info, Me};
+use tokio_util::sync::CancellationToken;
 
 use super::core::{BusCore, Parts};
+use super::standing::Standing;
 use super::watch;
 use crate::config::BusConfig;
 use crate::control::{Control, Endpoint};
@@ -33,10 +35,12 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
     let me: Me = control.get("/v1/me").await?;
     check_me(&me, &config)?;
 
-    let (nats, reports) = wire::connect(&config, &info.data_urls, data_tls).await?;
+    let stop = CancellationToken::new();
+    let (nats, reports) = wire::connect(&config, &info.data_urls, data_tls, stop.clone()).await?;
     let pins = config.state.pins().await?;
     let core = Arc::new(BusCore::new(Parts {
         identity: config.identity,
+        standing: Standing::new(&me),
         handle: me.user.handle,
         info,
         control,
@@ -44,6 +48,7 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
         state: config.state,
         pins,
         tuning: config.tuning,
+        stop,
     }));
     watch::start(&core, reports).await?;
     Ok(core)

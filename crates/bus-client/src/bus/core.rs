@@ -1,6 +1,7 @@
 //! What a bus handle, its rooms and its tasks share.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::standing::Standing;
 use crate::config::Tuning;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,10 +25,10 @@ use crate::state::{Pins, StateStore};
 /// Events a slow receiver may fall behind before it misses some and is told so.
 const EVENTS: usize = 256;
 
-/// How often the connection was made, and when messages may have been missed. Tasks watch it.
+/// How the connection is, and when messages may have been missed. Tasks watch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Counts connections from 1; a log fetched under an earlier one is not good enough to publish on.
+    /// Counts connections from 1.
     pub(crate) generation: u64,
     pub(crate) up: bool,
     /// Counts gaps.
@@ -45,6 +47,7 @@ pub(crate) struct BusCore {
     pub(crate) tuning: Tuning,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(super) standing: Standing,
     line: watch::Sender<Line>,
     events: broadcast::Sender<Event>,
     rooms: Mutex<HashMap<RoomId, Weak<RoomCore>>>,
@@ -64,6 +67,8 @@ pub(super) struct Parts {
     pub(super) state: StateStore,
     pub(super) pins: Pins,
     pub(super) tuning: Tuning,
+    pub(super) standing: Standing,
+    pub(super) stop: CancellationToken,
 }
 
 impl BusCore {
@@ -80,7 +85,8 @@ impl BusCore {
             state: parts.state,
             tuning: parts.tuning,
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop: parts.stop,
+            standing: parts.standing,
             line,
             events,
             rooms: Mutex::default(),
@@ -128,7 +134,8 @@ impl BusCore {
         self.emit(Event::Gap(GapCause::SlowConsumer));
     }
 
-    /// Waits until the connection is up; returns its generation.
+    /// Waits until the connection is up and says which one it is: a log that was fetched under an earlier one is not good enough
+    /// to publish on.
     pub(crate) async fn connected(&self) -> Result<u64> {
         if self.stop.is_cancelled() {
             return Err(Error::closed());
@@ -136,7 +143,8 @@ impl BusCore {
         let mut line = self.line.subscribe();
         let up = async {
             match line.wait_for(|line| line.up).await {
-                Ok(line) => Ok(line.generation),
+                // The client counts its connections itself, before it says that there is a new one.
+                Ok(_) => Ok(self.nats.statistics().connects.load(Ordering::Acquire)),
                 Err(_) => Err(Error::closed()),
             }
         };
@@ -184,7 +192,7 @@ impl BusCore {
         let left = std::mem::take(&mut *self.left.lock());
         for (room, seen) in left {
             if let Err(error) = self.state.save_freshness(room, seen.clone(), unix_millis()).await {
-                self.leave_window(room, seen);
+                self.leave_window(room, &seen);
                 outcome = Err(error);
             }
         }
@@ -197,8 +205,8 @@ impl BusCore {
     }
 
     /// Takes over the window of a room that is let go, to be saved with the others.
-    pub(crate) fn leave_window(&self, room: RoomId, seen: Freshness) {
-        self.left.lock().entry(room).or_default().merge(&seen);
+    pub(crate) fn leave_window(&self, room: RoomId, seen: &Freshness) {
+        self.left.lock().entry(room).or_default().merge(seen);
     }
 
     /// Closes the data-plane connection; whether it said good-bye in time.

@@ -1,14 +1,14 @@
-//! The bus's own task: follows the connection, hears what concerns this user, and saves what was seen.
+//! The bus's own task: follows the connection, hears that something concerns this user, and saves what was seen.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control_api::{Me, UserEvent};
+use async_nats::connection::State;
 use futures_util::StreamExt as _;
-use room_protocol::RoomId;
 use tokio::sync::mpsc;
 
 use super::core::BusCore;
+use super::standing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::wire::Report;
@@ -18,12 +18,13 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Subscribes to what concerns this user and starts the task.
 pub(super) async fn start(core: &Arc<BusCore>, reports: mpsc::Receiver<Report>) -> Result<()> {
-    let subject = format!("unibus.event.user.{}", core.user);
-    let hints = core.nats.subscribe(subject).await.map_err(|source| {
+    let subject = control_api::subjects::user_event(&core.user);
+    let hints = core.nats.subscribe(subject.as_str().to_owned()).await.map_err(|source| {
         Error::new(ErrorKind::Unreachable, "events cannot be subscribed to").with_source(source)
     })?;
     let task = Watch { core: core.clone(), down_since: None };
     core.tasks.spawn(task.run(reports, hints));
+    core.tasks.spawn(standing::run(core.clone()));
     Ok(())
 }
 
@@ -40,28 +41,21 @@ impl Watch {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(report) = reports.recv() => self.follow(report).await,
-                Some(hint) = hints.next() => self.hear(&hint.payload).await,
-                _ = save.tick() => self.save().await,
+                Some(report) = reports.recv() => self.follow(report),
+                // An event only says that there is something to look at.
+                Some(_) = hints.next() => self.core.standing.look_again(),
+                _ = save.tick() => {
+                    self.reconcile();
+                    self.save().await;
+                }
             }
         }
     }
 
-    async fn follow(&mut self, report: Report) {
+    fn follow(&mut self, report: Report) {
         match report {
-            // The first connection was made before this task began and is not an event.
-            Report::Connected => {
-                if let Some(since) = self.down_since.take() {
-                    self.core.line_up(since.elapsed());
-                }
-            }
-            Report::Disconnected => {
-                if self.down_since.is_none() {
-                    self.down_since = Some(Instant::now());
-                    self.core.line_down();
-                    self.am_i_revoked().await;
-                }
-            }
+            Report::Connected => self.connected(),
+            Report::Disconnected => self.disconnected(),
             Report::SlowConsumer => self.core.slow_consumer(),
             Report::Refused(detail) => {
                 self.core.emit(Event::Refused { detail });
@@ -72,47 +66,30 @@ impl Watch {
         }
     }
 
-    /// An event only says where to look.
-    async fn hear(&self, payload: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<UserEvent>(payload) else {
-            tracing::debug!("an event of an unknown form was ignored");
-            return;
-        };
-        match event {
-            UserEvent::Added { room } | UserEvent::Removed { room } | UserEvent::Deleted { room } => {
-                self.check_membership(room).await;
-            }
-            // A role on the bus is asked for when it matters; what is unknown may be a revocation.
-            _ => self.am_i_revoked().await,
+    /// The first connection was made before this task began and is not an event.
+    fn connected(&mut self) {
+        if let Some(since) = self.down_since.take() {
+            self.core.line_up(since.elapsed());
+            // What happened meanwhile was said to nobody.
+            self.core.standing.look_again();
         }
     }
 
-    async fn check_membership(&self, room: RoomId) {
-        let open = self.core.open_room(&room);
-        let member = match self.core.control.get::<Me>("/v1/me").await {
-            Ok(me) => me.rooms.iter().any(|summary| summary.id == room),
-            Err(error) => {
-                tracing::debug!(%error, %room, "cannot look up the membership that an event is about");
-                return;
-            }
-        };
-        match open {
-            Some(open) => open.look_again(),
-            None if !member => self.core.emit(Event::RoomLost { room }),
-            None => {}
-        }
-        if member {
-            self.core.emit(Event::RoomAdded { room });
+    fn disconnected(&mut self) {
+        if self.down_since.is_none() {
+            self.down_since = Some(Instant::now());
+            self.core.line_down();
+            // It may be because this user was revoked.
+            self.core.standing.look_again();
         }
     }
 
-    async fn am_i_revoked(&self) {
-        let revoked = match self.core.control.get::<Me>("/v1/me").await {
-            Ok(me) => me.user.revoked.is_some(),
-            Err(error) => matches!(error.kind(), ErrorKind::Revoked | ErrorKind::Unauthenticated),
-        };
-        if revoked {
-            self.core.emit(Event::Revoked);
+    /// Reports can be lost when there are very many; the connection itself knows.
+    fn reconcile(&mut self) {
+        match self.core.nats.connection_state() {
+            State::Connected => self.connected(),
+            State::Disconnected => self.disconnected(),
+            State::Pending => {}
         }
     }
 

@@ -50,7 +50,7 @@ impl Drop for RoomCore {
         self.stop.cancel();
         let window = self.window.get_mut();
         if window.unsaved {
-            self.bus.leave_window(self.id, std::mem::take(&mut window.seen));
+            self.bus.leave_window(self.id, &window.seen);
         }
     }
 }

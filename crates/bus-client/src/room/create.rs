@@ -70,14 +70,16 @@ impl Bus {
         })?;
         let keys = seal(&state, &entry, key.as_ref())?;
         let request = NewRoom::new(&entry, keys);
+        core.expect_room(state.id());
         match core.control.send::<_, RoomInfo>(Method::POST, "/v1/rooms", &request, Repeat::Harmless).await {
             Ok(_) => {}
             // An earlier attempt got through and its answer did not: the id is the statement's hash, so it is ours.
             Err(error) if error.code() == Some(ProblemCode::RoomExists) => {}
             Err(error) => return Err(error),
         }
-        core.state.pin_room(draft.subject.to_string(), state.id()).await?;
-        // A name may be used for several rooms; only the first of them is meant by it.
+        // Making a room decides what its subject means from now on. A name may be used for several rooms; only the first
+        // of them is meant by it.
+        core.state.repin_room(draft.subject.to_string(), state.id()).await?;
         if !core.pins().rooms.contains_key(name.as_str()) {
             core.state.pin_room(name.as_str().to_owned(), state.id()).await?;
         }

@@ -16,8 +16,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Subscribes to hints about the room and starts the task, which ends with the room's last handle.
 pub(super) async fn start(room: &Arc<RoomCore>) -> Result<()> {
-    let subject = control_api::subjects::room_event(&room.id);
-    let hints = room.listen(subject.as_str().to_owned(), None).await?;
+    let hints = hints(room).await?;
     let task = run(Arc::downgrade(room), hints);
     room.bus.tasks.spawn(task);
     // A look right away: who was revoked meanwhile is not in the log.
@@ -25,7 +24,12 @@ pub(super) async fn start(room: &Arc<RoomCore>) -> Result<()> {
     Ok(())
 }
 
-async fn run(room: Weak<RoomCore>, mut hints: async_nats::Subscriber) {
+async fn hints(room: &RoomCore) -> Result<async_nats::Subscriber> {
+    let subject = control_api::subjects::room_event(&room.id);
+    room.listen(subject.as_str().to_owned(), None).await
+}
+
+async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
     let Some((stop, look, mut line, interval)) = room.upgrade().map(|room| {
         (room.stop.clone(), room.look.clone(), room.bus.line(), room.bus.tuning.refresh_interval)
     }) else {
@@ -38,7 +42,7 @@ async fn run(room: Weak<RoomCore>, mut hints: async_nats::Subscriber) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = look.notified() => {}
-            Some(_) = hints.next() => {}
+            Some(_) = heard.next() => {}
             Ok(()) = line.changed() => {
                 let now = line.borrow_and_update().generation;
                 if now == generation {
@@ -49,9 +53,16 @@ async fn run(room: Weak<RoomCore>, mut hints: async_nats::Subscriber) {
             () = tokio::time::sleep(next) => {}
         }
         let Some(room) = room.upgrade() else { return };
-        if room.view().access() == Access::Lost && !still_welcome(&room).await {
-            next = interval;
-            continue;
+        if room.view().access() == Access::Lost {
+            if !welcome_again(&room).await {
+                next = interval;
+                continue;
+            }
+            // The bus closed the old subscription when it shut us out.
+            match hints(&room).await {
+                Ok(again) => heard = again,
+                Err(_) => return,
+            }
         }
         next = match follow(&room).await {
             Ok(()) => interval,
@@ -79,7 +90,7 @@ async fn follow(room: &Arc<RoomCore>) -> Result<()> {
 }
 
 /// A member that was removed may have been added again.
-async fn still_welcome(room: &Arc<RoomCore>) -> bool {
+async fn welcome_again(room: &Arc<RoomCore>) -> bool {
     room.look_up().await.is_ok()
 }
 

@@ -106,6 +106,15 @@ impl StateStore {
         .await
     }
 
+    /// Pins a room name whatever it stood for: the room was made by this very person, just now.
+    pub(crate) async fn repin_room(&self, name: String, room: RoomId) -> Result<()> {
+        self.change(move |pins| {
+            pins.rooms.insert(name, room);
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets whom a handle stood for: a person has decided that the change is right.
     pub async fn forget_handle(&self, handle: Handle) -> Result<()> {
         self.change(move |pins| {

@@ -110,6 +110,7 @@ impl Pump {
         match listen(&self.room, &self.options).await {
             Ok(wires) => {
                 self.wires = wires;
+                self.room.barrier().await;
                 self.deliver(Err(MessageError::new(MessageErrorKind::Gap(GapCause::Frozen)))).await
             }
             // The connection is gone for good.

@@ -1,0 +1,84 @@
+//! Where this user stands on the bus: which rooms it is in, and whether it is revoked. Looked up whenever something may
+//! have changed, by one task, so that a flood of events is one question.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use control_api::Me;
+use parking_lot::Mutex;
+use room_protocol::RoomId;
+use tokio::sync::Notify;
+
+use super::core::BusCore;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+
+/// What was known at the last look.
+#[derive(Debug)]
+pub(super) struct Standing {
+    rooms: Mutex<HashSet<RoomId>>,
+    look: Notify,
+}
+
+impl Standing {
+    pub(super) fn new(me: &Me) -> Self {
+        Self { rooms: Mutex::new(me.rooms.iter().map(|room| room.id).collect()), look: Notify::new() }
+    }
+
+    /// Asks for a look.
+    pub(super) fn look_again(&self) {
+        self.look.notify_one();
+    }
+}
+
+impl BusCore {
+    /// A room that this user makes itself is no news to it.
+    pub(crate) fn expect_room(&self, room: RoomId) {
+        self.standing.rooms.lock().insert(room);
+    }
+}
+
+/// Looks whenever asked to, until the bus stops.
+pub(super) async fn run(core: Arc<BusCore>) {
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = core.standing.look.notified() => {}
+        }
+        let me = tokio::select! {
+            () = core.stop.cancelled() => return,
+            me = core.control.get::<Me>("/v1/me") => me,
+        };
+        compare(&core, me);
+    }
+}
+
+fn compare(core: &BusCore, me: Result<Me>) {
+    let me = match me {
+        Ok(me) if me.user.id == core.user && me.user.is_active() => me,
+        Ok(_) => return core.emit(Event::Revoked),
+        Err(error) if matches!(error.kind(), ErrorKind::Revoked | ErrorKind::Unauthenticated) => {
+            return core.emit(Event::Revoked);
+        }
+        Err(error) => {
+            tracing::debug!(%error, "cannot look up where this user stands");
+            return;
+        }
+    };
+    let now: HashSet<RoomId> = me.rooms.iter().map(|room| room.id).collect();
+    let before = std::mem::replace(&mut *core.standing.rooms.lock(), now.clone());
+    for room in now.difference(&before) {
+        core.emit(Event::RoomAdded { room: *room });
+    }
+    for room in before.difference(&now) {
+        // An open room looks for itself and says what it finds.
+        if core.open_room(room).is_none() {
+            core.emit(Event::RoomLost { room: *room });
+        }
+    }
+    for room in core.open_rooms() {
+        if before.contains(&room.id) != now.contains(&room.id) {
+            room.look_again();
+        }
+    }
+}
