@@ -49,10 +49,10 @@ impl Default for Limits {
             room_members: 10_000,
             page: 500,
             connections: 4_096,
-            user_requests_per_second: 50,
-            user_burst: 200,
-            address_requests_per_second: 200,
-            address_burst: 1_000,
+            user_requests_per_second: 100,
+            user_burst: 400,
+            address_requests_per_second: 1_000,
+            address_burst: 4_000,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The last second that RFC 3339 can write (9999-12-31T23:59:59Z).
-const LAST_SECOND: u64 = 253_402_300_799;
+/// 9999-12-30T22:00:00Z: the last second that jiff writes (in every time zone it is still the year 9999).
+const LAST_SECOND: u64 = 253_402_207_200;
 
 /// A point in time, in unix seconds inside and RFC 3339 UTC outside (`2026-01-31T08:00:00Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub struct Timestamp(u64);
 pub struct TimestampError;
 
 impl Timestamp {
-    /// A time in seconds since 1970; later than the year 9999 becomes its last second.
+    /// A time in seconds since 1970; later than the year 9999 becomes its end.
     pub fn from_unix(seconds: u64) -> Self {
         Self(seconds.min(LAST_SECOND))
     }
@@ -79,6 +79,6 @@ mod tests {
         assert_eq!("2026-01-31T10:00:00+02:00".parse(), Ok(time));
         assert_eq!("1969-12-31T23:59:59Z".parse::<Timestamp>(), Err(TimestampError));
         assert_eq!("soon".parse::<Timestamp>(), Err(TimestampError));
-        assert_eq!(Timestamp::from_unix(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(Timestamp::from_unix(u64::MAX).to_string(), "9999-12-30T22:00:00Z");
     }
 }

@@ -4,7 +4,10 @@
 //! unsigned traffic can neither cost a verification of its own choosing nor fill the nonce store. The body is
 //! checked against its signed digest while it is read (see [`crate::body`]).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::extract::FromRequestParts;
 use busauth::{
@@ -17,12 +20,10 @@ use http::{HeaderMap, header, request::Parts};
 
 use crate::{
     ControlPlane,
-    caller::Caller,
+    caller::{Caller, revoked},
     clock,
     problem::{Refusal, Result},
 };
-
-use std::sync::Arc;
 
 /// Whether bytes may follow the headers; put there by the outermost layer, which still has the body.
 #[derive(Debug, Clone, Copy)]
@@ -94,8 +95,7 @@ async fn authenticate(control: &ControlPlane, parts: &Parts, claim: &Claim) -> R
     let user = control.store().view().user(&claim.user()).ok_or_else(|| unknown(claim.user()))?;
     claim.verify()?;
     if !user.is_active() {
-        let detail = "this user is revoked and cannot use the bus any more";
-        return Err(Refusal::new(ProblemCode::UserRevoked, detail).about(user.id));
+        return Err(revoked(user.id));
     }
     // After the signature, so that nobody can use up somebody else's share.
     control.user_rate.admit(user.id, Instant::now()).map_err(Refusal::rate_limited)?;
@@ -130,13 +130,8 @@ fn unsigned(control: &ControlPlane, parts: &Parts) -> Result<Caller> {
     };
     let name = parts.headers.get(UNSIGNED_USER);
     if control.config.mode.requires_signature() {
-        return Err(match name {
-            None => missing(),
-            Some(_) => {
-                let detail = "the Unibus-User header is not taken here: sign the request";
-                Refusal::new(ProblemCode::HeaderRefused, detail)
-            }
-        });
+        let detail = "the Unibus-User header is not taken here: sign the request";
+        return Err(name.map_or_else(missing, |_| Refusal::new(ProblemCode::HeaderRefused, detail)));
     }
     let name = name.ok_or_else(missing)?;
     let id: UserId = name.to_str().ok().and_then(|name| name.parse().ok()).ok_or_else(|| {
@@ -144,8 +139,7 @@ fn unsigned(control: &ControlPlane, parts: &Parts) -> Result<Caller> {
     })?;
     let user = control.store().view().user(&id).ok_or_else(|| unknown(id))?;
     if !user.is_active() {
-        let detail = "this user is revoked and cannot use the bus any more";
-        return Err(Refusal::new(ProblemCode::UserRevoked, detail).about(id));
+        return Err(revoked(id));
     }
     control.user_rate.admit(id, Instant::now()).map_err(Refusal::rate_limited)?;
     if control.config.mode == AuthMode::Soft {

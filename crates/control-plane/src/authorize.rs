@@ -72,6 +72,13 @@ impl<A> Permit<A> {
     }
 }
 
+impl<A: Ask> Permit<A> {
+    /// Asks again, by what the store holds now.
+    pub(crate) fn renew(&self, view: &View) -> Result<()> {
+        decide(view, &self.caller.refreshed(view)?, self.asked.action())
+    }
+}
+
 impl<A> Deref for Permit<A> {
     type Target = A;
 

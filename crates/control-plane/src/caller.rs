@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busauth::UserId;
 use control_api::ProblemCode;
-use membership_store::{Actor, BusRole, UserAccess};
+use membership_store::{Actor, BusRole, UserAccess, View};
 
 use crate::problem::{Refusal, Result};
 
@@ -37,12 +37,25 @@ impl Caller {
     /// The role on the bus that counts for permissions.
     pub(crate) fn role(&self) -> BusRole {
         match self {
-            Self::Signed(user) => user.role,
             // A name that anybody can write into a header is never an admin.
             Self::Named(user) if user.role == BusRole::Admin => BusRole::Member,
-            Self::Named(user) => user.role,
+            Self::Signed(user) | Self::Named(user) => user.role,
             Self::Operator => BusRole::Admin,
         }
+    }
+
+    /// The caller as the store knows it now: the role may have changed since the request arrived, and whoever
+    /// was revoked in the meantime changes nothing any more.
+    pub(crate) fn refreshed(&self, view: &View) -> Result<Self> {
+        let now = |user: &UserAccess| match view.user(&user.id) {
+            Some(user) if user.is_active() => Ok(user),
+            _ => Err(revoked(user.id)),
+        };
+        Ok(match self {
+            Self::Signed(user) => Self::Signed(now(user)?),
+            Self::Named(user) => Self::Named(now(user)?),
+            Self::Operator => Self::Operator,
+        })
     }
 
     /// As the audit names the caller.
@@ -52,4 +65,9 @@ impl Caller {
             Self::Operator => Actor::Operator,
         }
     }
+}
+
+/// The answer to everything that a revoked user asks.
+pub(crate) fn revoked(user: UserId) -> Refusal {
+    Refusal::new(ProblemCode::UserRevoked, "this user is revoked and cannot use the bus any more").about(user)
 }

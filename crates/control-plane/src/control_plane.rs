@@ -5,10 +5,12 @@ use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
 use axum::Router;
 use busauth::UserId;
 use membership_store::{MembershipStore, NewAuditEntry};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::{
+    authorize::{Ask, Permit},
     caller::Caller,
     clock,
     config::{ControlConfig, Parts},
@@ -25,7 +27,15 @@ pub struct ControlPlane {
     pub(crate) address_rate: RateLimiter<std::net::IpAddr>,
     pub(crate) started: Instant,
     changes: TaskTracker,
+    /// Shared by changes between their last look at the caller's rights and the store's answer; exclusive for
+    /// changes that take such rights away. So nothing is changed by a user after its revocation returned.
+    standing: RwLock<()>,
 }
+
+/// Held from the last look at the caller's rights until the store has answered.
+pub(crate) type Standing<'a> = RwLockReadGuard<'a, ()>;
+/// The same for changes of users' own rights: nobody else changes anything meanwhile.
+pub(crate) type SoleStanding<'a> = RwLockWriteGuard<'a, ()>;
 
 impl ControlPlane {
     /// A control plane over these parts. Nothing is spawned before the first request.
@@ -36,6 +46,7 @@ impl ControlPlane {
             address_rate: RateLimiter::new(limits.address_requests_per_second, limits.address_burst),
             started: Instant::now(),
             changes: TaskTracker::new(),
+            standing: RwLock::new(()),
             config,
             parts,
         })
@@ -64,6 +75,20 @@ impl ControlPlane {
 
     pub(crate) fn store(&self) -> &Arc<dyn MembershipStore> {
         &self.parts.store
+    }
+
+    /// Looks at the caller's rights once more, right before a change.
+    pub(crate) async fn still<A: Ask>(&self, permit: &Permit<A>) -> Result<Standing<'_>> {
+        let standing = self.standing.read().await;
+        permit.renew(self.store().view())?;
+        Ok(standing)
+    }
+
+    /// [`ControlPlane::still`] for a change that takes rights from a user.
+    pub(crate) async fn still_alone<A: Ask>(&self, permit: &Permit<A>) -> Result<SoleStanding<'_>> {
+        let standing = self.standing.write().await;
+        permit.renew(self.store().view())?;
+        Ok(standing)
     }
 
     /// Runs a change in a task of its own. A client that hangs up in the middle drops its request; what was

@@ -103,22 +103,7 @@ fn check_header_size(head: &Parts, limit: u64) -> Result<()> {
 
 /// Refusals become problem bodies; every answer gets its id and may be cached only when it is open.
 fn finish(response: Response, id: &str, open: bool) -> Response {
-    let mut response = match response.extensions().get::<Refusal>() {
-        None => response,
-        Some(refusal) => {
-            let (code, detail) = (refusal.code(), refusal.detail());
-            match refusal.cause() {
-                Some(cause) => tracing::error!(%code, detail, cause, "refused"),
-                None => tracing::info!(%code, detail, "refused"),
-            }
-            let mut answer = refusal.answer(id);
-            // Set by the router with the methods that the path takes.
-            if let Some(allow) = response.headers().get(header::ALLOW) {
-                answer.headers_mut().insert(header::ALLOW, allow.clone());
-            }
-            answer
-        }
-    };
+    let mut response = problem_document(response, id);
     let status = response.status();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -128,4 +113,20 @@ fn finish(response: Response, id: &str, open: bool) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// The body of a refusal, with what the router said about it.
+fn problem_document(response: Response, id: &str) -> Response {
+    let Some(refusal) = response.extensions().get::<Refusal>() else { return response };
+    let (code, detail) = (refusal.code(), refusal.detail());
+    if let Some(cause) = refusal.cause() {
+        tracing::error!(%code, detail, cause, "refused");
+    } else {
+        tracing::info!(%code, detail, "refused");
+    }
+    let mut document = refusal.answer(id);
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        document.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    document
 }

@@ -7,8 +7,13 @@ use control_api::{Appended, ProblemCode, Revoked, RoomPatch};
 use control_plane::{AccessOptions, AccessTable, PlaintextRooms};
 use futures_util::poll;
 use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
 use membership_store::{BusRole, MembershipStore as _};
 use room_protocol::{Op, RoomRole};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::support::{Bus, RoomDraft};
 
@@ -148,4 +153,33 @@ async fn a_data_plane_that_does_not_confirm_is_said_and_tried_again() {
     bus.plane.fail(false);
     bus.delete(&bus.admin, &path).ok::<Revoked>(StatusCode::OK).await;
     assert_eq!(bus.plane.take_changes(), [vec![bob.id()]]);
+}
+
+#[tokio::test]
+async fn a_change_that_was_under_way_when_its_author_was_revoked_does_not_happen() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Member).await;
+    let room = RoomDraft::plain(&bus.admin, "admin", "elsewhere").create(&bus).await;
+    let body = RoomDraft::plain(&alice, "alice", "lab").body();
+    let request = bus.post(&alice, "/v1/rooms", &body).request();
+
+    // The headers and half of the body arrive and are authenticated.
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let mut text = format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len());
+    for (name, value) in &head.headers {
+        text += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    let mut stream = TcpStream::connect(bus.address).await.unwrap();
+    let authenticated = bus.nonces.accepted.notified();
+    stream.write_all((text + "\r\n").as_bytes()).await.unwrap();
+    stream.write_all(&body[..10]).await.unwrap();
+    authenticated.await;
+
+    bus.delete(&bus.admin, &format!("/v1/users/{}", alice.id())).ok::<Revoked>(StatusCode::OK).await;
+    stream.write_all(&body[10..]).await.unwrap();
+    let mut answer = vec![0; 64];
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(bus.store.view().size().rooms, 1, "only {} is there", room.state.id());
 }

@@ -1,6 +1,11 @@
 //! The control plane as its clients meet it: real sockets, a real SQLite store, and a data plane that
 //! records what it is told.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy allows it inside of tests; what supports them is no other case"
+)]
+
 mod support;
 
 mod access;

@@ -15,7 +15,8 @@ async fn the_open_paths_need_no_signature() {
     let health: control_api::Health = bus.get(&bus.admin, "/healthz").unsigned().ok(StatusCode::OK).await;
     assert_eq!(health.store.users, 1);
     assert!(!health.ha);
-    let ready: Ready = bus.get(&bus.admin, "/readyz").unsigned().to_host("10.0.0.1").ok(StatusCode::OK).await;
+    let ready: Ready =
+        bus.get(&bus.admin, "/readyz").unsigned().addressed_to("10.0.0.1").ok(StatusCode::OK).await;
     assert!(ready.ready);
 }
 

@@ -13,7 +13,7 @@ async fn a_signed_request_is_served() {
     let me: Me = bus.get(&bus.admin, "/v1/me").ok(StatusCode::OK).await;
     assert_eq!(me.user.id, bus.admin.id());
     assert_eq!(me.user.card().unwrap(), bus.admin.card(Some("admin".parse().unwrap())));
-    let answer = bus.get(&bus.admin, "/v1/me").to_host("bus.example").send().await;
+    let answer = bus.get(&bus.admin, "/v1/me").addressed_to("bus.example").send().await;
     assert_eq!(answer.status, StatusCode::OK, "a public name is an own name");
     assert_eq!(answer.header(&header::CACHE_CONTROL), "no-store");
 }
@@ -101,14 +101,17 @@ async fn a_body_that_nobody_signed_is_refused() {
 #[tokio::test]
 async fn a_request_for_another_bus_is_misdirected() {
     let bus = Bus::start().await;
-    bus.get(&bus.admin, "/v1/me").to_host("other.example:8470").problem(ProblemCode::WrongAuthority).await;
+    bus.get(&bus.admin, "/v1/me")
+        .addressed_to("other.example:8470")
+        .problem(ProblemCode::WrongAuthority)
+        .await;
     bus.get(&bus.admin, "/v1/me")
         .unsigned()
-        .to_host("evil.example")
+        .addressed_to("evil.example")
         .problem(ProblemCode::WrongAuthority)
         .await;
     // Signed for another host, sent with this one.
-    let relayed = bus.get(&bus.admin, "/v1/me").to_host("other.example").request();
+    let relayed = bus.get(&bus.admin, "/v1/me").addressed_to("other.example").request();
     let (mut head, body) = relayed.into_parts();
     head.headers.insert(header::HOST, HeaderValue::from_str(&bus.address.to_string()).unwrap());
     let stream = tokio::net::TcpStream::connect(bus.address).await.unwrap();

@@ -2,11 +2,13 @@
 
 mod bus;
 mod call;
+mod nonces;
 mod recording_plane;
 mod room;
 
 pub(crate) use bus::{Bus, Settings};
 pub(crate) use call::{Call, exchange};
+pub(crate) use nonces::ObservedNonces;
 pub(crate) use recording_plane::RecordingPlane;
 pub(crate) use room::RoomDraft;
 

@@ -59,11 +59,13 @@ pub(crate) async fn share(
 
 async fn add_keys(control: Arc<ControlPlane>, permit: Permit<ShareKeys>, body: PutKeys) -> Result<()> {
     let ShareKeys(id) = *permit;
+    let standing = control.still(&permit).await?;
     let record = control.store().room(&id).await.map_err(room_error)?;
     let epochs = body.keys.iter().map(|key| key.epoch);
     check_shared_keys(&record.state, &permit.user()?, &body.user, epochs)?;
     let keys = body.keys.into_iter().map(|key| (key.epoch, key.sealed)).collect();
     control.store().add_sealed_keys(&id, &body.user, keys).await.map_err(room_error)?;
+    drop(standing);
     let event = RoomEvent::Keys { room: id, user: body.user };
     events::tell_room(&*control.parts.data_plane, &id, &event).await;
     control.record(permit.caller(), "room.share_keys", id, Some(body.user.to_string())).await;

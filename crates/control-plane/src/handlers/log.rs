@@ -76,6 +76,7 @@ async fn append_statement(
         put_into_force(&control, id, &statement).await?;
         return Ok(head);
     }
+    let standing = control.still(&permit).await?;
     check_author(&control, statement.author())?;
     let record = store.room(&id).await.map_err(room_error)?;
     let append = membership_store::Append::new(&record.state, statement.clone(), body.keys)
@@ -88,6 +89,7 @@ async fn append_statement(
     statements::check_size(append.next(), statement.statement(), &control.config.limits)?;
     statements::check_seals(append.next(), statement.statement(), append.sealed())?;
     let appended = store.append(append).await.map_err(room_error)?;
+    drop(standing);
     let in_force = put_into_force(&control, id, &statement).await;
     tell(&control, id, &statement).await;
     let action = format!("room.{}", statement.statement().op.name());

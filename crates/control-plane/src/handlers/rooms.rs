@@ -118,9 +118,12 @@ async fn open_room(
     let id = first.room();
     let new = membership_store::NewRoom::new(first.clone(), body.keys, clock::now())?;
     statements::check_encryption(new.state(), &control.config)?;
+    let standing = control.still(&permit).await?;
     statements::check_members(control.store(), author, first.statement()).await?;
     statements::check_seals(new.state(), first.statement(), new.sealed())?;
-    match control.store().create_room(new).await {
+    let created = control.store().create_room(new).await;
+    drop(standing);
+    match created {
         Ok(()) => {}
         Err(StoreError::Conflict(membership_store::Conflict::RoomExists))
             if holds(&control, &first).await =>
@@ -158,7 +161,9 @@ async fn set_frozen(
     frozen: bool,
 ) -> Result<RoomInfo> {
     let FreezeRoom(id) = *permit;
+    let standing = control.still(&permit).await?;
     control.store().set_frozen(&id, frozen).await.map_err(room_error)?;
+    drop(standing);
     let in_force = control.parts.data_plane.access_changed(&member_ids(&control, &id)).await;
     events::tell_room(&*control.parts.data_plane, &id, &RoomEvent::Frozen { room: id, frozen }).await;
     let action = if frozen { "room.freeze" } else { "room.unfreeze" };
@@ -180,8 +185,10 @@ pub(crate) async fn delete(
 
 async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Result<()> {
     let DeleteRoom(id) = *permit;
+    let standing = control.still(&permit).await?;
     let members = member_ids(&control, &id);
     control.store().delete_room(&id, clock::now()).await.map_err(room_error)?;
+    drop(standing);
     let data_plane = &*control.parts.data_plane;
     // Members may not listen to the room any more: it is told before they lose that right.
     events::tell_room(data_plane, &id, &RoomEvent::Deleted { room: id }).await;

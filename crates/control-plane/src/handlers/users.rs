@@ -84,7 +84,9 @@ async fn admit(control: Arc<ControlPlane>, permit: Permit<ManageUsers>, body: Ne
     })?;
     let role = shapes::stored_role(body.role);
     let new = membership_store::NewUser { card: body.card, handle, role, at: clock::now() };
+    let standing = control.still(&permit).await?;
     let user = control.store().add_user(new).await?;
+    drop(standing);
     let detail = format!("{} as {}", user.handle, body.role);
     control.record(permit.caller(), "user.add", user.id, Some(detail)).await;
     Ok(shapes::user_info(user))
@@ -108,7 +110,9 @@ async fn change_role(
     body: UserPatch,
 ) -> Result<UserInfo> {
     let role = shapes::stored_role(body.role);
+    let standing = control.still_alone(&permit).await?;
     let user = control.store().set_user_role(&id, role).await.map_err(|error| user_error(error, id))?;
+    drop(standing);
     let in_force = control.parts.data_plane.access_changed(&[id]).await;
     events::tell_user(&*control.parts.data_plane, &id, &UserEvent::Role).await;
     control.record(permit.caller(), "user.set_role", id, Some(body.role.to_string())).await;
@@ -133,8 +137,10 @@ async fn revoke_everywhere(
 ) -> Result<Revoked> {
     let view = control.store().view();
     let data_plane = &*control.parts.data_plane;
+    let standing = control.still_alone(&permit).await?;
     let revocation =
         control.store().revoke_user(&id, clock::now()).await.map_err(|error| user_error(error, id))?;
+    drop(standing);
     events::tell_user(data_plane, &id, &UserEvent::Revoked).await;
     // Requests are refused from here on: authentication asks the view. Now the connections; members of rooms
     // that froze lose rights, too. All frozen ones, not only those that this call froze: it may be a retry.

@@ -122,15 +122,14 @@ async fn serve_http(
         () = settings.stop.cancelled() => None,
         () = activity.idle() => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
         // On shutdown the server's drain time bounds this; an idle peer gets a moment to say goodbye.
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = activity.quiet(GOODBYE) => Ok(()),
-            }
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = activity.quiet(GOODBYE) => Ok(()),
         }
     };
     if let Err(error) = ended {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, RecordingPlane, now};
+use super::{Call, ObservedNonces, RecordingPlane, now};
 
 /// What a test wants to be different.
 pub(crate) struct Settings {
@@ -44,6 +44,7 @@ pub(crate) struct Bus {
     pub(crate) admin: Identity,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) plane: Arc<RecordingPlane>,
+    pub(crate) nonces: Arc<ObservedNonces>,
     pub(crate) control: Arc<ControlPlane>,
     stop: CancellationToken,
     serving: JoinSet<Drained>,
@@ -79,8 +80,8 @@ impl Bus {
                 store: "sqlite".to_owned(),
             },
         };
-        let parts =
-            Parts { store: store.clone(), nonces: Arc::new(settings.nonces), data_plane: plane.clone() };
+        let nonces = Arc::new(ObservedNonces::new(settings.nonces));
+        let parts = Parts { store: store.clone(), nonces: nonces.clone(), data_plane: plane.clone() };
         let control = ControlPlane::new(config, parts);
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
@@ -90,6 +91,7 @@ impl Bus {
             admin: Identity::generate(),
             store,
             plane,
+            nonces,
             control,
             stop,
             serving,

@@ -80,7 +80,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    pub(crate) fn to_host(mut self, authority: &str) -> Self {
+    pub(crate) fn addressed_to(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.authority);
         self
     }
