@@ -4,9 +4,9 @@ use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-/// Where `.config/nextest.toml` has the report written.
+/// Where nextest writes the report that `.config/nextest.toml` asks for. It knows no `CARGO_TARGET_DIR`.
 fn path() -> PathBuf {
-    workspace::target_directory().join("nextest/default/junit.xml")
+    workspace::root().join("target/nextest/default/junit.xml")
 }
 
 /// Removes the report of an earlier run, so that it cannot be taken for this one's.
@@ -27,11 +27,12 @@ pub(super) fn print() -> Result<()> {
         println!("{:>9.2} s  {:>4} tests  {}", suite.seconds, suite.tests, suite.name);
     }
     println!(
-        "     Summary [{:>8.3}s] {} tests run: {} passed, {} failed",
+        "     Summary [{:>8.3}s] {} tests run: {} passed, {} failed, {} skipped",
         report.seconds,
         report.tests,
         report.tests - report.failed,
-        report.failed
+        report.failed,
+        report.skipped
     );
     Ok(())
 }
@@ -39,6 +40,7 @@ pub(super) fn print() -> Result<()> {
 struct Report {
     tests: usize,
     failed: usize,
+    skipped: usize,
     /// From start to end; the suites run side by side and add up to more.
     seconds: f64,
     suites: Vec<Suite>,
@@ -74,6 +76,7 @@ impl Report {
         Ok(Self {
             tests: count("tests"),
             failed: count("failures") + count("errors"),
+            skipped: count("skipped"),
             seconds: seconds(root),
             suites,
         })
