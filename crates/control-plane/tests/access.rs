@@ -168,7 +168,7 @@ async fn a_change_that_was_under_way_when_its_author_was_revoked_does_not_happen
     let body = body.collect().await.unwrap().to_bytes();
     let mut text = format!("{} {} HTTP/1.1\r\ncontent-length: {}\r\n", head.method, head.uri, body.len());
     for (name, value) in &head.headers {
-        text += &format!("{name}: {}\r\n", value.to_str().unwrap());
+        text.extend([name.as_str(), ": ", value.to_str().unwrap(), "\r\n"]);
     }
     let mut stream = TcpStream::connect(bus.address).await.unwrap();
     let authenticated = bus.nonces.accepted.notified();

@@ -9,6 +9,7 @@
 mod support;
 
 mod access;
+mod documentation;
 mod keys;
 mod local_router;
 mod malformed_requests;
