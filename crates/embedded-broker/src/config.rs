@@ -101,6 +101,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Subscriptions of one connection; `None` is unlimited.
     pub max_subscriptions: Option<usize>,
+    /// Tokens in the filter of a subscription; `None` is unlimited.
+    pub max_subscription_tokens: Option<usize>,
     /// A client that takes no byte for so long while bytes wait for it is dropped as a slow consumer.
     pub write_deadline: Duration,
     /// Time from INFO to a successful CONNECT.
@@ -139,6 +141,7 @@ impl Default for Limits {
             max_pending: 64 * 1024 * 1024,
             max_connections: 65_536,
             max_subscriptions: None,
+            max_subscription_tokens: None,
             write_deadline: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(2),
             tls_timeout: Duration::from_secs(2),

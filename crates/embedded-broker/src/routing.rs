@@ -20,7 +20,7 @@ use std::sync::{
 use busauth::Sublist;
 use parking_lot::RwLock;
 
-pub(crate) use cache::{Route, RouteCache};
+pub(crate) use cache::{Route, RouteCache, RouteId};
 pub(crate) use queue_group::Dice;
 pub(crate) use reply_permission::ReplyPermissions;
 use subscription::Entry;

@@ -60,6 +60,7 @@ async fn limits_here() {
         max_payload: 64,
         max_control_line: 128,
         max_subscriptions: Some(2),
+        max_subscription_tokens: Some(4),
         max_connections: 3,
         ..Limits::default()
     };
@@ -75,7 +76,8 @@ async fn limits_here() {
 #[tokio::test]
 async fn limits_on_nats_server() {
     for case in cases::LIMITS {
-        let config = "max_payload: 64\nmax_control_line: 128\nmax_subs: 2\nmax_connections: 3\n";
+        let config =
+            "max_payload: 64\nmax_control_line: 128\nmax_subs: 2\nmax_sub_tokens: 4\nmax_connections: 3\n";
         // A server each: there is no way to ask it whether the connections of the last case have left.
         let Some(server) = nats_server::start(config).await else {
             return;

@@ -38,20 +38,25 @@ pub(super) async fn serve(
             let (reader, writer) = stream.into_split();
             run(&shared, connection, reader, writer, place).await;
         }
+        // On the heap: a task without TLS should not keep the room for it.
         TlsMode::AfterInfo(config) => {
-            let Some(stream) = tls(&shared, stream, &info, config, remote).await else {
-                return;
-            };
-            note_tls(&mut connection, &stream);
-            run_tls(&shared, connection, stream, place).await;
+            Box::pin(async {
+                if let Some(stream) = tls(&shared, stream, &info, config, remote).await {
+                    note_tls(&mut connection, &stream);
+                    run_tls(&shared, connection, stream, place).await;
+                }
+            })
+            .await;
         }
         TlsMode::First(config) => {
-            let Some(stream) = tls(&shared, stream, &[], config, remote).await else {
-                return;
-            };
-            note_tls(&mut connection, &stream);
-            connection.outbound.send(&info);
-            run_tls(&shared, connection, stream, place).await;
+            Box::pin(async {
+                if let Some(stream) = tls(&shared, stream, &[], config, remote).await {
+                    note_tls(&mut connection, &stream);
+                    connection.outbound.send(&info);
+                    run_tls(&shared, connection, stream, place).await;
+                }
+            })
+            .await;
         }
     }
 }
@@ -86,7 +91,7 @@ async fn tls(
         stream.write_all(first).await?;
         TlsAcceptor::from(Arc::clone(config)).accept(stream).await
     };
-    let handshake = Box::pin(tokio::time::timeout(shared.limits.tls_timeout, handshake)).await;
+    let handshake = tokio::time::timeout(shared.limits.tls_timeout, handshake).await;
     match handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(stream) => Some(stream),
         Err(error) => {

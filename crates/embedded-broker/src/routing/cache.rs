@@ -1,11 +1,11 @@
 //! Routes that a connection remembers, so that the next message to the same subject needs no lock and no search.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Index, sync::Arc};
 
 use busauth::Acl;
 use foldhash::fast::RandomState;
 
-use super::{Index, queue_group::QueueGroupRoute, subscription::Subscription};
+use super::{queue_group::QueueGroupRoute, subscription::Subscription};
 
 /// Bound of a cache, counted in remembered subjects plus their subscriptions. Full means: begin again.
 const MAX_WEIGHT: usize = 16 * 1024;
@@ -35,6 +35,18 @@ pub(crate) struct RouteCache {
     acl: Option<Arc<Acl>>,
 }
 
+/// Where a route is, until the next one is located.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteId(usize);
+
+impl Index<RouteId> for RouteCache {
+    type Output = Route;
+
+    fn index(&self, RouteId(at): RouteId) -> &Route {
+        &self.routes[at]
+    }
+}
+
 impl Route {
     /// A route to plain subscriptions and members of queue groups.
     pub(super) fn new(plain: Vec<Arc<Subscription>>, mut queued: Vec<Arc<Subscription>>) -> Self {
@@ -60,22 +72,21 @@ impl RouteCache {
         }
     }
 
-    /// The route of a subject under the rights given to [`RouteCache::use_rights`].
-    pub(crate) fn route(&mut self, subject: &str, index: &Index) -> &Route {
+    /// Finds the route of a subject, under the rights given to [`RouteCache::use_rights`].
+    pub(crate) fn locate(&mut self, subject: &str, index: &super::Index) -> RouteId {
         // Read before the look-up: a change in between makes the route old at once, never the other way round.
         let generation = index.generation();
         if generation != self.generation {
             self.forget();
             self.generation = generation;
         }
-        let at = match self.known.get(subject) {
-            Some(&at) => at,
-            None => self.look_up(subject, index),
-        };
-        &self.routes[at]
+        match self.known.get(subject) {
+            Some(&at) => RouteId(at),
+            None => RouteId(self.look_up(subject, index)),
+        }
     }
 
-    fn look_up(&mut self, subject: &str, index: &Index) -> usize {
+    fn look_up(&mut self, subject: &str, index: &super::Index) -> usize {
         let mut route = index.route(subject);
         route.may_publish = self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject));
         // What is not remembered by name still weighs, so that it is thrown away some time.

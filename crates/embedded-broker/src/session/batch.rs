@@ -15,6 +15,10 @@ use crate::{
     protocol::{self, ClientOp, Parser, Step},
 };
 
+/// Operations and deliveries after which a batch ends although there is more input. `dispatch` is not held, and
+/// subscribers are not kept waiting, for a large fan-out of many messages.
+const MAX_WORK: usize = 16 * 1024;
+
 /// A batch at work.
 pub(super) struct Batch<'a> {
     pub(super) shared: &'a Shared,
@@ -24,6 +28,8 @@ pub(super) struct Batch<'a> {
     pub(super) acl: Arc<Acl>,
     pub(super) client: Arc<Client>,
     pub(super) received: Traffic,
+    /// What was done so far, counted against [`MAX_WORK`].
+    pub(super) work: usize,
     ponged: bool,
 }
 
@@ -44,6 +50,8 @@ pub(super) struct BatchEnd {
 pub(super) enum Then {
     /// Read until this many bytes from the first unused one are there.
     Read(usize),
+    /// Begin another batch with what is left of the input.
+    GoOn,
     /// Log in with this CONNECT, then go on with what is left of the input.
     Connect(Vec<u8>),
     /// End the connection.
@@ -58,7 +66,16 @@ impl<'a> Batch<'a> {
         // batch if it read the old ones.
         let acl = connection.rights.load_full();
         let client = connection.client.load_full();
-        Self { shared, connection, dispatch, acl, client, received: Traffic::default(), ponged: false }
+        Self {
+            shared,
+            connection,
+            dispatch,
+            acl,
+            client,
+            received: Traffic::default(),
+            work: 0,
+            ponged: false,
+        }
     }
 
     /// Runs every whole operation in `input`.
@@ -72,6 +89,10 @@ impl<'a> Batch<'a> {
                 let reason = self.connection.outbound.closing();
                 break Then::Close(reason.unwrap_or(CloseReason::Shutdown));
             }
+            if self.work > MAX_WORK {
+                break Then::GoOn;
+            }
+            self.work += 1;
             match parser.step(&input[consumed..]) {
                 Ok(Step::Op(operation, used)) => {
                     consumed += used;

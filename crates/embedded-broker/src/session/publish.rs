@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ReplyPolicy,
     protocol::{self, MessageFrame, Publish},
-    routing::Subscription,
+    routing::{RouteId, Subscription},
 };
 
 /// Reply subjects nats-server keeps for itself: nobody may pretend that a reply goes there.
@@ -32,7 +32,8 @@ impl Batch<'_> {
             // The message still goes its way, as on nats-server.
             self.error("Invalid Publish Subject");
         }
-        if !self.may_publish(subject) {
+        let route = self.dispatch.routes.locate(subject, &self.shared.index);
+        if !self.may_publish(subject, route) {
             return self.error(&format!("Permissions Violation for Publish to \"{subject}\""));
         }
         if let Some(reply) = publish.reply
@@ -48,26 +49,26 @@ impl Batch<'_> {
             header_len: publish.header_len,
             body: publish.body,
         };
-        let received = self.deliver(subject, &frame);
-        if !received && self.client.no_responders {
+        let accepted = self.deliver(subject, route, &frame);
+        self.work += accepted;
+        if accepted == 0 && self.client.no_responders {
             self.no_responders(&frame);
         }
     }
 
-    fn may_publish(&mut self, subject: &str) -> bool {
+    fn may_publish(&mut self, subject: &str, route: RouteId) -> bool {
         if RESERVED_SUBJECTS.iter().any(|reserved| subject.starts_with(reserved)) {
             return false;
         }
-        self.dispatch.routes.route(subject, &self.shared.index).may_publish
-            || self.connection.outbound.take_reply_permission(subject)
+        self.dispatch.routes[route].may_publish || self.connection.outbound.take_reply_permission(subject)
     }
 
-    /// Appends the frame for everybody who is to have it. Answers whether anybody is.
-    fn deliver(&mut self, subject: &str, frame: &MessageFrame<'_>) -> bool {
+    /// Appends the frame for everybody who is to have it. Answers how many they are.
+    fn deliver(&mut self, subject: &str, route: RouteId, frame: &MessageFrame<'_>) -> usize {
         let skip = (!self.client.echo).then_some(self.connection.id);
         let Dispatch { routes, dice, to_wake, full, .. } = &mut *self.dispatch;
-        let route = routes.route(subject, &self.shared.index);
-        let mut fan_out = FanOut { subject, frame, skip, to_wake, full, spent: Vec::new(), received: false };
+        let route = &routes[route];
+        let mut fan_out = FanOut { subject, frame, skip, to_wake, full, spent: Vec::new(), accepted: 0 };
         for subscription in &route.plain {
             fan_out.offer(subscription);
         }
@@ -75,9 +76,9 @@ impl Batch<'_> {
             // The first member that takes it has it.
             let _taken = group.in_random_order(dice).any(|member| fan_out.offer(member));
         }
-        let FanOut { received, spent, .. } = fan_out;
+        let FanOut { accepted, spent, .. } = fan_out;
         self.shared.index.remove(&spent);
-        received
+        accepted
     }
 
     /// Tells the requester that nobody received its request, if it listens for the reply.
@@ -111,7 +112,7 @@ struct FanOut<'a> {
     to_wake: &'a mut Vec<Arc<Outbound>>,
     full: &'a mut Vec<Arc<Outbound>>,
     spent: Vec<Arc<Subscription>>,
-    received: bool,
+    accepted: usize,
 }
 
 impl FanOut<'_> {
@@ -135,7 +136,7 @@ impl FanOut<'_> {
         if spent {
             self.spent.push(Arc::clone(subscription));
         }
-        self.received = true;
+        self.accepted += 1;
         true
     }
 }

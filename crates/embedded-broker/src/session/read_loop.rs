@@ -88,15 +88,18 @@ pub(super) async fn read_loop<R: AsyncRead + Unpin>(
             let end = Batch::begin(shared, connection).run(&mut parser, &buffer.bytes);
             buffer.bytes.advance(end.consumed);
             timers.note(connection, &end);
-            give_way(&end.full, end.woke && filled).await;
+            let more_to_come = filled || matches!(end.then, Then::GoOn);
+            give_way(&end.full, end.woke && more_to_come).await;
             match end.then {
+                Then::GoOn => {}
                 Then::Read(needed) => {
                     buffer.needed = needed;
                     break;
                 }
                 Then::Close(reason) => return reason,
                 Then::Connect(json) => {
-                    let login = connection.log_in(shared, &json);
+                    // On the heap: it is large, and every connection's task would keep the room for it.
+                    let login = Box::pin(connection.log_in(shared, &json));
                     let until = timers.login_until.unwrap_or_else(|| Instant::now() + limits.auth_timeout);
                     match tokio::time::timeout_at(until.into(), login).await {
                         Ok(Ok(())) => {}
@@ -142,7 +145,8 @@ struct Timers {
 
 impl Timers {
     fn next(&self) -> Instant {
-        self.login_until.map_or(self.keepalive.next(), |until| until.min(self.keepalive.next()))
+        // A client that has not logged in hears nothing but INFO, so no PING either.
+        self.login_until.unwrap_or_else(|| self.keepalive.next())
     }
 
     fn fire(&mut self, connection: &Connection, buffer: &mut ReadBuffer) -> Result<(), CloseReason> {
@@ -153,8 +157,6 @@ impl Timers {
         match self.keepalive.due(now) {
             Due::Nothing => {}
             Due::Stale => return Err(CloseReason::Stale),
-            // A client that has not logged in hears nothing but INFO.
-            Due::Ping if self.login_until.is_some() => {}
             Due::Ping => {
                 connection.outbound.send(PING);
                 buffer.shrink();

@@ -48,7 +48,7 @@ where
 /// Reads until the client has closed as well. Closing a socket with unread input resets it, and a reset can
 /// overtake the final `-ERR`.
 async fn linger<R: AsyncRead + Unpin>(reader: &mut R) {
-    let mut ignored = [0; 1024];
+    let mut ignored = vec![0; 4096];
     let drain = async {
         let mut left = LINGER_BYTES;
         while let Ok(bytes) = reader.read(&mut ignored).await {

@@ -28,6 +28,10 @@ impl Batch<'_> {
             SubscribeDecision::Allowed => false,
             SubscribeDecision::AllowedFiltered => true,
         };
+        let limit = self.shared.limits.max_subscription_tokens;
+        if limit.is_some_and(|limit| filter.tokens().count() > limit) {
+            return self.error(&format!("{}, too many tokens", violation(&filter, None)));
+        }
         let limit = self.shared.limits.max_subscriptions;
         if limit.is_some_and(|limit| self.dispatch.subscriptions.len() >= limit) {
             return self.error("maximum subscriptions exceeded");

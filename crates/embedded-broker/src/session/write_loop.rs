@@ -9,8 +9,9 @@ use super::{
     outbound::{Next, Outbound},
 };
 
-/// Chunks per system call. Far below what any system takes, far above what saves calls.
-const MAX_SLICES: usize = 64;
+/// Chunks per system call: about a mebibyte. More would not save calls worth counting, and every connection's task
+/// has room for so many.
+const MAX_SLICES: usize = 16;
 
 /// How a write ended.
 enum Wrote {

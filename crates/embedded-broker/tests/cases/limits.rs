@@ -1,5 +1,5 @@
-//! Bounds that are set. `differential.rs` starts both servers with: payload 64, control line 128, 2 subscriptions,
-//! 3 connections.
+//! Bounds that are set. `differential.rs` starts both servers with: payload 64, control line 128, 2 subscriptions
+//! of 4 tokens, 3 connections.
 
 use super::{
     Case,
@@ -29,6 +29,18 @@ pub(crate) const LIMITS: &[Case] = &[
             Sync("a"),
             To("a", "UNSUB 1\r\nSUB l.c 3\r\nPUB l.c 1\r\nx\r\n"),
             From("a", "MSG l.c 3 1\r\nx\r\n"),
+        ],
+    },
+    Case {
+        name: "filters with too many tokens",
+        steps: &[
+            Quiet("a"),
+            To("a", "SUB a.b.c.d 1\r\nSUB a.b.c.d.e 2\r\nSUB a.*.c.d.> 3\r\nSUB a.b.c.d.e q 4\r\n"),
+            From(
+                "a",
+                "-ERR 'Permissions Violation for Subscription to \"a.b.c.d.e\", too many tokens'\r\n-ERR 'Permissions Violation for Subscription to \"a.*.c.d.>\", too many tokens'\r\n-ERR 'Permissions Violation for Subscription to \"a.b.c.d.e\", too many tokens'\r\n",
+            ),
+            Sync("a"),
         ],
     },
     Case {
