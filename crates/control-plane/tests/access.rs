@@ -183,3 +183,27 @@ async fn a_change_that_was_under_way_when_its_author_was_revoked_does_not_happen
     assert!(answer[..read].starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(bus.store.view().size().rooms, 1, "only {} is there", room.state.id());
 }
+
+#[tokio::test]
+async fn a_room_that_its_last_active_owner_leaves_is_frozen_for_everybody() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Member).await;
+    let bob = bus.admit("bob", BusRole::Member).await;
+    let carol = bus.admit("carol", BusRole::Member).await;
+    let mut room = RoomDraft::plain(&alice, "alice", "lab").create(&bus).await;
+    room.add(&bus, &alice, &bob, "bob", RoomRole::Owner).await;
+    room.add(&bus, &alice, &carol, "carol", RoomRole::Writer).await;
+    bus.delete(&bus.admin, &format!("/v1/users/{}", bob.id())).ok::<Revoked>(StatusCode::OK).await;
+    bus.plane.take_changes();
+    bus.plane.take_events();
+    assert!(rights(&bus, &carol).unwrap().may_publish("lab"));
+
+    room.plain(&bus, &alice, Op::Remove { user: alice.id(), epoch: None }).await;
+    let mut affected = bus.plane.take_changes().concat();
+    let mut everybody = vec![alice.id(), bob.id(), carol.id()];
+    affected.sort_unstable();
+    everybody.sort_unstable();
+    assert_eq!(affected, everybody);
+    assert!(!rights(&bus, &carol).unwrap().may_publish("lab"));
+    assert!(bus.plane.take_events().iter().any(|(_, event)| event["event"] == "frozen"));
+}

@@ -14,7 +14,10 @@ use crate::{
     body::JsonBody,
     caller::Caller,
     events,
-    handlers::{rooms::room_error, statements},
+    handlers::{
+        rooms::{member_ids, room_error},
+        statements,
+    },
     params::{Id, Params, page_size},
     problem::{Refusal, Result},
 };
@@ -92,6 +95,10 @@ async fn append_statement(
     drop(standing);
     let in_force = put_into_force(&control, id, &statement).await;
     tell(&control, id, &statement).await;
+    if !record.frozen && is_frozen(&control, &id) {
+        let event = RoomEvent::Frozen { room: id, frozen: true };
+        events::tell_room(&*control.parts.data_plane, &id, &event).await;
+    }
     let action = format!("room.{}", statement.statement().op.name());
     let detail = subject_of(&statement.statement().op).map(|user| user.to_string());
     control.record(permit.caller(), &action, id, detail).await;
@@ -121,13 +128,33 @@ fn refused(violation: Violation, state: &RoomState) -> Refusal {
 }
 
 async fn put_into_force(control: &ControlPlane, room: RoomId, statement: &SignedStatement) -> Result<()> {
-    let affected: Vec<UserId> = match &statement.statement().op {
-        Op::Add { user, .. } | Op::SetRole { user, .. } | Op::Remove { user, .. } => vec![*user],
-        Op::Close {} => control.store().view().members(&room).iter().map(|(member, _)| member.id).collect(),
-        Op::Create { .. } => vec![statement.author()],
-        Op::Rekey { .. } | Op::Update { .. } => return Ok(()),
-    };
+    let affected = affected_by(control, room, statement);
+    if affected.is_empty() {
+        return Ok(());
+    }
     control.parts.data_plane.access_changed(&affected).await.map_err(Refusal::from)
+}
+
+/// Whose rights the statement changed. The store freezes a room when its last active owner leaves it or is
+/// demoted, which concerns every member.
+fn affected_by(control: &ControlPlane, room: RoomId, statement: &SignedStatement) -> Vec<UserId> {
+    let everybody = || member_ids(control, &room);
+    match &statement.statement().op {
+        Op::Remove { user, .. } | Op::SetRole { user, .. } if is_frozen(control, &room) => {
+            let mut affected = everybody();
+            affected.retain(|member| member != user);
+            affected.push(*user);
+            affected
+        }
+        Op::Add { user, .. } | Op::SetRole { user, .. } | Op::Remove { user, .. } => vec![*user],
+        Op::Close {} => everybody(),
+        Op::Create { .. } => vec![statement.author()],
+        Op::Rekey { .. } | Op::Update { .. } => Vec::new(),
+    }
+}
+
+fn is_frozen(control: &ControlPlane, room: &RoomId) -> bool {
+    control.store().view().room(room).is_some_and(|room| room.frozen)
 }
 
 async fn tell(control: &ControlPlane, room: RoomId, statement: &SignedStatement) {
