@@ -68,7 +68,7 @@ Exit codes:
   6  it exists already, or it collides with another change
   7  a person has to confirm first: compare a fingerprint
   8  something does not add up: a changed name, a swapped key, a membership log that was
-     rolled back or forked, a message that failed verification
+     rolled back or forked
 
 Files:
   $XDG_CONFIG_HOME/unibus/<context>/  bus address, pinned CA, identity (mode 0600)

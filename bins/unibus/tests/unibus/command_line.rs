@@ -11,9 +11,12 @@ fn a_wrong_command_line_is_a_usage_failure() {
 }
 
 #[test]
-fn help_lists_the_exit_codes() {
+fn help_and_documentation_list_the_same_exit_codes() {
     let help = Person::new().run(&["--help"]).ok().stdout;
-    assert!(help.contains("Exit codes"), "{help}");
+    let documented = include_str!("../../../../docs/unibus.md");
+    let codes = help.split("Exit codes:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert!(codes.lines().count() > 8, "{help}");
+    assert!(documented.contains(codes), "docs/unibus.md has other exit codes than --help");
     assert!(help.contains("completions"), "{help}");
 }
 
