@@ -59,3 +59,6 @@ impl StopReport {
         self.aborted.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,6 @@ enum Wanted {
     Now,
     WhenDue,
 }
+
+#[cfg(test)]
+mod tests;
