@@ -1,6 +1,6 @@
 //! Every protocol case, against this broker and against nats-server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use embedded_broker::{Authentication, BrokerConfig, Limits};
 use futures_util::FutureExt;
@@ -38,9 +38,8 @@ async fn core_on_nats_server() {
 #[tokio::test]
 async fn permissions_here() {
     let users = Users::new(cases::users());
-    let limits = Limits { auth_timeout: Duration::from_secs(1), ..Limits::default() };
     let authentication = Authentication::By(Arc::clone(&users) as Arc<_>);
-    let broker = broker(BrokerConfig { authentication, limits, ..BrokerConfig::default() }).await;
+    let broker = broker(BrokerConfig { authentication, ..BrokerConfig::default() }).await;
     run_all("embedded-broker", broker.local_addr(), cases::PERMISSIONS).await;
     stop(broker).await;
 }
@@ -48,7 +47,7 @@ async fn permissions_here() {
 #[tokio::test]
 async fn permissions_on_nats_server() {
     let users: String = cases::users().iter().map(|(name, user)| user.nats_conf(name)).collect();
-    let config = format!("authorization {{ timeout: 1, users: [\n{users}] }}\n");
+    let config = format!("authorization {{ users: [\n{users}] }}\n");
     if let Some(server) = nats_server::start(&config).await {
         run_all("nats-server", server.address, cases::PERMISSIONS).await;
     }

@@ -20,7 +20,7 @@ async fn a_client_that_does_not_answer_is_stale() {
 
 #[tokio::test]
 async fn a_client_that_answers_stays_and_its_round_trip_is_known() {
-    let limits = Limits { ping_interval: Duration::from_millis(20), ping_max: 2, ..Limits::default() };
+    let limits = Limits { ping_interval: Duration::from_millis(20), ping_max: 200, ..Limits::default() };
     let broker = broker(BrokerConfig { limits, ..BrokerConfig::default() }).await;
     let mut client = RawClient::open(broker.local_addr()).await;
     client.show_pings = true;

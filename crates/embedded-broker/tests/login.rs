@@ -1,12 +1,12 @@
 //! Logging in with an nkey: on the listener for the host, and through an authenticator.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use busauth::{
     Acl, AuthFailure, Authenticated, Authenticator, Identity, LoginKey, Presented, Principal, Signature,
 };
-use embedded_broker::{Authentication, Broker, BrokerConfig, Internal, Limits};
+use embedded_broker::{Authentication, Broker, BrokerConfig, Internal};
 use futures_util::StreamExt;
 
 use crate::support::{PATIENCE, RawClient, broker, stop, subscribed};
@@ -38,8 +38,7 @@ impl Authenticator for OneKey {
 
 async fn nkey_broker(identity: &Identity) -> Broker {
     let authentication = Authentication::By(Arc::new(OneKey(identity.login_key())));
-    let limits = Limits { auth_timeout: Duration::from_secs(2), ..Limits::default() };
-    broker(BrokerConfig { authentication, limits, ..BrokerConfig::default() }).await
+    broker(BrokerConfig { authentication, ..BrokerConfig::default() }).await
 }
 
 fn nonce(client: &RawClient) -> String {

@@ -85,7 +85,7 @@ impl Pki {
 }
 
 async fn tls_broker(tls: TlsMode) -> Broker {
-    let limits = Limits { tls_timeout: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { tls_timeout: PATIENCE, ..Limits::default() };
     broker(BrokerConfig { tls, limits, ..BrokerConfig::default() }).await
 }
 
@@ -160,7 +160,9 @@ async fn clear_text_where_tls_is_required_ends_the_connection() {
 #[tokio::test]
 async fn a_client_that_does_not_start_tls_in_time_is_dropped() {
     let pki = Pki::new();
-    let broker = tls_broker(TlsMode::First(pki.server(false))).await;
+    let tls = TlsMode::First(pki.server(false));
+    let limits = Limits { tls_timeout: Duration::from_millis(100), ..Limits::default() };
+    let broker = broker(BrokerConfig { tls, limits, ..BrokerConfig::default() }).await;
     let mut client = RawClient::on(TcpStream::connect(broker.local_addr()).await.unwrap());
     client.expect_closed().await;
     stop(broker).await;

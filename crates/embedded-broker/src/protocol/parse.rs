@@ -120,10 +120,10 @@ impl Parser {
         let Some(end) = self.line_end(input, verb_len)? else {
             return Ok(Step::Incomplete(input.len() + 1));
         };
-        let args = Args::trim(&input[verb_len..end]);
-        if args.0.len() > self.limits.max_control_line {
-            return Err(ParseError::ControlLineTooLong);
-        }
+        let line = &input[verb_len..end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.check_length(line, self.limits.max_control_line)?;
+        let args = Args(Args::trim_start(line));
         let line = end + 1;
         let step = match verb {
             Verb::Pub => self.publish(args.publish()?, input, line)?,
@@ -181,11 +181,17 @@ impl Parser {
         }
         self.searched = input.len();
         // One byte more than the limit may be the CR before the LF.
-        let so_far = Args::trim_start(&input[verb_len..]).len();
-        if so_far > self.limits.max_control_line + 1 {
+        self.check_length(&input[verb_len..], self.limits.max_control_line + 1)?;
+        Ok(None)
+    }
+
+    /// Bounds the arguments of a line, and the spaces before them.
+    fn check_length(&self, line: &[u8], max_args: usize) -> Result<(), ParseError> {
+        let args = Args::trim_start(line).len();
+        if args > max_args || line.len() - args > self.limits.max_control_line {
             return Err(ParseError::ControlLineTooLong);
         }
-        Ok(None)
+        Ok(())
     }
 
     fn publish<'a>(
@@ -218,7 +224,7 @@ impl Parser {
     }
 }
 
-/// The arguments of a control line: no verb, no spaces around, no line end.
+/// The arguments of a control line: no verb, no spaces before, no line end.
 struct Args<'a>(&'a [u8]);
 
 #[derive(Clone, Copy)]
@@ -233,11 +239,6 @@ impl<'a> Args<'a> {
     fn trim_start(bytes: &[u8]) -> &[u8] {
         let start = bytes.iter().position(|byte| !is_space(*byte)).unwrap_or(bytes.len());
         &bytes[start..]
-    }
-
-    /// Takes one CR off the end and spaces off the start. Spaces at the end do not matter to [`Args::split`].
-    fn trim(bytes: &'a [u8]) -> Self {
-        Self(Self::trim_start(bytes.strip_suffix(b"\r").unwrap_or(bytes)))
     }
 
     /// Up to `N` arguments and how many there are; more than `N` are malformed.

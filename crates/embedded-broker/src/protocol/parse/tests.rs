@@ -114,6 +114,9 @@ fn refuses_what_nats_server_refuses() {
     }
     assert_eq!(first(&long), Err(ControlLineTooLong));
     assert_eq!(first(&long_without_end), Err(ControlLineTooLong));
+    let spaces = [b"SUB".as_slice(), &[b' '; 70]].concat();
+    assert_eq!(first(&spaces), Err(ControlLineTooLong), "spaces are bounded too");
+    assert_eq!(first(&[&spaces, b"a 1\r\n".as_slice()].concat()), Err(ControlLineTooLong));
 }
 
 #[test]
@@ -152,6 +155,9 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         2 => Just(b"PING\r\n".to_vec()),
         1 => Just(b"CONNECT {\"verbose\":false}\r\n".to_vec()),
         1 => Just(b"INFO {}\r\n+OK\r\n".to_vec()),
+        1 => (55..80_usize, 55..80_usize).prop_map(|(spaces, args)| {
+            format!("SUB{}{}\r\n", " ".repeat(spaces), "a".repeat(args)).into_bytes()
+        }),
         1 => proptest::collection::vec(any::<u8>(), 0..80),
     ];
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
