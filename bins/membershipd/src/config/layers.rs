@@ -21,6 +21,8 @@ impl Environment {
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            // The rest is not ours to keep, or to show in a debug line.
+            .filter(|(name, _)| name.starts_with("UNIBUS_") || OF_THE_SYSTEM.contains(&name.as_str()))
             .collect()
     }
 
@@ -88,6 +90,9 @@ impl Layers {
         Some(Found { value, source })
     }
 }
+
+/// Customary variables that mean something here.
+const OF_THE_SYSTEM: [&str; 2] = ["RUST_LOG", "XDG_RUNTIME_DIR"];
 
 /// Variables of `unibus`, which people set for their own shell.
 const OF_OTHER_PROGRAMS: [&str; 2] = ["UNIBUS_CONTEXT", "UNIBUS_IDENTITY"];

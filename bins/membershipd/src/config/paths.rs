@@ -12,6 +12,8 @@ use super::DEFAULT_DB;
 /// The longest path of a local socket that every system takes, with room to spare (Linux: 107 bytes,
 /// macOS: 103).
 const SOCKET_PATH_LIMIT: usize = 100;
+/// The local control socket's name in the data directory.
+const SOCKET_NAME: &str = "control.sock";
 
 /// Where everything is kept. The directory of the database is the data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,17 +55,22 @@ impl DataPaths {
         self.directory.join("tls")
     }
 
-    /// The local control socket. Where the path would be too long for one, it lies in `$XDG_RUNTIME_DIR`
-    /// under a name made from the data directory; `None` when there is no such place.
+    /// The local control socket: in the data directory, or where its path would be too long for a socket, in
+    /// `$XDG_RUNTIME_DIR` under a name made from the data directory. `None` when neither will do.
     pub fn control_socket(&self) -> Option<PathBuf> {
-        let beside = self.directory.join("control.sock");
-        if beside.as_os_str().len() < SOCKET_PATH_LIMIT {
-            return Some(beside);
-        }
-        let absolute = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        let name = format!("unibus-{}.sock", short_digest(absolute.as_os_str().as_bytes()));
-        let elsewhere = self.runtime_directory.as_ref()?.join(name);
-        (elsewhere.as_os_str().len() < SOCKET_PATH_LIMIT).then_some(elsewhere)
+        // Daemon and commands may name the directory from different places and have to agree.
+        let directory = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        let beside = directory.join(SOCKET_NAME);
+        let elsewhere = self.runtime_directory.as_ref().map(|runtime| {
+            let name = short_digest(directory.as_os_str().as_bytes());
+            runtime.join(format!("unibus-{name}.sock"))
+        });
+        // The last resort works for those who start commands where the daemon was started.
+        let relative = self.directory.join(SOCKET_NAME);
+        [Some(beside), elsewhere, Some(relative)]
+            .into_iter()
+            .flatten()
+            .find(|path| path.as_os_str().len() < SOCKET_PATH_LIMIT)
     }
 }
 

@@ -213,7 +213,9 @@ fn a_long_data_directory_moves_the_socket_to_the_runtime_directory() {
         let flags = LocationFlags { db: Some(db.to_owned()), ..LocationFlags::default() };
         DataPaths::load(&flags, &environment(variables)).unwrap()
     };
-    assert_eq!(paths("data/unibus.db", &[]).control_socket(), Some("data/control.sock".into()));
+    assert_eq!(paths("/data/unibus.db", &[]).control_socket(), Some("/data/control.sock".into()));
+    // However the same directory is named, the socket is the same.
+    assert_eq!(paths("/./data/./unibus.db", &[]).control_socket(), Some("/data/control.sock".into()));
     let long = format!("/{}unibus.db", "long/".repeat(30));
     assert_eq!(paths(&long, &[]).control_socket(), None);
     let socket = paths(&long, &[("XDG_RUNTIME_DIR", "/run/user/1000")]).control_socket().unwrap();
