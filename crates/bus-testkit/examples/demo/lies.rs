@@ -19,10 +19,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) async fn play(stage: &mut Stage, cast: &mut Cast) -> Result<()> {
     stage.act("The server lies")?;
     let (identity, carol) =
-        stage.step("Carol joins through a server that is about to lie", join(cast)).await?;
+        stage.step("Carol joins through a server that is about to lie", Box::pin(join(cast))).await?;
     stage.step("An added ghost: the server slips itself into the room's log", ghost(cast, &carol)).await?;
-    stage.step("A forked log: the server shows Carol another history", fork(cast, &identity)).await?;
-    stage.step("A shortened log: the server hides the newest entries", rolled_back(cast, &identity)).await?;
+    stage
+        .step("A forked log: the server shows Carol another history", Box::pin(fork(cast, &identity)))
+        .await?;
+    stage
+        .step("A shortened log: the server hides the newest entries", Box::pin(rolled_back(cast, &identity)))
+        .await?;
     stage
         .step("A swapped key: the server gives Carol another key for Mallory", swapped(cast, &carol))
         .await?;
@@ -76,7 +80,7 @@ async fn fork(cast: &Cast, carol: &Arc<Identity>) -> Result<()> {
     let mut entries = room.log();
     entries.pop();
     let before = room_protocol::RoomLog::verify(entries.iter().cloned())?;
-    let update = Op::Update { name: "another history".parse()?, limits: before.state().limits().clone() };
+    let update = Op::Update { name: "another history".parse()?, limits: *before.state().limits() };
     entries.push(before.state().next_statement(update, now()).sign(&cast.alice.identity));
 
     serve(cast, entries)?;

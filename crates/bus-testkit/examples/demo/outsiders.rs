@@ -100,7 +100,7 @@ fn ciphertext(seen: &[Message]) -> Result<()> {
 async fn stolen_keys(cast: &Cast) -> Result<()> {
     let path = format!("/v1/rooms/{}/keys", cast.room.id());
     let stolen: Keys = cast.server.control(&cast.alice.identity).get(&path).await?;
-    let epoch = cast.room.state().epoch().context("the room has no key")?.clone();
+    let epoch = cast.room.state().epoch().context("the room has no key")?;
     let newest: &SealedKey =
         &stolen.keys.iter().find(|copy| copy.epoch == epoch.n).context("no newest key")?.sealed;
     let context = KeyContext::Room(cast.room.id());
