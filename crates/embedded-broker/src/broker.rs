@@ -9,7 +9,7 @@ use std::{
 };
 
 use busauth::Principal;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,6 +23,9 @@ pub(crate) use shared::Shared;
 
 /// How long tasks that were told to stop at once may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
+
+/// Connections of the host process at once.
+const INTERNAL_CONNECTIONS: usize = 64;
 
 /// A NATS server in this process.
 ///
@@ -75,6 +78,7 @@ impl Broker {
             tls: config.tls.clone(),
             authentication: config.authentication.clone(),
             internal: false,
+            places: Arc::new(Semaphore::new(config.limits.max_connections)),
         });
         let internal = match &config.internal {
             Internal::None => None,
@@ -86,6 +90,7 @@ impl Broker {
                     tls: TlsMode::Off,
                     authentication: Authentication::By(Arc::new(InternalLogin::new(*nkey))),
                     internal: true,
+                    places: Arc::new(Semaphore::new(INTERNAL_CONNECTIONS)),
                 };
                 Some((Arc::new(door), listener))
             }
@@ -243,8 +248,11 @@ fn check(config: &BrokerConfig) -> Result<(), BindError> {
             "max_payload is larger than max_pending: no message of that size could be delivered",
         ));
     }
-    if limits.max_control_line == 0 || limits.max_connections == 0 {
-        return Err(BindError::Limits("max_control_line and max_connections cannot be 0"));
+    if limits.max_control_line == 0 {
+        return Err(BindError::Limits("max_control_line cannot be 0"));
+    }
+    if !(1..=Semaphore::MAX_PERMITS).contains(&limits.max_connections) {
+        return Err(BindError::Limits("max_connections cannot be 0, nor more than a system has"));
     }
     if limits.ping_interval.is_zero() {
         return Err(BindError::Limits("ping_interval cannot be 0"));

@@ -97,7 +97,7 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Bytes that may wait for one client before it is dropped as a slow consumer.
     pub max_pending: usize,
-    /// Clients connected at once, those that have not logged in included.
+    /// Clients connected at once, those that have not logged in included. The host's own connections do not count.
     pub max_connections: usize,
     /// Subscriptions of one connection; `None` is unlimited.
     pub max_subscriptions: Option<usize>,

@@ -8,7 +8,7 @@ mod internal;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Authentication, TlsMode, broker::Shared};
@@ -28,6 +28,8 @@ pub(crate) struct Door {
     pub(crate) authentication: Authentication,
     /// The door for the host process; see [`Internal`](crate::Internal).
     pub(crate) internal: bool,
+    /// Connections that may come through at once. Each door has its own, so that clients cannot shut the host out.
+    pub(crate) places: Arc<Semaphore>,
 }
 
 impl Door {
@@ -44,7 +46,7 @@ pub(crate) async fn accept_loop(
     listener: TcpListener,
     stop: CancellationToken,
 ) {
-    let refusals = Arc::new(tokio::sync::Semaphore::new(MAX_REFUSALS));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -54,21 +56,14 @@ pub(crate) async fn accept_loop(
                 continue;
             }
         };
-        match shared.registry.take_place() {
-            Some(place) => spawn(
-                &shared,
-                handshake::serve(Arc::clone(&shared), Arc::clone(&door), stream, remote, place),
-            ),
-            None => {
-                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                    let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
-                    let task_owner = Arc::clone(&shared);
-                    spawn(&task_owner, async move {
-                        handshake::refuse(&shared, &door, stream, remote).await;
-                        drop(permit);
-                    });
-                }
-            }
+        if let Ok(place) = Arc::clone(&door.places).try_acquire_owned() {
+            let connection = handshake::serve(Arc::clone(&shared), Arc::clone(&door), stream, remote, place);
+            spawn(&shared, connection);
+            continue;
+        }
+        shared.registry.count_refused();
+        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            spawn(&shared, handshake::refuse(Arc::clone(&shared), Arc::clone(&door), stream, remote, permit));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicU64, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+            AtomicU64,
+            Ordering::{Relaxed, SeqCst},
         },
     },
 };
@@ -18,9 +18,6 @@ use crate::session::{Connection, Traffic};
 
 /// All connections of a broker, by number and by who they are.
 pub(crate) struct Registry {
-    bound: usize,
-    /// Places taken, also by connections that have not got their number yet.
-    places: AtomicUsize,
     next_id: AtomicU64,
     connections: Mutex<Connections>,
     access_epoch: AtomicU64,
@@ -38,11 +35,6 @@ struct Connections {
     sent: Traffic,
 }
 
-/// The right to be connected: one of `max_connections`.
-pub(crate) struct Place {
-    registry: Arc<Registry>,
-}
-
 /// Counters of the registry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
@@ -55,10 +47,8 @@ pub(crate) struct Counts {
 }
 
 impl Registry {
-    pub(crate) fn new(max_connections: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            bound: max_connections,
-            places: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
             connections: Mutex::default(),
             access_epoch: AtomicU64::new(0),
@@ -66,16 +56,6 @@ impl Registry {
             login_failures: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
-    }
-
-    /// Takes a place, if one is left.
-    pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
-        let taken =
-            self.places.fetch_update(AcqRel, Acquire, |places| (places < self.bound).then_some(places + 1));
-        if taken.is_err() {
-            self.refused.fetch_add(1, Relaxed);
-        }
-        taken.ok().map(|_| Place { registry: Arc::clone(self) })
     }
 
     /// The next connection number.
@@ -130,6 +110,10 @@ impl Registry {
         self.access_epoch.fetch_add(1, SeqCst);
     }
 
+    pub(crate) fn count_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn count_slow_consumer(&self) {
         self.slow_consumers.fetch_add(1, Relaxed);
     }
@@ -171,12 +155,6 @@ impl Connections {
                 self.by_principal.remove(principal);
             }
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.registry.places.fetch_sub(1, AcqRel);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use embedded_broker::{BrokerConfig, Limits};
+use busauth::Identity;
+use embedded_broker::{BrokerConfig, Internal, Limits};
 
 use crate::support::{RawClient, broker, eventually, stop};
 
@@ -20,6 +21,21 @@ async fn places_are_given_back() {
         drop((first, second));
         eventually("they left", || broker.connections().is_empty()).await;
     }
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn clients_cannot_shut_the_host_out() {
+    let host = Identity::generate();
+    let limits = Limits { max_connections: 1, ..Limits::default() };
+    let internal = Internal::Listener { nkey: host.login_key() };
+    let broker = broker(BrokerConfig { limits, internal, ..BrokerConfig::default() }).await;
+    let _client = RawClient::quiet(broker.local_addr()).await;
+    let url = broker.internal_url().unwrap();
+    let options = async_nats::ConnectOptions::with_nkey(host.login_seed().to_string());
+    let inside = options.connect(url).await.expect("the host has its own places");
+    assert_eq!(broker.stats().connections, 2);
+    drop(inside);
     stop(broker).await;
 }
 

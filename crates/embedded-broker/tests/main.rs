@@ -11,6 +11,7 @@ mod bad_input;
 mod cases;
 mod clients;
 mod differential;
+mod fan_out;
 mod keepalive;
 mod limits;
 mod login;

@@ -45,6 +45,7 @@ impl Setup {
             tls: TlsMode::Off,
             authentication: Authentication::By(Arc::clone(&rights) as Arc<dyn Authenticator>),
             internal: false,
+            places: Arc::new(tokio::sync::Semaphore::new(8)),
         };
         Self { shared: Arc::new(Shared::new(&BrokerConfig::default())), rights, door: Arc::new(door) }
     }

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) reply_policy: ReplyPolicy,
     pub(crate) index: Index,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) registry: Registry,
     /// Rights of a connection that has not logged in, or was thrown out.
     pub(crate) no_rights: Arc<Acl>,
     all_rights: Arc<Acl>,
@@ -54,7 +54,7 @@ impl Shared {
             limits: config.limits.clone(),
             reply_policy: config.reply_policy,
             index: Index::new(),
-            registry: Arc::new(Registry::new(config.limits.max_connections)),
+            registry: Registry::new(),
             no_rights: Arc::new(Acl::compile(&Permissions::default())),
             all_rights: Arc::new(Acl::allow_all()),
             server_name: config.server_name.clone().unwrap_or_else(|| server_id.clone()),

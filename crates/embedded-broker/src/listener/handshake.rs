@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -13,7 +14,6 @@ use crate::{
     TlsMode,
     broker::Shared,
     protocol,
-    registry::Place,
     session::{self, CloseReason, Connection},
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn serve(
     door: Arc<Door>,
     stream: TcpStream,
     remote: SocketAddr,
-    place: Place,
+    place: OwnedSemaphorePermit,
 ) {
     // Frames are batched already; waiting for more only adds latency. It fails on a dead socket, as will the rest.
     drop(stream.set_nodelay(true));
@@ -62,7 +62,13 @@ pub(super) async fn serve(
 }
 
 /// Tells a client over the limit so. Over TLS that would cost a handshake, so the socket is just closed there.
-pub(super) async fn refuse(shared: &Shared, door: &Door, mut stream: TcpStream, remote: SocketAddr) {
+pub(super) async fn refuse(
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    mut stream: TcpStream,
+    remote: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+) {
     tracing::warn!(%remote, "maximum connections exceeded");
     if !matches!(door.tls, TlsMode::Off) {
         return;
@@ -70,7 +76,7 @@ pub(super) async fn refuse(shared: &Shared, door: &Door, mut stream: TcpStream, 
     let Some(text) = CloseReason::TooManyConnections.error_text() else {
         return;
     };
-    let mut bytes = shared.refusal_info(door, remote);
+    let mut bytes = shared.refusal_info(&door, remote);
     protocol::write_error(&mut bytes, text);
     let tell = async {
         stream.write_all(&bytes).await?;
@@ -108,13 +114,23 @@ fn note_tls(connection: &mut Connection, stream: &TlsStream<TcpStream>) {
         session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.as_ref().to_vec());
 }
 
-async fn run_tls(shared: &Arc<Shared>, connection: Connection, stream: TlsStream<TcpStream>, place: Place) {
+async fn run_tls(
+    shared: &Arc<Shared>,
+    connection: Connection,
+    stream: TlsStream<TcpStream>,
+    place: OwnedSemaphorePermit,
+) {
     let (reader, writer) = tokio::io::split(stream);
     run(shared, connection, reader, writer, place).await;
 }
 
-async fn run<R, W>(shared: &Arc<Shared>, connection: Connection, reader: R, writer: W, place: Place)
-where
+async fn run<R, W>(
+    shared: &Arc<Shared>,
+    connection: Connection,
+    reader: R,
+    writer: W,
+    place: OwnedSemaphorePermit,
+) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
@@ -131,7 +147,7 @@ where
 struct Admitted {
     shared: Arc<Shared>,
     connection: Arc<Connection>,
-    _place: Place,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Admitted {

@@ -480,6 +480,22 @@ pub(crate) const CORE: &[Case] = &[
         ],
     },
     Case {
+        name: "a maximum reached by the messages of somebody else",
+        steps: &[
+            Quiet("a"),
+            Quiet("b"),
+            To("a", "SUB max.f 1\r\nUNSUB 1 1\r\n"),
+            Sync("a"),
+            To("b", "PUB max.f 1\r\nx\r\nPUB max.f 1\r\ny\r\n"),
+            Sync("b"),
+            From("a", "MSG max.f 1 1\r\nx\r\n"),
+            To("a", "SUB max.g 1\r\n"),
+            Sync("a"),
+            To("b", "PUB max.g 1\r\nz\r\n"),
+            From("a", "MSG max.g 1 1\r\nz\r\n"),
+        ],
+    },
+    Case {
         name: "UNSUB of what is not there",
         steps: &[Quiet("a"), To("a", "UNSUB 7\r\nUNSUB 7 3\r\n"), Sync("a")],
     },
