@@ -6,5 +6,6 @@ mod lying_proxy;
 mod other_clients;
 mod permissions;
 mod revocation;
+mod service;
 mod start_stop;
 mod support;

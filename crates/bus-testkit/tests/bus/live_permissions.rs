@@ -1,6 +1,7 @@
 //! Changes of membership reach open connections: no reconnect, and in force when the API call returns.
 
 use bus_testkit::{BusRole, TestBus};
+use control_api::{RoomInfo, RoomPatch};
 use room_protocol::RoomRole;
 
 use super::support::{Watched, next};
@@ -84,5 +85,31 @@ async fn a_writer_becomes_a_reader_and_a_writer_again() {
     room.set_role(bob.id(), RoomRole::Writer).await.unwrap();
     member.publish("minutes", "three").await;
     assert_eq!(next(&mut messages).await, "three");
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_room_is_silent_until_it_is_thawed() {
+    let bus = TestBus::start().await.unwrap();
+    let alice = bus.admit("alice", BusRole::Member).await.unwrap();
+    let room = bus.plain_room(&alice, "lake").await.unwrap();
+    let admin = bus.control(bus.admin());
+    let path = format!("/v1/rooms/{}", room.id());
+
+    let mut owner = Watched::connect(&bus, &alice).await;
+    let mut messages = owner.subscribe("lake").await;
+    owner.publish("lake", "liquid").await;
+    assert_eq!(next(&mut messages).await, "liquid");
+
+    let frozen: RoomInfo = admin.patch(&path, &RoomPatch { frozen: true }).await.unwrap();
+    assert!(frozen.room.frozen);
+    owner.refused("Subscription to \"lake\"").await;
+    owner.publish("lake", "ice").await;
+    owner.refused("Publish to \"lake\"").await;
+
+    let _thawed: RoomInfo = admin.patch(&path, &RoomPatch { frozen: false }).await.unwrap();
+    let mut messages = owner.subscribe("lake").await;
+    owner.publish("lake", "liquid again").await;
+    assert_eq!(next(&mut messages).await, "liquid again");
     bus.stop().await.unwrap();
 }

@@ -109,3 +109,25 @@ async fn only_the_allowlist_gets_in() {
     assert!(bus.nats(&alice).await.is_ok());
     bus.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reader_cannot_take_messages_from_a_queue_group() {
+    let bus = TestBus::start().await.unwrap();
+    let alice = bus.admit("alice", BusRole::Member).await.unwrap();
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let room = bus.plain_room(&alice, "jobs").await.unwrap();
+    room.add(&bob, RoomRole::Reader).await.unwrap();
+
+    let owner = Watched::connect(&bus, &alice).await;
+    let mut reader = Watched::connect(&bus, &bob).await;
+    let mut worker = owner.client.queue_subscribe("jobs", "workers".to_owned()).await.unwrap();
+    owner.settle().await;
+    let _stolen = reader.client.queue_subscribe("jobs", "workers".to_owned()).await.unwrap();
+    reader.settle().await;
+    reader.refused("Subscription to \"jobs\"").await;
+    for job in ["one", "two", "three"] {
+        owner.publish("jobs", job).await;
+        assert_eq!(next(&mut worker).await, job);
+    }
+    bus.stop().await.unwrap();
+}
