@@ -109,7 +109,8 @@ fn announce(app: &App, paths: &DataPaths) {
         Beginning::AwaitsAdmin => {
             let db = paths.db().display();
             tracing::info!(
-                "first start: nobody is admitted yet; make an identity with `unibus id new` where you will use it"
+                "first start: nobody is admitted yet; where the admin will work: unibus id new --handle NAME, \
+                 then unibus id show --card"
             );
             tracing::info!("then, on this host: membershipd user add --role admin --card CARD --db {db}");
         }
