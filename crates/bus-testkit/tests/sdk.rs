@@ -13,3 +13,4 @@ mod removal;
 mod shared_history;
 mod support;
 mod swapped_keys;
+mod transport;

@@ -46,7 +46,10 @@ impl Watch {
                 Some(_) = hints.next() => self.core.standing.look_again(),
                 _ = save.tick() => {
                     self.reconcile();
+                    let began = Instant::now();
                     self.save().await;
+                    // Large windows are saved less often: never more than a twentieth of the time goes into it.
+                    save.reset_after(SAVE_INTERVAL.max(began.elapsed() * 20));
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys::KeyRing;
 use super::ledger::{self, Found};
-use super::rekey::Pending;
+use super::rekey::{Pending, revoked_members};
 use super::view::{Access, View};
 use crate::bus::BusCore;
 use crate::error::{Error, ErrorKind, Result};
@@ -95,7 +95,10 @@ impl RoomCore {
         if let Err(first) = bus.register_room(id, &room) {
             return Ok(first);
         }
+        // Frozen or not, and who was revoked, is not in the log.
+        let info = room.look_up().await?;
         super::watch::start(&room).await?;
+        room.schedule_duty(&revoked_members(&info));
         Ok(room)
     }
 

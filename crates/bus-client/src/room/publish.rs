@@ -14,6 +14,7 @@ use super::Room;
 use super::core::{RoomCore, unix_millis};
 use super::view::{Access, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Events};
 use crate::message::{Message, MessageError};
 use crate::receive::Receiver;
 
@@ -61,7 +62,7 @@ impl Room {
 
     /// Waits until the bus has taken everything sent before.
     ///
-    /// What it refused meanwhile arrives as [`crate::Event::Refused`] before this returns.
+    /// An error says that it refuses what this identity sends here, or did not answer.
     pub async fn flush(&self) -> Result<()> {
         self.core.flush().await
     }
@@ -191,25 +192,45 @@ impl RoomCore {
         })
     }
 
-    /// A message to ourselves, behind everything sent before on the same connection.
+    /// A message to ourselves, behind everything sent before on the same connection. Who may not send it may not send to the room
+    /// either: both rights come and go together.
     async fn flush(&self) -> Result<()> {
         self.bus.connected().await?;
         let reply = reply_subject(&self.id, rand::random());
+        let mut events = Events::new(self.bus.events());
         let mut echo = self.listen(reply.clone(), None).await?;
-        let nats = &self.bus.nats;
-        nats.publish(reply, Bytes::new()).await.map_err(|source| {
+        let published = self.bus.nats.publish(reply.clone(), Bytes::new()).await;
+        published.map_err(|source| {
             Error::new(ErrorKind::Closed, "the connection is closed").with_source(source)
         })?;
-        let returned = tokio::time::timeout(self.bus.tuning.request_timeout, echo.next()).await;
+        let refused = async {
+            while let Some(event) = events.next().await {
+                if matches!(&event, Event::Refused { detail } if detail.contains(&reply)) {
+                    return;
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            returned = tokio::time::timeout(self.bus.tuning.request_timeout, echo.next()) => match returned {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => Err(Error::closed()),
+                Err(_) => Err(Error::new(ErrorKind::Timeout, "the bus did not confirm in time that it took the messages")),
+            },
+            () = refused => Err(self.why_refused().await),
+        };
         drop(echo.unsubscribe().await);
-        match returned {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Error::closed()),
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                "the bus did not confirm in time; it may be away, or this identity may not write here any more",
-            )),
-        }
+        outcome
+    }
+
+    /// The bus refused what our view of the room allows, so the view is old.
+    async fn why_refused(&self) -> Error {
+        let looked = match self.sync().await {
+            Ok(_) => self.look_up().await.map(drop),
+            Err(error) => Err(error),
+        };
+        looked.and_then(|()| self.view().check_sending()).err().unwrap_or_else(|| {
+            Error::new(ErrorKind::NotPermitted, "the bus does not take messages of this identity in the room")
+        })
     }
 
     /// Waits, not for long, until the bus has processed what was sent before, subscriptions above all.

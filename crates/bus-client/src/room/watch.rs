@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::core::RoomCore;
 use super::rekey::revoked_members;
@@ -19,8 +19,6 @@ pub(super) async fn start(room: &Arc<RoomCore>) -> Result<()> {
     let hints = hints(room).await?;
     let task = run(Arc::downgrade(room), hints);
     room.bus.tasks.spawn(task);
-    // A look right away: who was revoked meanwhile is not in the log.
-    room.look_again();
     Ok(())
 }
 
@@ -42,7 +40,8 @@ async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = look.notified() => {}
-            Some(_) = heard.next() => {}
+            // One look answers all hints that are there.
+            Some(_) = heard.next() => while let Some(Some(_)) = heard.next().now_or_never() {},
             Ok(()) = line.changed() => {
                 let now = line.borrow_and_update().generation;
                 if now == generation {

@@ -87,3 +87,24 @@ async fn two_owners_changing_a_room_at_once_both_succeed() {
     drop(bob);
     lab.stop().await;
 }
+
+#[tokio::test]
+async fn a_member_added_again_uses_the_room_it_holds() {
+    let lab = Lab::open().await;
+    let mut events = lab.bob.bus.events();
+    lab.at_alice.remove(&lab.bob.id()).await.unwrap();
+    event(&mut events, "loss of the room", |event| matches!(event, Event::RoomLost { .. })).await;
+    lab.at_alice.add(&lab.bob.id(), RoomRole::Writer, Confirm::Pinned).await.unwrap();
+    event(&mut events, "return", |event| matches!(event, Event::RoomAdded { .. })).await;
+    lab.at_bob.refresh().await.unwrap();
+    let mut bob = lab.at_bob.subscribe().await.unwrap();
+    lab.at_alice.publish("welcome back").await.unwrap();
+    assert_eq!(text(&message(&mut bob).await), "welcome back");
+    // And bob hears of changes again.
+    lab.at_alice.rekey().await.unwrap();
+    let opened = lab.at_alice.state().epoch().unwrap().n;
+    let changed = |event: &Event| matches!(event, Event::EpochChanged { epoch, .. } if *epoch == opened);
+    event(&mut events, "new epoch", changed).await;
+    drop(bob);
+    lab.stop().await;
+}

@@ -1,0 +1,101 @@
+//! TLS on both planes, and what is refused without it.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use bus_client::{Bus, BusConfig, CaFingerprint, ClientTls, Confirm, ErrorKind, RoomDraft, RoomRole};
+use bus_testkit::{BusRole, TestBus};
+use busauth::Identity;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+
+use super::support::{SUBJECT, message, text, tuning};
+
+/// A CA of the test's own and a certificate of it for 127.0.0.1, as files.
+struct Certificates {
+    ca: String,
+    chain: String,
+    key: String,
+}
+
+impl Certificates {
+    fn make(directory: &Path) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
+        let key = KeyPair::generate().unwrap();
+        let server = params.signed_by(&key, &ca).unwrap();
+        let write = |name: &str, text: String| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            path.display().to_string()
+        };
+        Self {
+            ca: write("ca.pem", ca.pem()),
+            chain: write("server.pem", server.pem() + &ca.pem()),
+            key: write("server.key", key.serialize_pem()),
+        }
+    }
+}
+
+fn config(bus: &TestBus, identity: &std::sync::Arc<Identity>, tls: ClientTls) -> BusConfig {
+    let url = format!("https://{}", bus.control_addr());
+    BusConfig::new(url, identity.clone()).with_tls(tls).with_tuning(tuning())
+}
+
+#[tokio::test]
+async fn a_ca_file_or_its_fingerprint_opens_both_planes() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = Certificates::make(directory.path());
+    let (chain, key) = (made.chain.clone(), made.key.clone());
+    let bus = TestBus::builder()
+        .flags(move |flags| {
+            flags.tls_cert = Some(chain);
+            flags.tls_key = Some(key);
+        })
+        .start()
+        .await
+        .unwrap();
+    let ca = std::fs::read(&made.ca).unwrap();
+    let by_file = ClientTls::CaFile(made.ca.clone().into());
+    let pinned = ClientTls::CaFingerprint(CaFingerprint::of_pem(&ca).unwrap());
+
+    let admin = Bus::connect(config(&bus, bus.admin(), by_file.clone())).await.unwrap();
+    let bob = std::sync::Arc::new(Identity::generate());
+    admin.admit(bob.card(None), Some("bob".parse().unwrap()), BusRole::Member).await.unwrap();
+    let at_admin = admin.create_room(RoomDraft::new(SUBJECT.parse().unwrap())).await.unwrap();
+    at_admin.add(&"bob".parse().unwrap(), RoomRole::Writer, Confirm::Pinned).await.unwrap();
+    let bob_bus = Bus::connect(config(&bus, &bob, pinned)).await.unwrap();
+    let at_bob = bob_bus.room(SUBJECT).await.unwrap();
+    let mut heard = at_bob.subscribe().await.unwrap();
+    at_admin.publish("over TLS").await.unwrap();
+    assert_eq!(text(&message(&mut heard).await), "over TLS");
+
+    // Another authority's word counts for nothing, and plaintext is not tried.
+    let other = tempfile::tempdir().unwrap();
+    let stranger = ClientTls::CaFile(Certificates::make(other.path()).ca.into());
+    let refused = Bus::connect(config(&bus, &bob, stranger)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unreachable);
+    let refused = Bus::connect(config(&bus, &bob, ClientTls::LoopbackPlaintext)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config);
+
+    drop((heard, at_bob, at_admin));
+    bob_bus.shutdown().await.unwrap();
+    admin.shutdown().await.unwrap();
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_not_on_the_allowlist_is_told_so() {
+    let bus = TestBus::start().await.unwrap();
+    let stranger = std::sync::Arc::new(Identity::generate());
+    let refused = Bus::connect(super::support::config(&bus, &stranger)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+    bus.stop().await.unwrap();
+}
