@@ -52,3 +52,56 @@ fn plaintext_to_another_machine_is_refused() {
     let outcome = Person::new().run(&["join", "http://192.0.2.1:8470"]).fails(1);
     assert!(outcome.stderr.to_lowercase().contains("tls") || outcome.stderr.contains("https"), "{outcome:?}");
 }
+
+/// A certificate for 127.0.0.1 that is its own authority, and its key, as files.
+fn certificate(directory: &std::path::Path) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        path.to_str().unwrap().to_owned()
+    };
+    (write("bus.crt", made.cert.pem()), write("bus.key", made.signing_key.serialize_pem()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_with_tls_is_joined_with_its_authority_and_not_without() {
+    let directory = tempfile::tempdir().unwrap();
+    let (crt, key) = certificate(directory.path());
+    let (tls_cert, tls_key) = (crt.clone(), key.clone());
+    let bus = TestBus::builder()
+        .flags(move |flags| {
+            flags.tls_cert = Some(tls_cert);
+            flags.tls_key = Some(tls_key);
+        })
+        .start()
+        .await
+        .unwrap();
+    let url = format!("https://{}", bus.control_addr());
+    let admin = Person::new();
+    let identity = admin.path("admin.identity");
+    busauth::identity::file::save_new(&identity, bus.admin()).unwrap();
+    let join = |more: &[&str]| {
+        let mut arguments = vec!["join", &url, "--identity", identity.to_str().unwrap()];
+        arguments.extend(more);
+        admin.run(&arguments)
+    };
+
+    assert_ne!(join(&[]).code, 0, "joined without knowing whom to trust");
+    assert_ne!(
+        join(&["--ca-fingerprint", &"ab".repeat(32)]).code,
+        0,
+        "joined with another authority's fingerprint"
+    );
+    join(&["--ca-fingerprint", "not a fingerprint"]).fails(2);
+    join(&["--ca", &crt]).ok();
+    assert!(admin.run(&["status"]).ok().stdout.contains("on, authority from a file"));
+    admin.run(&["room", "create", "lab.sensors"]).ok();
+    admin.run(&["pub", "lab.sensors", "over TLS"]).ok();
+    bus.stop().await.unwrap();
+}
