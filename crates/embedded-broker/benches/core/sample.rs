@@ -1,0 +1,92 @@
+//! The figures of one run.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::procfs::{MachineTime, Process};
+
+/// What a figure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Metric {
+    /// Operations in a second: messages, deliveries, requests, connects.
+    Rate,
+    /// Time of all the server's threads, microseconds for one operation.
+    ServerCpu,
+    /// Half of all round trips are shorter, microseconds.
+    Median,
+    /// 99 of 100 round trips are shorter, microseconds.
+    Percentile99,
+    /// Resident memory that one more idle connection takes, KiB.
+    MemoryEach,
+    /// Resident memory with few idle connections, MiB.
+    MemoryFew,
+    /// Resident memory with many idle connections, MiB.
+    MemoryMany,
+}
+
+/// The figures of one run on one server.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub(crate) struct Sample {
+    pub(crate) figures: BTreeMap<Metric, f64>,
+    /// Cores that neither the server nor the load generator used: other programs.
+    pub(crate) other_cores: f64,
+}
+
+/// The clocks at one moment.
+pub(crate) struct Reading {
+    at: Instant,
+    server_cpu: Duration,
+    machine: MachineTime,
+}
+
+impl Metric {
+    /// As a table names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate /s",
+            Self::ServerCpu => "server CPU µs",
+            Self::Median => "p50 µs",
+            Self::Percentile99 => "p99 µs",
+            Self::MemoryEach => "KiB each",
+            Self::MemoryFew => "MiB, few",
+            Self::MemoryMany => "MiB, many",
+        }
+    }
+
+    /// Whether a ratio is good enough for a bound.
+    pub(crate) fn reaches(self, ratio: f64, bound: f64) -> bool {
+        match self {
+            Self::Rate => ratio >= bound,
+            _ => ratio <= bound,
+        }
+    }
+}
+
+impl Sample {
+    pub(crate) fn with(mut self, metric: Metric, value: f64) -> Self {
+        self.figures.insert(metric, value);
+        self
+    }
+}
+
+impl Reading {
+    /// Reads the clocks. The server should be idle: a running thread's time is booked with a delay.
+    pub(crate) fn take(server: Process) -> Result<Self> {
+        let machine = MachineTime::read(server)?;
+        Ok(Self { server_cpu: server.cpu()?, machine, at: Instant::now() })
+    }
+
+    /// What `operations` took since `before`.
+    pub(crate) fn since(&self, before: &Self, operations: u64) -> Sample {
+        let wall = (self.at - before.at).as_secs_f64();
+        let cpu = self.server_cpu.saturating_sub(before.server_cpu).as_secs_f64();
+        Sample { figures: BTreeMap::new(), other_cores: self.machine.others_since(&before.machine) / wall }
+            .with(Metric::Rate, operations as f64 / wall)
+            .with(Metric::ServerCpu, cpu * 1e6 / operations as f64)
+    }
+}

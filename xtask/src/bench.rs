@@ -1,0 +1,46 @@
+//! `cargo xtask bench`: how fast, beside what people would use instead.
+//!
+//! The measuring programs are benchmarks of the crates they measure; here they get what they need from outside.
+
+use crate::{process, test};
+use anyhow::{Context as _, Result};
+
+/// What to measure, and options of the program that measures it.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// The embedded broker beside nats-server: throughput, latency, logins, processor time, memory.
+    Core(Passed),
+    /// Signed requests to the control plane beside a bare HTTP server that verifies one signature.
+    Api(Passed),
+}
+
+#[derive(clap::Args)]
+struct Passed {
+    /// For the measuring program: `--quick`, `--case NAME`, `--json`; `--help` shows them all.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    options: Vec<String>,
+}
+
+/// Builds the program, optimised, and runs it.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut bench = process::cargo();
+    let options = match &arguments.what {
+        What::Core(passed) => {
+            let server = test::nats_server().context("nothing to compare with")?;
+            bench.args(["bench", "--locked", "--package", "embedded-broker", "--bench", "core", "--"]);
+            bench.env("NATS_SERVER", server);
+            &passed.options
+        }
+        What::Api(passed) => {
+            bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "api", "--"]);
+            &passed.options
+        }
+    };
+    process::run(bench.args(options))
+}
