@@ -1,3 +1,5 @@
+//! Calls to a scripted control plane: retries, clocks, fail-over, refusals.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Memory that outlives a process, on disk and in memory alike.
+
 use busauth::{Identity, UserId};
 use room_protocol::{
     Encryption, FirstOwner, Head, History, Op, RoomId, RoomLimits, RoomState, SignedStatement, Statement,

@@ -1,3 +1,5 @@
+//! Users as people write them.
+
 use busauth::Identity;
 
 use super::{Confirm, UserRef};

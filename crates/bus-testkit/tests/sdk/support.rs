@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// No waiting before a rekey, and no look at the server that no event asked for.
 pub(crate) fn tuning() -> Tuning {
-    Tuning { rekey_delay: Duration::ZERO, refresh_interval: Duration::from_secs(3600), ..Tuning::default() }
+    Tuning { rekey_delay: Duration::ZERO, refresh_interval: Duration::from_hours(1), ..Tuning::default() }
 }
 
 pub(crate) fn config(bus: &TestBus, identity: &Arc<Identity>) -> BusConfig {

@@ -1,3 +1,5 @@
+//! Which control URLs are taken, and where plaintext is.
+
 use super::{Endpoint, Scheme};
 use crate::config::ClientTls;
 use crate::error::ErrorKind;

@@ -1,3 +1,5 @@
+//! What an owner owes a room.
+
 use busauth::Identity;
 use room_protocol::{
     Encryption, EpochKey, FirstOwner, History, KeyContext, Op, RoomLimits, RoomRole, RoomState, Statement,
