@@ -11,6 +11,7 @@ mod plain_rooms;
 mod reconnect;
 mod removal;
 mod shared_history;
+mod shared_memory;
 mod support;
 mod swapped_keys;
 mod transport;

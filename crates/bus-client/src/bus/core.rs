@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use busauth::{Handle, Identity, UserId};
 use control_api::Info;
 use parking_lot::Mutex;
@@ -211,13 +212,16 @@ impl BusCore {
 
     /// Closes the data-plane connection; whether it said good-bye in time.
     pub(super) async fn close_connection(&self, longest: Duration) -> bool {
-        if !self.line.borrow().up {
-            // The client is between attempts and takes no orders; its next attempt finds nobody waiting for it.
+        if self.nats.connection_state() != State::Connected {
+            // The client is between attempts and takes no orders; it is put to sleep instead of trying on.
             return true;
         }
         let drained = async {
+            let written = self.nats.flush().await.is_ok();
+            let drained = self.nats.drain().await.is_ok();
+            // Answered, or given up, when the connection has ended.
             self.nats.flush().await.ok();
-            self.nats.drain().await.is_ok()
+            written && drained
         };
         tokio::time::timeout(longest, drained).await.unwrap_or(false)
     }
