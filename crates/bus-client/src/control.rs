@@ -27,7 +27,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A server that has just started asks for a time a little ahead, and later for the present one.
-const CLOCK_CORRECTIONS: u32 = 2;
+const CLOCK_CORRECTIONS: u32 = 3;
 
 /// Whether a call may be sent again when it is unknown whether it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,11 +228,11 @@ impl Control {
     }
 
     /// Follows the server's clock for signatures on requests to it. Nothing else believes that clock.
-    fn correct_clock(&self, server_time: u64) -> bool {
+    fn correct_clock(&self, server_time: u64) {
         let offset = i64::try_from(server_time).unwrap_or(i64::MAX).saturating_sub_unsigned(unix_now());
-        let before = self.clock_offset.swap(offset, Ordering::Relaxed);
-        tracing::warn!(seconds = offset, "this computer's clock and the server's differ");
-        before != offset || offset == 0
+        if self.clock_offset.swap(offset, Ordering::Relaxed) != offset {
+            tracing::debug!(seconds = offset, "requests are dated by the server's clock");
+        }
     }
 
     fn endpoint(&self) -> Endpoint {

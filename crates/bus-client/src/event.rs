@@ -116,6 +116,8 @@ pub enum GapCause {
     SlowConsumer,
     /// The room was frozen, and is not any more.
     Frozen,
+    /// The bus had closed the subscription for a moment: this identity was shut out and let in again.
+    ShutOut,
 }
 
 /// A receiver of events; every one sees all events from its creation on.

@@ -108,6 +108,9 @@ pub enum MessageErrorKind {
     /// Messages may be missing before the next one.
     #[error("messages may be missing")]
     Gap(GapCause),
+    /// The bus calls this identity a member and keeps closing the subscription all the same. Nothing follows.
+    #[error("the bus does not let this identity listen here")]
+    NotAdmitted,
     /// This identity is no longer a member of the room, or the room is gone. Nothing follows.
     #[error("this identity is not a member of the room any more")]
     RoomLost,

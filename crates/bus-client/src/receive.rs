@@ -14,15 +14,18 @@ use crate::room::{RoomCore, unix_millis};
 /// The receiving end of one subscription: what it has seen already.
 ///
 /// Every subscription gets its own copy of each message, so each has a window of its own; the room's window collects what
-/// all of them have seen, for the next start.
+/// all of them have seen, for the next start. NATS keeps the order within a subscription only, so heads are compared
+/// there and nowhere else.
 pub(crate) struct Receiver {
     seen: Freshness,
+    /// Which history of the room the heads in `seen` are of.
+    history: u64,
 }
 
 impl Receiver {
     /// Make it before the subscription is sent: then nothing that the room's window knows can still arrive rightfully.
     pub(crate) fn new(room: &RoomCore) -> Self {
-        Self { seen: room.seen() }
+        Self { history: room.history(), seen: room.seen() }
     }
 
     /// What arrived, as a message, or exactly why it is none.
@@ -75,6 +78,11 @@ impl Receiver {
         room: &RoomCore,
         signed: SignedMessage<Bytes>,
     ) -> Result<PermittedMessage<Bytes>, MessageError> {
+        // Before the log is looked at, which belongs to this history or to a later one.
+        let history = room.history();
+        if std::mem::replace(&mut self.history, history) != history {
+            self.seen.forget_heads();
+        }
         let log = log_for(room, &signed).await?;
         let now = unix_millis();
         let from = signed.from();

@@ -135,6 +135,15 @@ fn report(event: async_nats::Event) -> Option<Report> {
     }
 }
 
+/// Whether the bus's words about a refusal are about this subscription: it was not taken, or has been closed.
+pub(crate) fn ends_subscription(detail: &str, filter: &str, queue: Option<&str>) -> bool {
+    let Some((_, rest)) = detail.split_once(&format!("Subscription to \"{filter}\"")) else { return false };
+    match queue {
+        Some(queue) => rest.starts_with(&format!(" using queue \"{queue}\"")),
+        None => !rest.starts_with(" using queue "),
+    }
+}
+
 /// At once, then slower up to four seconds, with a random part so that clients of a restarted bus spread out.
 fn reconnect_delay(attempt: usize) -> Duration {
     if attempt <= 1 {

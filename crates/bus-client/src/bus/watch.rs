@@ -61,10 +61,10 @@ impl Watch {
             Report::Disconnected => self.disconnected(),
             Report::SlowConsumer => self.core.slow_consumer(),
             Report::Refused(detail) => {
-                self.core.emit(Event::Refused { detail });
                 for room in self.core.open_rooms() {
-                    room.look_again();
+                    room.note_refusal(&detail);
                 }
+                self.core.emit(Event::Refused { detail });
             }
         }
     }

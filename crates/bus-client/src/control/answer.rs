@@ -27,7 +27,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
 pub(super) async fn read(
     endpoint: &Endpoint,
     response: reqwest::Response,
-    correct_clock: impl FnOnce(u64) -> bool,
+    correct_clock: impl FnOnce(u64),
 ) -> std::result::Result<Bytes, Failure> {
     let status = response.status();
     let body = read_body(endpoint, response).await?;
@@ -88,13 +88,15 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn refusal(problem: Problem, status: StatusCode, correct_clock: impl FnOnce(u64) -> bool) -> Failure {
+fn refusal(problem: Problem, status: StatusCode, correct_clock: impl FnOnce(u64)) -> Failure {
     let next = match problem.code {
+        // Also when another call has corrected the clock meanwhile: this one was still dated by the old.
         ProblemCode::ClockSkew | ProblemCode::Retry => match problem.time {
-            Some(time) if correct_clock(time.unix()) => {
+            Some(time) => {
+                correct_clock(time.unix());
                 Next::CorrectedClock(Duration::from_secs(problem.retry_after.unwrap_or(0)))
             }
-            _ => Next::GiveUp,
+            None => Next::GiveUp,
         },
         // Every attempt has a nonce of its own, so this one met itself: an attempt whose answer was lost.
         ProblemCode::NonceReplayed => Next::PerhapsDone,

@@ -125,6 +125,18 @@ async fn a_clock_that_is_off_is_corrected_by_the_servers() {
 }
 
 #[tokio::test]
+async fn calls_that_meet_the_same_correction_at_once_all_go_on() {
+    let time = Timestamp::from_unix(unix_now() + 3);
+    let restarted = || problem(ProblemCode::Retry, |problem| problem.time = Some(time));
+    let fine = || Say::Json(200, json!({}));
+    let server = Scripted::new([restarted(), restarted(), fine(), fine()]).await;
+    let control = server.control();
+    let (first, second) = tokio::join!(control.get::<Value>("/v1/a"), control.get::<Value>("/v1/b"));
+    first.unwrap();
+    second.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_never_likes_the_time_is_given_up() {
     let skew = || problem(ProblemCode::ClockSkew, |problem| problem.time = Some(Timestamp::from_unix(1)));
     let server = Scripted::new([skew(), skew(), skew(), skew()]).await;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use busauth::UserId;
@@ -20,6 +21,7 @@ use crate::bus::BusCore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::state::{RoomRecord, Suspicion};
+use crate::wire;
 
 /// Own messages remembered so that a subscription can leave them out.
 const OWN_MESSAGES: usize = 1024;
@@ -35,6 +37,12 @@ pub(crate) struct RoomCore {
     sent: Mutex<VecDeque<MessageId>>,
     pub(super) look: Arc<Notify>,
     pub(super) pending: Pending,
+    /// Held while a message is handed to the connection, so that none overtakes one on an older head.
+    pub(super) sending: tokio::sync::Mutex<()>,
+    /// Counts the histories of the room that were believed: more than one only when a person decided so.
+    histories: AtomicU64,
+    /// The bus closed the subscription to hints.
+    hints_closed: AtomicBool,
     /// Ends the room's task with its last handle.
     pub(super) stop: CancellationToken,
 }
@@ -85,6 +93,9 @@ impl RoomCore {
             sent: Mutex::default(),
             look: Arc::default(),
             pending: Pending::default(),
+            sending: tokio::sync::Mutex::new(()),
+            histories: AtomicU64::new(1),
+            hints_closed: AtomicBool::new(false),
             stop: bus.stop.child_token(),
         });
         if let Some((suspicion, offered)) = suspicion {
@@ -240,6 +251,10 @@ impl RoomCore {
             view.synced = generation;
             view.suspicion = None;
         });
+        // Keys and heads of the history that is given up mean nothing in this one.
+        self.keys.clear();
+        self.note_seen(Freshness::forget_heads);
+        self.histories.fetch_add(1, Ordering::AcqRel);
         self.remember_log(0).await
     }
 
@@ -302,6 +317,24 @@ impl RoomCore {
 
     fn change_view(&self, change: impl FnOnce(&mut View)) {
         self.view.send_modify(|view| change(Arc::make_mut(view)));
+    }
+
+    /// Which history is believed.
+    pub(crate) fn history(&self) -> u64 {
+        self.histories.load(Ordering::Acquire)
+    }
+
+    /// The bus refused something: perhaps it closed the subscription to this room's hints.
+    pub(crate) fn note_refusal(&self, detail: &str) {
+        let hints = control_api::subjects::room_event(&self.id);
+        if wire::ends_subscription(detail, hints.as_str(), None) {
+            self.hints_closed.store(true, Ordering::Release);
+        }
+        self.look_again();
+    }
+
+    pub(super) fn hints_closed(&self) -> &AtomicBool {
+        &self.hints_closed
     }
 
     /// The messages seen lately, for a new subscription to start from.

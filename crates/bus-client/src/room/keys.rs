@@ -27,6 +27,10 @@ impl KeyRing {
         self.keys.lock().insert(epoch, key);
     }
 
+    pub(super) fn clear(&self) {
+        self.keys.lock().clear();
+    }
+
     pub(super) fn all(&self) -> Vec<(u64, EpochKey)> {
         self.keys.lock().iter().map(|(n, key)| (*n, key.clone())).collect()
     }

@@ -8,7 +8,7 @@ use busauth::Subject;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use room_protocol::message::{MessageDraft, SealMessageError, SealedMessage, seal_message};
-use room_protocol::{Encryption, MessageId, reply_subject};
+use room_protocol::{Encryption, Head, MessageId, reply_subject};
 
 use super::Room;
 use super::core::{RoomCore, unix_millis};
@@ -76,7 +76,12 @@ impl RoomCore {
         reply: Option<String>,
     ) -> Result<MessageId> {
         let id = MessageId::new(unix_millis(), rand::random());
-        let sealed = self.seal(subject, id, payload).await?;
+        let (mut sealed, head) = self.seal(subject, id, payload).await?;
+        let _turn = self.sending.lock().await;
+        if self.view().head() != head {
+            // Another message may have gone out on the newer head already; receivers take none on an older one after it.
+            (sealed, _) = self.seal(subject, id, payload).await?;
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in sealed.headers {
             headers.insert(name, value);
@@ -93,7 +98,8 @@ impl RoomCore {
         Ok(id)
     }
 
-    async fn seal(&self, subject: &str, id: MessageId, payload: &Bytes) -> Result<SealedMessage> {
+    /// The message as it goes over the wire, and the head it was written on.
+    async fn seal(&self, subject: &str, id: MessageId, payload: &Bytes) -> Result<(SealedMessage, Head)> {
         let longest = self.bus.nats.max_payload().saturating_sub(OVERHEAD);
         if payload.len() > longest {
             return Err(Error::new(
@@ -120,14 +126,15 @@ impl RoomCore {
         subject: &str,
         id: MessageId,
         payload: &Bytes,
-    ) -> Result<SealedMessage> {
+    ) -> Result<(SealedMessage, Head)> {
         let state = view.state();
         let key = match state.epoch() {
             Some(epoch) if state.may_write(&self.bus.user) => Some(self.epoch_key(epoch.n).await?),
             _ => None,
         };
         let draft = MessageDraft { subject, id, payload };
-        seal_message(state, &self.bus.identity, key.as_ref(), draft, &mut rand::rng()).map_err(|source| {
+        let sealed = seal_message(state, &self.bus.identity, key.as_ref(), draft, &mut rand::rng());
+        sealed.map(|sealed| (sealed, view.head())).map_err(|source| {
             let kind = match source {
                 SealMessageError::RoomClosed => ErrorKind::RoomClosed,
                 SealMessageError::NotAWriter if state.role_of(&self.bus.user).is_none() => {

@@ -1,7 +1,8 @@
 //! A room's own task: looks at the server whenever something may have changed, and does what an owner owes.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -36,6 +37,7 @@ async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
     let mut generation = line.borrow_and_update().generation;
     let mut offered_under = 0;
     let mut next = interval;
+    let mut listening_since = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -58,19 +60,29 @@ async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
                 continue;
             }
             // The bus closed the old subscription when it shut us out.
-            match hints(&room).await {
-                Ok(again) => heard = again,
-                Err(_) => return,
-            }
+            room.hints_closed().store(true, Ordering::Release);
         }
-        next = match follow(&room).await {
-            Ok(()) => interval,
-            Err(error) if error.is_transient() => RETRY.min(interval),
-            Err(error) => {
+        next = match stop.run_until_cancelled(follow(&room)).await {
+            None => return,
+            Some(Ok(())) => interval,
+            Some(Err(error)) if error.is_transient() => RETRY.min(interval),
+            Some(Err(error)) => {
                 tracing::debug!(room = %room.id, %error, "the room cannot be followed");
                 interval
             }
         };
+        if room.hints_closed().load(Ordering::Acquire) && room.view().access() != Access::Lost {
+            // Not in a circle with a bus that lets us in and shuts us out.
+            if listening_since.elapsed() < RETRY {
+                next = RETRY.min(interval);
+                continue;
+            }
+            room.hints_closed().store(false, Ordering::Release);
+            match hints(&room).await {
+                Ok(again) => (heard, listening_since) = (again, Instant::now()),
+                Err(_) => return,
+            }
+        }
         if let Some(Suspicion::RolledBack { offered, .. }) = room.view().suspicion()
             && offered_under != generation
         {

@@ -172,11 +172,16 @@ impl StateStore {
         .await
     }
 
-    /// Forgets the log of a room: a person has decided to believe the server's. Evidence stays.
+    /// Forgets the log of a room, and what senders knew of it: a person has decided to believe the server's. Evidence stays.
     pub(crate) async fn forget_log(&self, room: RoomId) -> Result<()> {
         self.run(move |access| {
             let names = Names::of(&room);
             access.append(&names.log, 0, b"")?;
+            if let Some(bytes) = access.read(&names.window)? {
+                let mut seen: Freshness = parse(&names.window, &bytes)?;
+                seen.forget_heads();
+                access.replace(&names.window, &render(&seen)?)?;
+            }
             access.replace(&names.head, &render(&StoredHead::default())?)
         })
         .await
