@@ -39,7 +39,8 @@ pub enum OwnMessages {
     Skip,
 }
 
-/// Messages of a room, in the order in which the bus delivered them.
+/// Messages of a room, in the order in which the bus delivered them. Between the room's own subject and those below it
+/// there is no order when messages of both are waiting.
 ///
 /// Every item is a message or a distinct reason why what arrived is none; nothing is dropped in silence. The stream ends
 /// when the room is lost or the bus shut down. Dropping it unsubscribes.

@@ -259,7 +259,7 @@ impl RoomCore {
     }
 
     /// What the server says about the room beside its log: frozen or not, and who was revoked.
-    pub(super) async fn look_up(&self) -> Result<RoomInfo> {
+    pub(crate) async fn look_up(&self) -> Result<RoomInfo> {
         let info: RoomInfo = match self.bus.control.get(&format!("/v1/rooms/{}", self.id)).await {
             Ok(info) => info,
             Err(error) => return Err(self.note_failure(error)),

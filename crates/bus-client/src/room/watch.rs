@@ -82,6 +82,8 @@ async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
                 Ok(again) => (heard, listening_since) = (again, Instant::now()),
                 Err(_) => return,
             }
+            // What happened before this was in place was hinted to nobody.
+            room.look_again();
         }
         if let Some(Suspicion::RolledBack { offered, .. }) = room.view().suspicion()
             && offered_under != generation

@@ -87,3 +87,30 @@ async fn own_messages_are_left_out_where_that_is_asked_for() {
     drop(alice);
     lab.stop().await;
 }
+
+/// The room's own subject and those below it are two subscriptions on the wire, with no order between them.
+#[tokio::test]
+async fn a_busy_reader_loses_nothing_across_a_log_entry_and_two_subjects() {
+    const MANY: usize = 600;
+    let lab = Lab::open().await;
+    let mut bob = lab.at_bob.subscribe().await.unwrap();
+    for n in 0..MANY {
+        lab.at_alice.publish(n.to_string()).await.unwrap();
+    }
+    lab.at_alice.rekey().await.unwrap();
+    lab.at_alice.publish_on("alerts", "below").await.unwrap();
+    lab.at_alice.flush().await.unwrap();
+
+    let (mut own, mut below) = (0, 0);
+    while own < MANY || below < 1 {
+        let heard = message(&mut bob).await;
+        if heard.subject == SUBJECT {
+            assert_eq!(text(&heard), own.to_string());
+            own += 1;
+        } else {
+            below += 1;
+        }
+    }
+    drop(bob);
+    lab.stop().await;
+}

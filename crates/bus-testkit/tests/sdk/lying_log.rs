@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bus_client::{Bus, BusConfig, ErrorKind, Event, LogTrust, Room};
 use bus_testkit::{LyingProxy, TestBus};
 use busauth::Identity;
-use room_protocol::{Op, RoomLimits, RoomRole, RoomState, SignedStatement};
+use room_protocol::{Op, RoomLimits, RoomRole, RoomState, SealedKey, SignedStatement};
 use serde_json::json;
 
-use super::support::{Lab, Person, SUBJECT, event, lied_to, remembering};
+use super::support::{Lab, Person, SUBJECT, event, lied_to, message, remembering, text};
 
 /// The lab, and bob a second time: through a server that lies, with a memory that outlives the process.
 struct Lied {
@@ -171,5 +171,58 @@ async fn the_log_of_another_room_does_not_pass() {
     assert_eq!(refused.kind(), ErrorKind::InvalidLog);
     stranger.shutdown().await.unwrap();
     drop(other);
+    lied.stop().await;
+}
+
+/// What was known of the history that is given up, numbers of entries and keys above all, is no measure for the other one.
+#[tokio::test]
+async fn after_a_person_decided_for_the_server_people_talk_again() {
+    let lied = Lied::open().await;
+    let mut bob = lied.at_bob.subscribe().await.unwrap();
+    let before = lied.at_bob.log();
+    // Alice's owner key signs a history that only bob is shown, longer than the true one and with another key.
+    let alice = &lied.lab.alice.identity;
+    let state = lied.at_bob.state();
+    let n = state.next_epoch_number().unwrap();
+    let key = room_protocol::EpochKey::generate(&mut rand::rng());
+    let epoch = key.open_epoch(&state.key_context(n), n);
+    let mut other = before.clone();
+    other.push(state.next_statement(Op::Rekey { epoch }, state.changed_at() + 1).sign(alice));
+    other.push(renamed(&state.apply(&other[2]).unwrap(), alice, "other"));
+    let shown = other.clone();
+    let head = shown.last().unwrap().head();
+    let sealed = {
+        let after = state.apply(&shown[2]).unwrap();
+        let bob = after.member(&lied.lab.bob.identity.id()).unwrap();
+        let recipient = (&bob.user, &bob.exchange);
+        SealedKey::seal(&key, &after.key_context(n), n, recipient, &mut rand::rng()).unwrap()
+    };
+    let texts: Vec<String> = shown.iter().map(|entry| entry.as_str().to_owned()).collect();
+    lied.proxy().tell(move |asked, answer| {
+        if asked.reads_keys() {
+            return answer.map_json(|keys| *keys = json!({ "keys": [{ "epoch": n, "sealed": sealed }] }));
+        }
+        if !asked.reads_log() {
+            return answer;
+        }
+        let from = asked.query().unwrap().strip_prefix("from=").unwrap();
+        let from: usize = from.split('&').next().unwrap().parse().unwrap();
+        let rest = texts.get(from - 1..).unwrap_or_default();
+        answer.map_json(|log| *log = json!({ "entries": rest, "head": head }))
+    });
+    lied.at_bob.refresh().await.unwrap();
+    lied.at_bob.publish("on the longer history").await.unwrap();
+    assert_eq!(text(&message(&mut bob).await), "on the longer history");
+
+    lied.proxy().tell_the_truth();
+    lied.lab.at_alice.rekey().await.unwrap();
+    lied.at_bob.refresh().await.unwrap();
+    assert!(matches!(lied.at_bob.trust(), LogTrust::Forked { .. }));
+    lied.at_bob.accept_server_log().await.unwrap();
+    let mut alice = lied.lab.at_alice.subscribe().await.unwrap();
+    lied.at_bob.publish("on the true one").await.unwrap();
+    assert_eq!(text(&message(&mut alice).await), "on the true one");
+    assert_eq!(text(&message(&mut bob).await), "on the true one");
+    drop((alice, bob));
     lied.stop().await;
 }

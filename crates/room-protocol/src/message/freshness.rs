@@ -108,6 +108,14 @@ impl Freshness {
         Ok(())
     }
 
+    /// Forgets which entries of the log the senders knew: for a log that was taken in place of another one, where
+    /// the same numbers stand for other entries.
+    pub fn forget_heads(&mut self) {
+        for sender in self.senders.values_mut() {
+            sender.head = 0;
+        }
+    }
+
     /// How many ids are remembered.
     pub fn remembered(&self) -> usize {
         self.remembered
