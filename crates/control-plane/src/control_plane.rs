@@ -28,13 +28,14 @@ pub struct ControlPlane {
     pub(crate) started: Instant,
     changes: TaskTracker,
     /// Shared by changes between their last look at the caller's rights and the store's answer; exclusive for
-    /// changes that take such rights away. So nothing is changed by a user after its revocation returned.
+    /// changes that take such rights away, and for the deletion of a room. So nothing is changed by a user after
+    /// its revocation returned, and nobody joins a room while its members are being counted for the last time.
     standing: RwLock<()>,
 }
 
 /// Held from the last look at the caller's rights until the store has answered.
 pub(crate) type Standing<'a> = RwLockReadGuard<'a, ()>;
-/// The same for changes of users' own rights: nobody else changes anything meanwhile.
+/// The same for revocations and deletions: nobody else changes anything meanwhile.
 pub(crate) type SoleStanding<'a> = RwLockWriteGuard<'a, ()>;
 
 impl ControlPlane {
@@ -84,7 +85,7 @@ impl ControlPlane {
         Ok(standing)
     }
 
-    /// [`ControlPlane::still`] for a change that takes rights from a user.
+    /// [`ControlPlane::still`] for a change that nothing else may overlap.
     pub(crate) async fn still_alone<A: Ask>(&self, permit: &Permit<A>) -> Result<SoleStanding<'_>> {
         let standing = self.standing.write().await;
         permit.renew(self.store().view())?;

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use busauth::{Acl, AuthFailure, Authenticator as _, Identity, Presented, Principal, SubscribeDecision};
-use control_api::{Appended, ProblemCode, Revoked, RoomPatch};
+use control_api::{Appended, ProblemCode, Revoked, RoomInfo, RoomPatch};
 use control_plane::{AccessOptions, AccessTable, PlaintextRooms};
 use futures_util::poll;
 use http::{Method, StatusCode};
@@ -153,6 +153,17 @@ async fn a_data_plane_that_does_not_confirm_is_said_and_tried_again() {
     bus.plane.fail(false);
     bus.delete(&bus.admin, &path).ok::<Revoked>(StatusCode::OK).await;
     assert_eq!(bus.plane.take_changes(), [vec![bob.id()]]);
+}
+
+#[tokio::test]
+async fn a_room_made_by_a_request_that_failed_half_way_is_put_into_force_by_the_next() {
+    let bus = Bus::start().await;
+    let body = RoomDraft::plain(&bus.admin, "admin", "lab").body();
+    bus.plane.fail(true);
+    bus.post(&bus.admin, "/v1/rooms", &body).problem(ProblemCode::DataPlaneUnavailable).await;
+    bus.plane.fail(false);
+    bus.post(&bus.admin, "/v1/rooms", &body).ok::<RoomInfo>(StatusCode::CREATED).await;
+    assert_eq!(bus.plane.take_changes(), [vec![bus.admin.id()]]);
 }
 
 #[tokio::test]

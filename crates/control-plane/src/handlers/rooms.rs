@@ -128,6 +128,8 @@ async fn open_room(
         Err(StoreError::Conflict(membership_store::Conflict::RoomExists))
             if holds(&control, &first).await =>
         {
+            // The first request may have ended before its change was in force.
+            control.parts.data_plane.access_changed(&[author]).await?;
             return describe(&control, permit.caller(), id).await;
         }
         Err(error) => return Err(error.into()),
@@ -185,7 +187,9 @@ pub(crate) async fn delete(
 
 async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Result<()> {
     let DeleteRoom(id) = *permit;
-    let standing = control.still(&permit).await?;
+    // Alone: a member added between the look at the members and the deletion would keep its rights, and with them
+    // the subject, which somebody else may take next.
+    let standing = control.still_alone(&permit).await?;
     let members = member_ids(&control, &id);
     control.store().delete_room(&id, clock::now()).await.map_err(room_error)?;
     drop(standing);
