@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use busauth::QueueGroup;
 use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{mpsc, watch};
@@ -177,7 +178,9 @@ impl Pump {
             // The bus closed the subscription when it froze the room.
             (Access::Frozen, Access::Open) => self.subscribe_again(GapCause::Frozen).await,
             // What lies between two looks is seen by nobody: a short freeze, or a member removed and added again.
-            (_, Access::Open) if self.closures.was_looked_at() => self.subscribe_again(GapCause::ShutOut).await,
+            (_, Access::Open) if self.closures.was_looked_at() => {
+                self.subscribe_again(GapCause::ShutOut).await
+            }
             _ => Ok(()),
         }
     }
@@ -187,7 +190,7 @@ impl Pump {
         let closed = match event {
             None => return Err(Ended),
             Some(Event::Refused { detail }) => {
-                let queue = self.options.queue.as_ref().map(|queue| queue.as_str());
+                let queue = self.options.queue.as_ref().map(QueueGroup::as_str);
                 filters(&self.room, &self.options)
                     .is_ok_and(|own| own.iter().any(|filter| ends_subscription(&detail, filter, queue)))
             }

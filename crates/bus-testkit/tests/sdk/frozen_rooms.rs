@@ -1,8 +1,6 @@
 //! An administrator stops the traffic of a room and lifts that again.
 
-use bus_client::{
-    Bus, ErrorKind, Event, GapCause, MessageErrorKind, RoomRole, SubscribeOptions,
-};
+use bus_client::{Bus, ErrorKind, Event, GapCause, MessageErrorKind, RoomRole, SubscribeOptions};
 use bus_testkit::TestBus;
 use serde_json::json;
 
