@@ -2,39 +2,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use busauth::{
-    Acl, AuthFailure, Authenticated, Authenticator, Identity, LoginKey, Presented, Principal, Signature,
-};
+use busauth::Identity;
 use embedded_broker::{Authentication, Broker, BrokerConfig, Internal};
 use futures_util::StreamExt;
 
-use crate::support::{PATIENCE, RawClient, broker, stop, subscribed};
-
-/// Lets one key in, with all rights.
-struct OneKey(LoginKey);
-
-#[async_trait]
-impl Authenticator for OneKey {
-    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated, AuthFailure> {
-        let key: LoginKey = presented
-            .nkey
-            .ok_or(AuthFailure::NoCredentials)?
-            .parse()
-            .map_err(|_| AuthFailure::Malformed("nkey"))?;
-        let signature = Signature::from_connect(presented.signature.unwrap_or_default())
-            .map_err(|_| AuthFailure::Malformed("sig"))?;
-        key.verify_nonce(presented.nonce, &signature).map_err(|_| AuthFailure::WrongCredentials)?;
-        if key != self.0 {
-            return Err(AuthFailure::Unknown);
-        }
-        Ok(Authenticated { principal: Principal::new(key.to_string()), acl: Arc::new(Acl::allow_all()) })
-    }
-
-    fn rights(&self, _: &Principal) -> Option<Arc<Acl>> {
-        Some(Arc::new(Acl::allow_all()))
-    }
-}
+use crate::support::{PATIENCE, RawClient, broker, logins::OneKey, stop, subscribed};
 
 async fn nkey_broker(identity: &Identity) -> Broker {
     let authentication = Authentication::By(Arc::new(OneKey(identity.login_key())));

@@ -1,6 +1,8 @@
 //! What the tests share: a client that speaks raw protocol, users, and brokers.
 
+pub(crate) mod logins;
 pub(crate) mod nats_server;
+mod pki;
 pub(crate) mod raw_client;
 pub(crate) mod users;
 
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use embedded_broker::{Broker, BrokerConfig};
 
+pub(crate) use pki::Pki;
 pub(crate) use raw_client::RawClient;
 
 /// Long enough for a machine that is busy with something else, short enough to wait for once.

@@ -6,83 +6,10 @@ use async_trait::async_trait;
 use busauth::{Acl, AuthFailure, Authenticated, Authenticator, Presented, Principal};
 use embedded_broker::{Authentication, Broker, BrokerConfig, Limits, TlsMode};
 use futures_util::StreamExt;
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-    server::WebPkiClientVerifier,
-};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::support::{PATIENCE, RawClient, broker, stop};
-
-/// A certificate authority and what it signed.
-struct Pki {
-    ca: CertificateDer<'static>,
-    server: (CertificateDer<'static>, PrivateKeyDer<'static>),
-    client: (CertificateDer<'static>, PrivateKeyDer<'static>),
-}
-
-impl Pki {
-    fn new() -> Self {
-        let mut ca = CertificateParams::new(Vec::new()).unwrap();
-        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-        let signed = |name: &str| {
-            let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            let certificate = params.signed_by(&key, &ca).unwrap();
-            (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        };
-        Self { server: signed("localhost"), client: signed("client.example"), ca: ca.der().clone() }
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.ca.clone()).unwrap();
-        roots
-    }
-
-    fn server(&self, verify_clients: bool) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = if verify_clients {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider)
-                .build()
-                .unwrap();
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let (certificate, key) = &self.server;
-        Arc::new(builder.with_single_cert(vec![certificate.clone()], key.clone_key()).unwrap())
-    }
-
-    fn client(&self, with_certificate: bool) -> ClientConfig {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots());
-        if with_certificate {
-            let (certificate, key) = &self.client;
-            builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
-        } else {
-            builder.with_no_client_auth()
-        }
-    }
-
-    async fn connect(
-        &self,
-        stream: TcpStream,
-        with_certificate: bool,
-    ) -> std::io::Result<TlsStream<TcpStream>> {
-        let connector = TlsConnector::from(Arc::new(self.client(with_certificate)));
-        connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
-    }
-}
+use crate::support::{PATIENCE, Pki, RawClient, broker, stop};
 
 async fn tls_broker(tls: TlsMode) -> Broker {
     let limits = Limits { tls_timeout: PATIENCE, ..Limits::default() };
@@ -190,7 +117,7 @@ async fn the_authenticator_sees_the_client_certificate() {
     let pki = Pki::new();
     let config = BrokerConfig {
         tls: TlsMode::First(pki.server(true)),
-        authentication: Authentication::By(Arc::new(ByCertificate(pki.client.0.clone()))),
+        authentication: Authentication::By(Arc::new(ByCertificate(pki.client_certificate()))),
         ..BrokerConfig::default()
     };
     let broker = broker(config).await;

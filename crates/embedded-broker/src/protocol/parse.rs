@@ -1,6 +1,9 @@
 //! Client bytes to operations, frame by frame, with the outcomes nats-server has for what is not well formed.
 
+use std::collections::HashMap;
+
 use memchr::memchr;
+use serde::de::IgnoredAny;
 
 use super::client_op::{ClientOp, Publish, Subscribe, Unsubscribe};
 
@@ -90,6 +93,13 @@ const VERBS: [(&[u8], Verb); 10] = [
     (b"-ERR", Verb::Err),
 ];
 
+impl Verb {
+    /// Whether a space comes before the arguments; the others take whatever follows.
+    fn needs_space(self) -> bool {
+        matches!(self, Self::Pub | Self::Hpub | Self::Sub | Self::Unsub | Self::Err)
+    }
+}
+
 impl Parser {
     /// A parser for a client that has not sent CONNECT: HPUB is malformed until [`Parser::allow_headers`].
     pub fn new(limits: ParserLimits) -> Self {
@@ -133,6 +143,7 @@ impl Parser {
             Verb::Connect => Step::Op(ClientOp::Connect(args.0), line),
             Verb::Ping => Step::Op(ClientOp::Ping, line),
             Verb::Pong => Step::Op(ClientOp::Pong, line),
+            Verb::Info if !is_json_object(args.0) => return Err(ParseError::Malformed),
             Verb::Ok | Verb::Info => Step::Op(ClientOp::Ignored, line),
             Verb::Err => return Err(ParseError::ErrorFromClient),
         };
@@ -158,14 +169,10 @@ impl Parser {
                 }
             } else if input[..text.len()].eq_ignore_ascii_case(text) {
                 return match (verb, input.get(text.len())) {
-                    // These need a space before their arguments; the others take whatever follows.
-                    (Verb::Pub | Verb::Hpub | Verb::Sub | Verb::Unsub, Some(b' ' | b'\t')) => {
-                        Ok(Some((verb, text.len())))
-                    }
-                    (Verb::Pub | Verb::Hpub | Verb::Sub | Verb::Unsub, Some(_)) => {
+                    (verb, None) if verb.needs_space() => Ok(None),
+                    (verb, Some(byte)) if verb.needs_space() && !is_space(*byte) => {
                         Err(ParseError::UnknownOperation)
                     }
-                    (Verb::Pub | Verb::Hpub | Verb::Sub | Verb::Unsub, None) => Ok(None),
                     _ => Ok(Some((verb, text.len()))),
                 };
             }
@@ -297,6 +304,11 @@ impl<'a> Args<'a> {
             _ => Err(ParseError::Malformed),
         }
     }
+}
+
+/// INFO is between servers. nats-server ignores one from a client, but not one that it cannot read.
+fn is_json_object(json: &[u8]) -> bool {
+    serde_json::from_slice::<Option<HashMap<String, IgnoredAny>>>(json).is_ok()
 }
 
 fn is_space(byte: u8) -> bool {

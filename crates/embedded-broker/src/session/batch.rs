@@ -140,7 +140,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes subscriptions that reached their maximum out of the table.
-    fn forget_spent(&mut self) {
+    pub(super) fn forget_spent(&mut self) {
         for spent in self.connection.outbound.take_spent() {
             self.forget(&spent);
         }

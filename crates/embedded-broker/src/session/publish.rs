@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Reply subjects nats-server keeps for itself: nobody may pretend that a reply goes there.
-const RESERVED_REPLIES: [&str; 2] = ["$JS.ACK.", "_R_."];
+const RESERVED_REPLIES: [&str; 3] = ["$JS.ACK.", "_R_.", "_GR_."];
 
 /// Subjects nats-server keeps for traffic between servers.
 const RESERVED_SUBJECTS: [&str; 2] = ["_GR_.", "$NRG."];

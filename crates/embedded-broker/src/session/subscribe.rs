@@ -34,7 +34,11 @@ impl Batch<'_> {
         }
         let limit = self.shared.limits.max_subscriptions;
         if limit.is_some_and(|limit| self.dispatch.subscriptions.len() >= limit) {
-            return self.error("maximum subscriptions exceeded");
+            // Those that just reached their maximum take no place.
+            self.forget_spent();
+            if limit.is_some_and(|limit| self.dispatch.subscriptions.len() >= limit) {
+                return self.error("maximum subscriptions exceeded");
+            }
         }
         // A second subscription of the same name is ignored, unless the first one just ended by itself.
         let known = self.dispatch.subscriptions.get(subscribe.sid);

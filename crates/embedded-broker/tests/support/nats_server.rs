@@ -58,9 +58,9 @@ async fn address(directory: &Path) -> SocketAddr {
             .filter_map(Result::ok)
             .find(|entry| entry.path().extension().is_some_and(|extension| extension == "ports"))
             .and_then(|entry| std::fs::read_to_string(entry.path()).ok());
-        // {"nats":["nats://127.0.0.1:40123"], …}
+        // {"nats":["nats://127.0.0.1:40123"], …}; with TLS "tls://…"
         let address = ports.as_deref().and_then(|ports| {
-            let rest = ports.split_once("nats://")?.1;
+            let rest = ports.split_once("://")?.1;
             rest.split_once('"')?.0.parse().ok()
         });
         if let Some(address) = address {

@@ -27,6 +27,17 @@ impl RawClient {
         Self::over(TcpStream::connect(address).await.expect("connects")).await
     }
 
+    /// Connects and reads nothing.
+    pub(crate) async fn silent(address: SocketAddr) -> Self {
+        Self::on(TcpStream::connect(address).await.expect("connects"))
+    }
+
+    /// The stream, when nothing that came on it is left over.
+    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+        assert!(self.buffer.is_empty(), "the server sent more than was read");
+        self.stream
+    }
+
     /// Connects with a receive buffer so small that the server notices at once when nothing is read.
     pub(crate) async fn open_with_small_buffer(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
