@@ -12,7 +12,8 @@ use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
 use control_plane::{DataPlane, DataPlaneError};
 use embedded_broker::{
-    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, ReplyPolicy, Shutdown, TlsMode,
+    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, Limits, ReplyPolicy, Shutdown,
+    TlsMode,
 };
 use zeroize::Zeroizing;
 
@@ -67,6 +68,12 @@ impl ServiceAccess {
     }
 }
 
+/// What one client may take of the broker's memory. Far more than anybody needs: a client listens with a few
+/// subscriptions for each room that it has open, and a room's subject has eight tokens at most.
+fn limits() -> Limits {
+    Limits { max_subscriptions: Some(10_000), max_subscription_tokens: Some(32), ..Limits::default() }
+}
+
 impl EmbeddedPlane {
     /// Binds the ports. Clients are let in by [`EmbeddedPlane::open`] and refused until
     /// [`EmbeddedPlane::authenticate_with`]; only the process itself is connected before.
@@ -88,6 +95,7 @@ impl EmbeddedPlane {
             internal: Internal::Listener { nkey: service.login_key() },
             admission: Admission::WhenOpened,
             reply_policy: ReplyPolicy::Checked,
+            limits: limits(),
             server_name: Some(config.server_name.to_string()),
             ..BrokerConfig::default()
         })

@@ -131,3 +131,16 @@ async fn a_reader_cannot_take_messages_from_a_queue_group() {
     }
     bus.stop().await.unwrap();
 }
+
+/// What a client may take of the server's memory is bounded.
+#[tokio::test]
+async fn a_subscription_has_a_bounded_depth() {
+    let bus = TestBus::start().await.unwrap();
+    let alice = bus.admit("alice", BusRole::Member).await.unwrap();
+    let _room = bus.plain_room(&alice, "lab").await.unwrap();
+    let mut alice = Watched::connect(&bus, &alice).await;
+    let deep = format!("lab{}", ".x".repeat(40));
+    let _subscriber = alice.subscribe(&deep).await;
+    alice.refused("too many tokens").await;
+    bus.stop().await.unwrap();
+}
