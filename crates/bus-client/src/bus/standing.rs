@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use control_api::Me;
+use control_api::{Me, ProblemCode};
 use parking_lot::Mutex;
 use room_protocol::RoomId;
 use tokio::sync::Notify;
@@ -57,7 +57,10 @@ fn compare(core: &BusCore, me: Result<Me>) {
     let me = match me {
         Ok(me) if me.user.id == core.user && me.user.is_active() => me,
         Ok(_) => return core.emit(Event::Revoked),
-        Err(error) if matches!(error.kind(), ErrorKind::Revoked | ErrorKind::Unauthenticated) => {
+        // Other refusals, such as one for the clock of a server that has just come back, say nothing about this user.
+        Err(error)
+            if error.kind() == ErrorKind::Revoked || error.code() == Some(ProblemCode::UserUnknown) =>
+        {
             return core.emit(Event::Revoked);
         }
         Err(error) => {

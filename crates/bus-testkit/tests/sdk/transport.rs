@@ -2,13 +2,17 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use bus_client::{Bus, BusConfig, CaFingerprint, ClientTls, Confirm, ErrorKind, RoomDraft, RoomRole};
-use bus_testkit::{BusRole, TestBus};
+use bus_client::{Bus, BusConfig, CaFingerprint, ClientTls, Confirm, ErrorKind, Event, RoomDraft, RoomRole};
+use bus_testkit::{Answer, BusRole, TestBus};
 use busauth::Identity;
+use http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use serde_json::json;
+use tokio::sync::Notify;
 
-use super::support::{SUBJECT, message, text, tuning};
+use super::support::{Lab, SUBJECT, lied_to, message, text, tuning, within};
 
 /// A CA of the test's own and a certificate of it for 127.0.0.1, as files.
 struct Certificates {
@@ -98,4 +102,43 @@ async fn who_is_not_on_the_allowlist_is_told_so() {
     let refused = Bus::connect(super::support::config(&bus, &stranger)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
     bus.stop().await.unwrap();
+}
+
+/// A refused question about oneself is no news about oneself, unless it says so.
+#[tokio::test]
+async fn only_a_revocation_is_called_one() {
+    let lab = Lab::on(TestBus::builder().lying_proxy().start().await.unwrap()).await;
+    let bus = Bus::connect(lied_to(&lab.bus, &lab.bob.identity)).await.unwrap();
+    let mut events = bus.events();
+    let asked = Arc::new(Notify::new());
+    let told = asked.clone();
+    lab.bus.proxy().unwrap().tell(move |asked, answer| {
+        if asked.path() != "/v1/me" {
+            return answer;
+        }
+        told.notify_one();
+        let problem = json!({ "type": "about:blank", "title": "refused", "status": 401, "code": "signature_invalid",
+                              "detail": "refused", "request_id": "0" });
+        Answer::made_up(StatusCode::UNAUTHORIZED, &problem)
+    });
+    let first = lab.alice.creates("lab.first").await;
+    first.add(&lab.bob.id(), RoomRole::Reader, Confirm::Pinned).await.unwrap();
+    within("question", asked.notified()).await;
+
+    lab.bus.proxy().unwrap().tell_the_truth();
+    let second = lab.alice.creates("lab.second").await;
+    second.add(&lab.bob.id(), RoomRole::Reader, Confirm::Pinned).await.unwrap();
+    within("second room", async {
+        loop {
+            match events.next().await.expect("the bus is connected") {
+                Event::RoomAdded { room } if room == second.id() => break,
+                Event::Revoked => panic!("nobody was revoked"),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    drop((first, second));
+    bus.shutdown().await.unwrap();
+    lab.stop().await;
 }
