@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, Stats, TlsMode,
-    access,
-    listener::{Door, InternalLogin, accept_loop},
+    WebSocket, access,
+    listener::{Door, InternalLogin, Transport, accept_loop},
     session::CloseReason,
 };
 
@@ -34,8 +34,9 @@ const INTERNAL_CONNECTIONS: usize = 64;
 pub struct Broker {
     shared: Arc<Shared>,
     clients: Arc<Door>,
+    websocket: Option<Arc<Door>>,
     internal: Option<Arc<Door>>,
-    /// Ends the accept loop of the client listener, and of the internal one.
+    /// Ends the accept loops for clients, and the one for the host.
     stop_clients: CancellationToken,
     stop_internal: CancellationToken,
     /// Set once clients may come in.
@@ -75,11 +76,25 @@ impl Broker {
         let address = local(&listener, config.listen)?;
         let clients = Arc::new(Door {
             address,
-            tls: config.tls.clone(),
+            transport: Transport::Tcp(config.tls.clone()),
             authentication: config.authentication.clone(),
             internal: false,
             places: Arc::new(Semaphore::new(config.limits.max_connections)),
         });
+        let websocket = match &config.websocket {
+            WebSocket::Off => None,
+            WebSocket::Listen { address, tls, origins } => {
+                let listener = listen(*address).await?;
+                let door = Door {
+                    address: local(&listener, *address)?,
+                    transport: Transport::WebSocket { tls: tls.clone(), origins: origins.clone() },
+                    authentication: config.authentication.clone(),
+                    internal: false,
+                    places: Arc::clone(&clients.places),
+                };
+                Some((Arc::new(door), listener))
+            }
+        };
         let internal = match &config.internal {
             Internal::None => None,
             Internal::Listener { nkey } => {
@@ -87,7 +102,7 @@ impl Broker {
                 let listener = listen(address).await?;
                 let door = Door {
                     address: local(&listener, address)?,
-                    tls: TlsMode::Off,
+                    transport: Transport::Tcp(TlsMode::Off),
                     authentication: Authentication::By(Arc::new(InternalLogin::new(*nkey))),
                     internal: true,
                     places: Arc::new(Semaphore::new(INTERNAL_CONNECTIONS)),
@@ -97,7 +112,8 @@ impl Broker {
         };
         let broker = Self {
             shared: Arc::new(Shared::new(&config)),
-            clients,
+            clients: Arc::clone(&clients),
+            websocket: websocket.as_ref().map(|(door, _)| Arc::clone(door)),
             internal: internal.as_ref().map(|(door, _)| Arc::clone(door)),
             stop_clients: CancellationToken::new(),
             stop_internal: CancellationToken::new(),
@@ -106,7 +122,10 @@ impl Broker {
         if let Some((door, listener)) = internal {
             broker.serve(door, listener, broker.stop_internal.clone());
         }
-        broker.serve_when_open(listener);
+        broker.serve_when_open(clients, listener);
+        if let Some((door, listener)) = websocket {
+            broker.serve_when_open(door, listener);
+        }
         if config.admission == Admission::AtOnce {
             broker.open();
         }
@@ -125,14 +144,20 @@ impl Broker {
 
     /// Where a client on this machine connects: `nats://…`, or `tls://…` with TLS.
     pub fn client_url(&self) -> String {
-        let scheme = if matches!(self.clients.tls, TlsMode::Off) { "nats" } else { "tls" };
-        let address = self.clients.address;
-        let address = match address {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
-            address => address,
-        };
-        format!("{scheme}://{address}")
+        let scheme = if self.clients.is_encrypted() { "tls" } else { "nats" };
+        format!("{scheme}://{}", reachable(self.clients.address))
+    }
+
+    /// Address of the WebSocket listener, if there is one, with its real port.
+    pub fn websocket_addr(&self) -> Option<SocketAddr> {
+        self.websocket.as_ref().map(|door| door.address)
+    }
+
+    /// Where a browser on this machine connects, if there is a listener for it: `ws://…`, or `wss://…` with TLS.
+    pub fn websocket_url(&self) -> Option<String> {
+        let door = self.websocket.as_ref()?;
+        let scheme = if door.is_encrypted() { "wss" } else { "ws" };
+        Some(format!("{scheme}://{}", reachable(door.address)))
     }
 
     /// Where the host process connects, if there is a listener for it.
@@ -216,8 +241,8 @@ impl Broker {
         self.shared.tasks.spawn(accept_loop(Arc::clone(&self.shared), door, listener, stop));
     }
 
-    fn serve_when_open(&self, listener: TcpListener) {
-        let (shared, door) = (Arc::clone(&self.shared), Arc::clone(&self.clients));
+    fn serve_when_open(&self, door: Arc<Door>, listener: TcpListener) {
+        let shared = Arc::clone(&self.shared);
         let (open, stop) = (self.open.clone(), self.stop_clients.clone());
         self.shared.tasks.spawn(async move {
             if stop.run_until_cancelled(open.cancelled()).await.is_some() {
@@ -258,6 +283,15 @@ fn check(config: &BrokerConfig) -> Result<(), BindError> {
         return Err(BindError::Limits("ping_interval cannot be 0"));
     }
     Ok(())
+}
+
+/// The address under which a listener on all addresses is reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        address => address,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {

@@ -1,5 +1,7 @@
 //! What a broker is told when it is built. Plain data: collaborators are values in it, not behaviour.
 
+mod origin;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -7,6 +9,8 @@ use std::{
 };
 
 use busauth::{Authenticator, LoginKey};
+
+pub use origin::{Origin, OriginError};
 
 /// Everything [`Broker::bind`](crate::Broker::bind) needs.
 ///
@@ -18,11 +22,13 @@ pub struct BrokerConfig {
     pub listen: SocketAddr,
     /// TLS of the client listener.
     pub tls: TlsMode,
-    /// Who may connect to the client listener.
+    /// The extra listener for clients in browsers.
+    pub websocket: WebSocket,
+    /// Who may connect to these two.
     pub authentication: Authentication,
     /// The extra listener for the process that hosts the broker.
     pub internal: Internal,
-    /// When the client listener starts to accept.
+    /// When clients are let in.
     pub admission: Admission,
     /// What happens to requests whose reply subject the client has no right to.
     pub reply_policy: ReplyPolicy,
@@ -43,6 +49,42 @@ pub enum TlsMode {
     AfterInfo(Arc<rustls::ServerConfig>),
     /// TLS starts with the first byte; INFO is sent inside. Clients call it `tls_first` or handshake first.
     First(Arc<rustls::ServerConfig>),
+}
+
+/// The listener for clients in browsers: the same protocol inside WebSocket frames.
+#[derive(Clone)]
+pub enum WebSocket {
+    /// No such listener.
+    Off,
+    /// Clients open a WebSocket at any path of this address.
+    Listen {
+        /// Where; port 0 takes a free one.
+        address: SocketAddr,
+        /// `ws://` or `wss://`.
+        tls: WebSocketTls,
+        /// Which web pages may connect.
+        origins: OriginPolicy,
+    },
+}
+
+/// TLS of the WebSocket listener.
+#[derive(Clone)]
+pub enum WebSocketTls {
+    /// Plain HTTP. Web pages that were loaded over HTTPS cannot connect.
+    Off,
+    /// HTTPS.
+    On(Arc<rustls::ServerConfig>),
+}
+
+/// Which web pages may connect. Browsers say which page asks; other programs say nothing and are let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginPolicy {
+    /// Pages from the host and port that the client itself connects to, as it names them.
+    SameOrigin,
+    /// Pages from these places.
+    AnyOf(Vec<Origin>),
+    /// All pages. Whoever visits a hostile page lends it their way to this listener; the login is all that is left.
+    Any,
 }
 
 /// Who may connect.
@@ -97,7 +139,7 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Bytes that may wait for one client before it is dropped as a slow consumer.
     pub max_pending: usize,
-    /// Clients connected at once, those that have not logged in included. The host's own connections do not count.
+    /// Clients connected at once, in browsers or not, those that have not logged in included. The host's own connections do not count.
     pub max_connections: usize,
     /// Subscriptions of one connection; `None` is unlimited.
     pub max_subscriptions: Option<usize>,
@@ -109,6 +151,8 @@ pub struct Limits {
     pub auth_timeout: Duration,
     /// Time for the TLS handshake.
     pub tls_timeout: Duration,
+    /// Time for the HTTP request that opens a WebSocket.
+    pub upgrade_timeout: Duration,
     /// Time between PINGs of the server on a quiet connection.
     pub ping_interval: Duration,
     /// Unanswered PINGs after which the connection is stale.
@@ -122,6 +166,7 @@ impl Default for BrokerConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: TlsMode::Off,
+            websocket: WebSocket::Off,
             authentication: Authentication::Open,
             internal: Internal::None,
             admission: Admission::AtOnce,
@@ -145,6 +190,7 @@ impl Default for Limits {
             write_deadline: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(2),
             tls_timeout: Duration::from_secs(2),
+            upgrade_timeout: Duration::from_secs(2),
             ping_interval: Duration::from_mins(2),
             ping_max: 2,
             max_tracked_replies: 4096,

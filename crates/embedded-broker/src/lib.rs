@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Any NATS client can connect: INFO, CONNECT, PUB and HPUB, SUB with wildcards and queue groups, UNSUB with a
-//! maximum, request and reply with "no responders", TLS, nkeys, permissions. `docs/embedded-broker.md` says what is
+//! maximum, request and reply with "no responders", TLS, WebSocket, nkeys, permissions. `docs/embedded-broker.md` says what is
 //! the same as on nats-server, what differs and why, and what is refused.
 //!
 //! **Data flow.** A connection's task reads into one buffer and parses frames in place (`protocol`). It runs the whole
@@ -38,6 +38,9 @@ mod routing;
 mod session;
 
 pub use broker::{BindError, Broker, Shutdown};
-pub use config::{Admission, Authentication, BrokerConfig, Internal, Limits, ReplyPolicy, TlsMode};
+pub use config::{
+    Admission, Authentication, BrokerConfig, Internal, Limits, Origin, OriginError, OriginPolicy,
+    ReplyPolicy, TlsMode, WebSocket, WebSocketTls,
+};
 pub use monitoring::{ConnectionInfo, Stats};
 pub use session::DisconnectReason;

@@ -5,13 +5,14 @@
 
 mod handshake;
 mod internal;
+mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Authentication, TlsMode, broker::Shared};
+use crate::{Authentication, OriginPolicy, TlsMode, WebSocketTls, broker::Shared};
 
 pub(crate) use internal::InternalLogin;
 
@@ -24,18 +25,37 @@ const MAX_REFUSALS: usize = 64;
 /// One listener: where it is, and what it asks of those who come through it.
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
-    pub(crate) tls: TlsMode,
+    pub(crate) transport: Transport,
     pub(crate) authentication: Authentication,
     /// The door for the host process; see [`Internal`](crate::Internal).
     pub(crate) internal: bool,
-    /// Connections that may come through at once. Each door has its own, so that clients cannot shut the host out.
+    /// Connections that may come through at once. The host's door has its own, so that clients cannot shut it out.
     pub(crate) places: Arc<Semaphore>,
+}
+
+/// What carries the protocol between a client and this door.
+pub(crate) enum Transport {
+    Tcp(TlsMode),
+    WebSocket { tls: WebSocketTls, origins: OriginPolicy },
 }
 
 impl Door {
     /// Whether a client has to log in before anything else.
     pub(crate) fn login_required(&self) -> bool {
         matches!(self.authentication, Authentication::By(_))
+    }
+
+    /// Whether connections are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match &self.transport {
+            Transport::Tcp(tls) => !matches!(tls, TlsMode::Off),
+            Transport::WebSocket { tls, .. } => matches!(tls, WebSocketTls::On(_)),
+        }
+    }
+
+    /// Whether clients come in WebSocket frames.
+    pub(crate) fn is_websocket(&self) -> bool {
+        matches!(self.transport, Transport::WebSocket { .. })
     }
 }
 

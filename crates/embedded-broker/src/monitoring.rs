@@ -20,6 +20,8 @@ pub struct ConnectionInfo {
     pub remote: SocketAddr,
     /// Whether it came through the listener for the host process.
     pub internal: bool,
+    /// Whether it is in WebSocket frames.
+    pub websocket: bool,
     /// Whether it is encrypted.
     pub tls: bool,
     /// What the client calls itself, at most 256 bytes of it.
@@ -81,6 +83,7 @@ impl ConnectionInfo {
             principal: connection.principal(),
             remote: connection.remote,
             internal: connection.door.internal,
+            websocket: connection.door.is_websocket(),
             tls: connection.tls,
             name: text(&client.name),
             lang: text(&client.lang),

@@ -18,6 +18,7 @@ mod encode;
 mod headers;
 mod info;
 mod parse;
+mod websocket;
 
 pub use client_op::{ClientOp, Publish, Subscribe, Unsubscribe};
 pub use connect::{ConnectError, ConnectRequest};
@@ -26,3 +27,4 @@ pub(crate) use encode::{OK, PING, PONG};
 pub use headers::strip_headers;
 pub use info::ServerInfo;
 pub use parse::{ParseError, Parser, ParserLimits, Step};
+pub use websocket::{WebSocketDecoder, WebSocketError, WebSocketFrame, WebSocketInput};

@@ -20,3 +20,4 @@ mod reply_policy;
 mod shutdown;
 mod slow_consumers;
 mod tls;
+mod websocket;

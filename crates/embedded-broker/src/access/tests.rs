@@ -15,7 +15,11 @@ use busauth::{
 use parking_lot::Mutex;
 
 use super::*;
-use crate::{BrokerConfig, TlsMode, listener::Door, protocol::MessageFrame};
+use crate::{
+    BrokerConfig, TlsMode,
+    listener::{Door, Transport},
+    protocol::MessageFrame,
+};
 
 /// Hands out whatever rights it was last given.
 struct Rights(Mutex<Option<Arc<Acl>>>);
@@ -42,7 +46,7 @@ impl Setup {
         let rights = Arc::new(Rights(Mutex::new(Some(Arc::new(Acl::allow_all())))));
         let door = Door {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            tls: TlsMode::Off,
+            transport: Transport::Tcp(TlsMode::Off),
             authentication: Authentication::By(Arc::clone(&rights) as Arc<dyn Authenticator>),
             internal: false,
             places: Arc::new(tokio::sync::Semaphore::new(8)),

@@ -14,7 +14,7 @@ use nkeys::KeyPair;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BrokerConfig, Limits, ReplyPolicy, Stats, TlsMode,
+    BrokerConfig, Limits, ReplyPolicy, Stats,
     listener::Door,
     protocol::ServerInfo,
     registry::Registry,
@@ -112,12 +112,17 @@ impl Shared {
             port: door.address.port(),
             headers: true,
             auth_required: door.login_required(),
-            tls_required: !matches!(door.tls, TlsMode::Off),
+            tls_required: door.is_encrypted(),
             max_payload: self.limits.max_payload,
             client_id,
             client_ip: remote.ip().to_string(),
             nonce,
-            connect_urls: if door.internal { Vec::new() } else { self.advertise.clone() },
+            // They are for TCP, and for clients.
+            connect_urls: if door.internal || door.is_websocket() {
+                Vec::new()
+            } else {
+                self.advertise.clone()
+            },
             lame_duck: self.lame_duck.load(SeqCst),
             connect_info: false,
             remote_account: None,

@@ -1,4 +1,4 @@
-//! From an accepted socket to a running session: TLS, INFO, and the connection's entry in the registry.
+//! From an accepted socket to a running session: TLS, WebSocket, INFO, and the connection's entry in the registry.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,9 +9,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::Door;
+use super::{
+    Door, Transport,
+    websocket::{UpgradeError, WebSocketStream, upgrade},
+};
 use crate::{
-    TlsMode,
+    TlsMode, WebSocketTls,
     broker::Shared,
     protocol,
     session::{self, CloseReason, Connection},
@@ -32,28 +35,50 @@ pub(super) async fn serve(
     drop(stream.set_nodelay(true));
     let mut connection = shared.new_connection(&door, remote);
     let info = shared.first_info(&connection);
-    match &door.tls {
-        TlsMode::Off => {
+    match &door.transport {
+        Transport::Tcp(TlsMode::Off) => {
             connection.outbound.send(&info);
             let (reader, writer) = stream.into_split();
             run(&shared, connection, reader, writer, place).await;
         }
-        // On the heap: a task without TLS should not keep the room for it.
-        TlsMode::AfterInfo(config) => {
+        // The rest on the heap: a plain task should not keep the room for it.
+        Transport::Tcp(TlsMode::AfterInfo(config)) => {
             Box::pin(async {
                 if let Some(stream) = tls(&shared, stream, &info, config, remote).await {
                     note_tls(&mut connection, &stream);
-                    run_tls(&shared, connection, stream, place).await;
+                    run_split(&shared, connection, stream, place).await;
                 }
             })
             .await;
         }
-        TlsMode::First(config) => {
+        Transport::Tcp(TlsMode::First(config)) => {
             Box::pin(async {
                 if let Some(stream) = tls(&shared, stream, &[], config, remote).await {
                     note_tls(&mut connection, &stream);
                     connection.outbound.send(&info);
-                    run_tls(&shared, connection, stream, place).await;
+                    run_split(&shared, connection, stream, place).await;
+                }
+            })
+            .await;
+        }
+        Transport::WebSocket { tls: WebSocketTls::Off, .. } => {
+            Box::pin(async {
+                if let Some(stream) = websocket(&shared, &door, stream, remote).await {
+                    connection.outbound.send(&info);
+                    run_split(&shared, connection, stream, place).await;
+                }
+            })
+            .await;
+        }
+        Transport::WebSocket { tls: WebSocketTls::On(config), .. } => {
+            Box::pin(async {
+                let Some(stream) = tls(&shared, stream, &[], config, remote).await else {
+                    return;
+                };
+                note_tls(&mut connection, &stream);
+                if let Some(stream) = websocket(&shared, &door, stream, remote).await {
+                    connection.outbound.send(&info);
+                    run_split(&shared, connection, stream, place).await;
                 }
             })
             .await;
@@ -61,7 +86,8 @@ pub(super) async fn serve(
     }
 }
 
-/// Tells a client over the limit so. Over TLS that would cost a handshake, so the socket is just closed there.
+/// Tells a client over the limit so. Over TLS or WebSocket that would cost a handshake, so the socket is just
+/// closed there.
 pub(super) async fn refuse(
     shared: Arc<Shared>,
     door: Arc<Door>,
@@ -70,7 +96,7 @@ pub(super) async fn refuse(
     _permit: OwnedSemaphorePermit,
 ) {
     tracing::warn!(%remote, "maximum connections exceeded");
-    if !matches!(door.tls, TlsMode::Off) {
+    if door.is_encrypted() || door.is_websocket() {
         return;
     }
     let Some(text) = CloseReason::TooManyConnections.error_text() else {
@@ -114,10 +140,27 @@ fn note_tls(connection: &mut Connection, stream: &TlsStream<TcpStream>) {
         session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.as_ref().to_vec());
 }
 
-async fn run_tls(
+/// Opens the WebSocket, after TLS if there is any.
+async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    door: &Door,
+    stream: S,
+    remote: SocketAddr,
+) -> Option<WebSocketStream<S>> {
+    let upgrade = tokio::time::timeout(shared.limits.upgrade_timeout, upgrade(stream, door)).await;
+    match upgrade.unwrap_or(Err(UpgradeError::TimedOut)) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(%remote, %error, "no WebSocket");
+            None
+        }
+    }
+}
+
+async fn run_split<S: AsyncRead + AsyncWrite>(
     shared: &Arc<Shared>,
     connection: Connection,
-    stream: TlsStream<TcpStream>,
+    stream: S,
     place: OwnedSemaphorePermit,
 ) {
     let (reader, writer) = tokio::io::split(stream);

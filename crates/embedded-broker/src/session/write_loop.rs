@@ -13,6 +13,9 @@ use super::{
 /// has room for so many.
 const MAX_SLICES: usize = 16;
 
+/// Time for the last words to a client whose buffer was thrown away.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How a write ended.
 enum Wrote {
     Everything,
@@ -33,23 +36,16 @@ pub(super) async fn write_loop<W: AsyncWrite + Unpin>(
         match outbound.next(&mut batch) {
             Next::Wait => outbound.woken().await,
             Next::Finished => break,
-            Next::Discarded(reason) => {
-                farewell(writer, reason, deadline).await;
-                break;
-            }
+            Next::Discarded(reason) => return farewell(writer, reason, deadline).await,
             Next::Write => match write_batch(writer, outbound, &mut batch, deadline).await {
                 Ok(Wrote::Everything) => {}
                 Ok(Wrote::Stopped { between_frames: true }) => {
-                    if let Some(reason) = outbound.closing() {
-                        farewell(writer, reason, deadline).await;
-                    }
-                    break;
+                    let reason = outbound.closing().unwrap_or(CloseReason::Io);
+                    return farewell(writer, reason, deadline).await;
                 }
-                Ok(Wrote::Stopped { between_frames: false }) => break,
-                Err(reason) => {
-                    outbound.discard(reason);
-                    break;
-                }
+                // There is no saying anything in the middle of a frame, nor to somebody who takes nothing.
+                Ok(Wrote::Stopped { between_frames: false }) => return,
+                Err(reason) => return outbound.discard(reason),
             },
         }
     }
@@ -57,18 +53,22 @@ pub(super) async fn write_loop<W: AsyncWrite + Unpin>(
     drop(tokio::time::timeout(deadline, writer.shutdown()).await);
 }
 
-/// Sends the last `-ERR`, if the reason has one. Best effort: the connection ends either way.
+/// Ends a connection whose buffer was thrown away: sends the last `-ERR`, if the reason has one, and closes the
+/// stream. Best effort: the connection ends either way, and soon.
 async fn farewell<W: AsyncWrite + Unpin>(writer: &mut W, reason: CloseReason, deadline: Duration) {
-    let Some(text) = reason.error_text() else {
+    if reason.is_slow_consumer() {
+        // Closing TLS or a WebSocket takes writing, and it does not read.
         return;
-    };
+    }
     let mut line = Vec::new();
-    crate::protocol::write_error(&mut line, text);
+    if let Some(text) = reason.error_text() {
+        crate::protocol::write_error(&mut line, text);
+    }
     let write = async {
         writer.write_all(&line).await?;
-        writer.flush().await
+        writer.shutdown().await
     };
-    drop(tokio::time::timeout(deadline, write).await);
+    drop(tokio::time::timeout(FAREWELL.min(deadline), write).await);
 }
 
 async fn write_batch<W: AsyncWrite + Unpin>(

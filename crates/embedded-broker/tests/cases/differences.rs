@@ -222,7 +222,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         cases: &[],
     },
     Difference {
-        what: "connections over the limit, with TLS",
+        what: "connections over the limit, with TLS or WebSocket",
         here: "closed",
         there: "told so after INFO",
         why: "it would cost a handshake each",
@@ -261,6 +261,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         here: "read for up to half a second before closing",
         there: "closed at once",
         why: "a reset could overtake the `-ERR`",
+        cases: &[],
+    },
+    Difference {
+        what: "web pages",
+        here: "those of the same origin, unless `OriginPolicy` says otherwise",
+        there: "all, unless `same_origin` or `allowed_origins` is set",
+        why: "a page that somebody visits is not asked to be a client",
+        // `websocket.rs` has what is here.
+        cases: &[],
+    },
+    Difference {
+        what: "closing a WebSocket",
+        here: "status 1000, or the client's own; 1002 after a bad frame",
+        there: "a status for each kind of ending",
+        why: "the `-ERR` before it says more",
         cases: &[],
     },
     Difference {
