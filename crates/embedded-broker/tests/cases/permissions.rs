@@ -47,6 +47,14 @@ pub(crate) fn users() -> Vec<(&'static str, User)> {
             },
         ),
         (
+            "star",
+            User {
+                subscribe: Some(vec!["d8.yes.*", "d8.no.>"]),
+                subscribe_deny: vec!["d8.no.*"],
+                ..User::default()
+            },
+        ),
+        (
             "twice",
             User {
                 publish: Some(vec!["t.own"]),

@@ -24,12 +24,12 @@ pub(crate) struct RawClient {
 impl RawClient {
     /// Connects and reads INFO.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.expect("connects")).await
+        Self::over(tcp(address).await).await
     }
 
     /// Connects and reads nothing.
     pub(crate) async fn silent(address: SocketAddr) -> Self {
-        Self::on(TcpStream::connect(address).await.expect("connects"))
+        Self::on(tcp(address).await)
     }
 
     /// The stream, when nothing that came on it is left over.
@@ -185,6 +185,13 @@ impl RawClient {
             Ok(_) => Some(()),
         }
     }
+}
+
+async fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("connects");
+    // What is written in two pieces would wait for the acknowledgement of the first.
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 pub(crate) fn user_connect(user: &str) -> String {
