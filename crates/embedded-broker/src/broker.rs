@@ -13,13 +13,14 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, Stats, TlsMode,
-    WebSocket, access,
+    Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, Monitoring, Stats,
+    TlsMode, WebSocket, access,
     listener::{Door, InternalLogin, Transport, accept_loop},
+    monitoring::{self, Monitor},
     session::CloseReason,
 };
 
-pub(crate) use shared::Shared;
+pub(crate) use shared::{COMPATIBLE_VERSION, Shared};
 
 /// How long tasks that were told to stop at once may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
@@ -36,6 +37,7 @@ pub struct Broker {
     clients: Arc<Door>,
     websocket: Option<Arc<Door>>,
     internal: Option<Arc<Door>>,
+    monitoring: Option<SocketAddr>,
     /// Ends the accept loops for clients, and the one for the host.
     stop_clients: CancellationToken,
     stop_internal: CancellationToken,
@@ -110,17 +112,29 @@ impl Broker {
                 Some((Arc::new(door), listener))
             }
         };
+        let monitoring = match config.monitoring {
+            Monitoring::Off => None,
+            Monitoring::Loopback { port } => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                let listener = listen(address).await?;
+                Some((local(&listener, address)?, listener))
+            }
+        };
         let broker = Self {
             shared: Arc::new(Shared::new(&config)),
             clients: Arc::clone(&clients),
             websocket: websocket.as_ref().map(|(door, _)| Arc::clone(door)),
             internal: internal.as_ref().map(|(door, _)| Arc::clone(door)),
+            monitoring: monitoring.as_ref().map(|(address, _)| *address),
             stop_clients: CancellationToken::new(),
             stop_internal: CancellationToken::new(),
             open: CancellationToken::new(),
         };
         if let Some((door, listener)) = internal {
             broker.serve(door, listener, broker.stop_internal.clone());
+        }
+        if let Some((address, listener)) = monitoring {
+            broker.serve_monitoring(address, listener);
         }
         broker.serve_when_open(clients, listener);
         if let Some((door, listener)) = websocket {
@@ -165,6 +179,11 @@ impl Broker {
         self.internal.as_ref().map(|door| format!("nats://{}", door.address))
     }
 
+    /// Address of the monitoring port, if there is one.
+    pub fn monitoring_addr(&self) -> Option<SocketAddr> {
+        self.monitoring
+    }
+
     /// Puts the current rights of these principals in force on their open connections.
     ///
     /// The authenticator must already answer with the new rights. When this returns, nothing is accepted from these
@@ -191,10 +210,7 @@ impl Broker {
 
     /// The connections at this moment, in the order they were accepted.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let mut connections: Vec<_> =
-            self.shared.registry.all().iter().map(|connection| ConnectionInfo::of(connection)).collect();
-        connections.sort_unstable_by_key(|connection| connection.id);
-        connections
+        self.shared.connections()
     }
 
     /// Counters.
@@ -235,6 +251,18 @@ impl Broker {
             }
         }
         Shutdown { clean: connections.len().saturating_sub(aborted), aborted }
+    }
+
+    fn serve_monitoring(&self, address: SocketAddr, listener: TcpListener) {
+        let monitor = Monitor {
+            shared: Arc::clone(&self.shared),
+            clients: Arc::clone(&self.clients),
+            websocket: self.websocket.clone(),
+            open: self.open.clone(),
+            port: address.port(),
+        };
+        let serve = monitoring::serve(Arc::new(monitor), listener, self.stop_internal.clone());
+        self.shared.tasks.spawn(serve);
     }
 
     fn serve(&self, door: Arc<Door>, listener: TcpListener, stop: CancellationToken) {

@@ -28,6 +28,8 @@ pub struct BrokerConfig {
     pub authentication: Authentication,
     /// The extra listener for the process that hosts the broker.
     pub internal: Internal,
+    /// The port for monitoring tools.
+    pub monitoring: Monitoring,
     /// When clients are let in.
     pub admission: Admission,
     /// What happens to requests whose reply subject the client has no right to.
@@ -111,6 +113,19 @@ pub enum Internal {
     },
 }
 
+/// The port for monitoring tools: HTTP in nats-server's format, without TLS and without a login, and so for this
+/// machine only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Monitoring {
+    /// No such port.
+    Off,
+    /// On 127.0.0.1.
+    Loopback {
+        /// The port; 0 takes a free one.
+        port: u16,
+    },
+}
+
 /// When clients are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
@@ -169,6 +184,7 @@ impl Default for BrokerConfig {
             websocket: WebSocket::Off,
             authentication: Authentication::Open,
             internal: Internal::None,
+            monitoring: Monitoring::Off,
             admission: Admission::AtOnce,
             reply_policy: ReplyPolicy::AsNatsServer,
             server_name: None,

@@ -39,7 +39,7 @@ mod session;
 
 pub use broker::{BindError, Broker, Shutdown};
 pub use config::{
-    Admission, Authentication, BrokerConfig, Internal, Limits, Origin, OriginError, OriginPolicy,
+    Admission, Authentication, BrokerConfig, Internal, Limits, Monitoring, Origin, OriginError, OriginPolicy,
     ReplyPolicy, TlsMode, WebSocket, WebSocketTls,
 };
 pub use monitoring::{ConnectionInfo, Stats};

@@ -1,4 +1,7 @@
-//! What can be seen of a running broker, as plain values.
+//! What can be seen of a running broker: as plain values, and over HTTP for tools that know nats-server.
+
+mod http;
+mod report;
 
 use std::{
     net::SocketAddr,
@@ -8,6 +11,9 @@ use std::{
 use busauth::Principal;
 
 use crate::session::Connection;
+
+pub(crate) use http::serve;
+pub(crate) use report::Monitor;
 
 /// One client connection at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,9 @@ fn websocket(origins: OriginPolicy) -> WebSocket {
 }
 
 async fn websocket_broker() -> (Broker, SocketAddr) {
-    let broker = broker(BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), ..BrokerConfig::default() }).await;
+    let broker =
+        broker(BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), ..BrokerConfig::default() })
+            .await;
     let address = broker.websocket_addr().unwrap();
     (broker, address)
 }
@@ -114,7 +116,8 @@ async fn text_frames_fragments_and_pings() {
     assert_eq!(client.control().await, Some(Message::Pong("are you there".into())));
     // A pong within a message, and a message in fragments.
     let mut raw = client.into_raw();
-    let frames: [&[u8]; 4] = [b"\x01\x83\0\0\0\0PIN", b"\x89\x81\0\0\0\0?", b"\x00\x80\0\0\0\0", b"\x80\x83\0\0\0\0G\r\n"];
+    let frames: [&[u8]; 4] =
+        [b"\x01\x83\0\0\0\0PIN", b"\x89\x81\0\0\0\0?", b"\x00\x80\0\0\0\0", b"\x80\x83\0\0\0\0G\r\n"];
     raw.write_all(&frames.concat()).await.unwrap();
     let mut answer = [0; 11];
     tokio::time::timeout(PATIENCE, raw.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -157,11 +160,11 @@ async fn frames_no_browser_sends_end_the_connection() {
     let (broker, address) = websocket_broker().await;
     let mut other = RawClient::quiet(broker.local_addr()).await;
     for frame in [
-        &b"\x82\x06PING\r\n"[..],        // not masked
-        b"\xc2\x80\0\0\0\0",             // compressed
-        b"\x83\x80\0\0\0\0",             // of an unknown kind
-        b"\x80\x80\0\0\0\0",             // the end of nothing
-        b"\x89\xfe\xff\xff\0\0\0\0",     // a ping of 64 KiB
+        &b"\x82\x06PING\r\n"[..],              // not masked
+        b"\xc2\x80\0\0\0\0",                   // compressed
+        b"\x83\x80\0\0\0\0",                   // of an unknown kind
+        b"\x80\x80\0\0\0\0",                   // the end of nothing
+        b"\x89\xfe\xff\xff\0\0\0\0",           // a ping of 64 KiB
         b"\x82\xff\xff\0\0\0\0\0\0\0\0\0\0\0", // a negative length
     ] {
         let client = WebSocketClient::quiet(address).await;
@@ -241,7 +244,10 @@ async fn frames_may_follow_the_request_at_once() {
     let (broker, address) = websocket_broker().await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let frame = b"\x82\x8d\0\0\0\0PING\r\nPING\r\n\n";
-    stream.write_all(&[upgrade(address, "GET /", "GET /any/path?x=y").as_bytes(), &frame[..18]].concat()).await.unwrap();
+    stream
+        .write_all(&[upgrade(address, "GET /", "GET /any/path?x=y").as_bytes(), &frame[..18]].concat())
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     let until_pong = async {
         while !seen.ends_with(b"PONG\r\nPONG\r\n") {
@@ -256,7 +262,11 @@ async fn frames_may_follow_the_request_at_once() {
 async fn web_pages_connect_from_where_they_may() {
     let here = |address: SocketAddr| format!("http://{address}");
     for (origins, allowed, refused) in [
-        (OriginPolicy::SameOrigin, vec!["here"], vec!["https://evil.example", "http://127.0.0.1", "null", "nonsense"]),
+        (
+            OriginPolicy::SameOrigin,
+            vec!["here"],
+            vec!["https://evil.example", "http://127.0.0.1", "null", "nonsense"],
+        ),
         (
             OriginPolicy::AnyOf(vec!["https://app.example".parse().unwrap()]),
             vec!["https://app.example", "https://APP.example:443"],
@@ -322,7 +332,8 @@ async fn over_tls() {
     };
     let limits = Limits { tls_timeout: PATIENCE, ..Limits::default() };
     // Whether the other listener has TLS makes no difference.
-    let broker = broker(BrokerConfig { websocket, tls: TlsMode::Off, limits, ..BrokerConfig::default() }).await;
+    let broker =
+        broker(BrokerConfig { websocket, tls: TlsMode::Off, limits, ..BrokerConfig::default() }).await;
     let address = broker.websocket_addr().unwrap();
     assert_eq!(broker.websocket_url(), Some(format!("wss://{address}")));
     let stream = pki.connect(TcpStream::connect(address).await.unwrap(), false).await.unwrap();
@@ -348,8 +359,10 @@ async fn over_tls() {
 
 #[tokio::test]
 async fn half_open_connections_go_and_hold_nobody_up() {
-    let limits = Limits { upgrade_timeout: Duration::from_millis(300), max_connections: 300, ..Limits::default() };
-    let config = BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), limits, ..BrokerConfig::default() };
+    let limits =
+        Limits { upgrade_timeout: Duration::from_millis(300), max_connections: 300, ..Limits::default() };
+    let config =
+        BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), limits, ..BrokerConfig::default() };
     let broker = broker(config).await;
     let address = broker.websocket_addr().unwrap();
     let mut half_open = Vec::new();
@@ -405,7 +418,8 @@ async fn pings_without_end_do_not_replace_a_login() {
 #[tokio::test]
 async fn a_browser_that_does_not_read_is_dropped() {
     let limits = Limits { max_pending: 256 * 1024, max_payload: 64 * 1024, ..Limits::default() };
-    let config = BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), limits, ..BrokerConfig::default() };
+    let config =
+        BrokerConfig { websocket: websocket(OriginPolicy::SameOrigin), limits, ..BrokerConfig::default() };
     let broker = broker(config).await;
     let mut slow = WebSocketClient::quiet(broker.websocket_addr().unwrap()).await;
     slow.send("SUB a 1\r\n").await;

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::SystemTime,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +15,7 @@ use nkeys::KeyPair;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BrokerConfig, Limits, ReplyPolicy, Stats,
+    BrokerConfig, ConnectionInfo, Limits, ReplyPolicy, Stats,
     listener::Door,
     protocol::ServerInfo,
     registry::Registry,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// The nats-server release whose client features this broker has. Clients switch features by it.
-const COMPATIBLE_VERSION: &str = "2.15.1";
+pub(crate) const COMPATIBLE_VERSION: &str = "2.15.1";
 
 /// nats-server's account for everybody when no accounts are configured.
 const ACCOUNT: &str = "$G";
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     /// Rights of a connection that has not logged in, or was thrown out.
     pub(crate) no_rights: Arc<Acl>,
     all_rights: Arc<Acl>,
+    /// When the broker was bound.
+    pub(crate) started: SystemTime,
     server_id: String,
     server_name: String,
     advertise: Vec<String>,
@@ -57,6 +60,7 @@ impl Shared {
             registry: Registry::new(),
             no_rights: Arc::new(Acl::compile(&Permissions::default())),
             all_rights: Arc::new(Acl::allow_all()),
+            started: SystemTime::now(),
             server_name: config.server_name.clone().unwrap_or_else(|| server_id.clone()),
             server_id,
             advertise: config.advertise.clone(),
@@ -150,7 +154,27 @@ impl Shared {
         self.stopping.load(SeqCst)
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn is_lame_duck(&self) -> bool {
+        self.lame_duck.load(SeqCst)
+    }
+
+    pub(crate) fn server_id(&self) -> &str {
+        &self.server_id
+    }
+
+    pub(crate) fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// The connections at this moment, in the order they were accepted.
+    pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
+        let mut connections: Vec<_> =
+            self.registry.all().iter().map(|connection| ConnectionInfo::of(connection)).collect();
+        connections.sort_unstable_by_key(|connection| connection.id);
+        connections
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
         let counts = self.registry.counts();
         Stats {
             connections: counts.connections,

@@ -60,7 +60,10 @@ impl WebSocketClient {
     }
 
     pub(crate) async fn send_message(&mut self, message: Message) {
-        tokio::time::timeout(PATIENCE, self.socket.send(message)).await.expect("time to send").expect("sends");
+        tokio::time::timeout(PATIENCE, self.socket.send(message))
+            .await
+            .expect("time to send")
+            .expect("sends");
     }
 
     /// The next message, which is no data.
@@ -105,7 +108,10 @@ impl WebSocketClient {
 
     /// The next message; `None` at the end of the stream.
     async fn message(&mut self) -> Option<Message> {
-        tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("time to read").map(|message| message.unwrap())
+        tokio::time::timeout(PATIENCE, self.socket.next())
+            .await
+            .expect("time to read")
+            .map(|message| message.unwrap())
     }
 
     /// The stream below, with the WebSocket open.

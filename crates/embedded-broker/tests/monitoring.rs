@@ -1,0 +1,157 @@
+//! The monitoring port: pages for tools that know nats-server, for this machine only.
+
+use std::net::SocketAddr;
+
+use embedded_broker::{Admission, Authentication, Broker, BrokerConfig, Monitoring};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{
+    PATIENCE, RawClient, broker, eventually,
+    raw_client::{message, publish},
+    stop,
+    users::{User, Users},
+};
+
+/// Sends a request as it is; the status and the body of the answer.
+async fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+    read.await.expect("an answer").unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+async fn get(broker: &Broker, page: &str) -> (u16, String) {
+    let address = broker.monitoring_addr().unwrap();
+    ask(address, &format!("GET {page} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await
+}
+
+async fn json(broker: &Broker, page: &str) -> Value {
+    let (status, body) = get(broker, page).await;
+    assert_eq!(status, 200, "{page}: {body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+fn monitored() -> BrokerConfig {
+    BrokerConfig { monitoring: Monitoring::Loopback { port: 0 }, ..BrokerConfig::default() }
+}
+
+#[tokio::test]
+async fn varz_and_subsz_count() {
+    let broker = broker(monitored()).await;
+    let mut client = RawClient::quiet(broker.local_addr()).await;
+    client.send("SUB a 1\r\nSUB a 2\r\n").await;
+    client.send(&publish("a", "hello")).await;
+    client.expect(&(message("a", "1", "hello") + &message("a", "2", "hello"))).await;
+    let varz = json(&broker, "/varz").await;
+    for (field, value) in [
+        ("connections", 1),
+        ("total_connections", 1),
+        ("subscriptions", 2),
+        ("in_msgs", 1),
+        ("in_bytes", 5),
+        ("out_msgs", 2),
+        ("out_bytes", 10),
+        ("slow_consumers", 0),
+        ("max_payload", 1 << 20),
+        ("ping_interval", 120_000_000_000),
+        ("port", u64::from(broker.local_addr().port())),
+        ("http_port", u64::from(broker.monitoring_addr().unwrap().port())),
+    ] {
+        assert_eq!(varz[field], value, "{field}");
+    }
+    assert_eq!(varz["version"], "2.15.1");
+    assert_eq!(json(&broker, "/subsz").await["num_subscriptions"], 2);
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn connz_lists_connections_in_pages() {
+    let users = Users::new([("ann", User::default())]);
+    let broker = broker(BrokerConfig { authentication: Authentication::By(users), ..monitored() }).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(RawClient::user(broker.local_addr(), "ann").await);
+    }
+    let all = json(&broker, "/connz").await;
+    assert_eq!((&all["total"], &all["num_connections"], &all["limit"]), (&3.into(), &3.into(), &1024.into()));
+    let first = &all["connections"][0];
+    assert_eq!(
+        (&first["cid"], &first["kind"], &first["type"]),
+        (&1.into(), &"Client".into(), &"nats".into())
+    );
+    assert_eq!(first["ip"], "127.0.0.1");
+    assert_eq!(first["authorized_user"], Value::Null);
+    let page = json(&broker, "/connz?limit=1&offset=1&auth=true").await;
+    assert_eq!(
+        (&page["total"], &page["num_connections"], &page["offset"]),
+        (&3.into(), &1.into(), &1.into())
+    );
+    assert_eq!(page["connections"][0]["cid"], 2);
+    assert_eq!(page["connections"][0]["authorized_user"], "ann");
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn healthz_says_whether_clients_are_let_in() {
+    let broker = broker(BrokerConfig { admission: Admission::WhenOpened, ..monitored() }).await;
+    assert_eq!(get(&broker, "/healthz").await.0, 503);
+    broker.open();
+    assert_eq!(json(&broker, "/healthz").await["status"], "ok");
+    broker.lame_duck();
+    let (status, body) = get(&broker, "/healthz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("about to stop"), "{body}");
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn what_is_not_answered() {
+    let broker = broker(monitored()).await;
+    let address = broker.monitoring_addr().unwrap();
+    assert!(address.ip().is_loopback());
+    for (page, status) in
+        [("/", 404), ("/jsz", 404), ("/connz?subs=1", 400), ("/connz?limit=x", 400), ("/varz?x", 400)]
+    {
+        assert_eq!(get(&broker, page).await.0, status, "{page}");
+    }
+    for (request, status) in [
+        ("POST /varz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".to_owned(), 405),
+        // A page in a browser that pointed its own name here.
+        ("GET /varz HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_owned(), 421),
+        ("GET /varz HTTP/1.1\r\n\r\n".to_owned(), 421),
+        (format!("GET /varz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(32 * 1024)), 431),
+    ] {
+        assert_eq!(ask(address, &request).await.0, status, "{request:.40}");
+    }
+    for host in ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:8222"] {
+        assert_eq!(
+            ask(address, &format!("GET /varz HTTP/1.1\r\nHost: {host}\r\n\r\n")).await.0,
+            200,
+            "{host}"
+        );
+    }
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn requests_that_never_end_hold_up_no_client_and_no_shutdown() {
+    let broker = broker(monitored()).await;
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(broker.monitoring_addr().unwrap()).await.unwrap();
+        stream.write_all(b"GET /varz").await.unwrap();
+        open.push(stream);
+    }
+    let mut client = RawClient::quiet(broker.local_addr()).await;
+    client.sync().await;
+    drop(client);
+    eventually("it left", || broker.connections().is_empty()).await;
+    stop(broker).await;
+}
