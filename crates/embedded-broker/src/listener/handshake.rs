@@ -183,7 +183,9 @@ async fn run<R, W>(
         // Registered too late for the shutdown to have seen it.
         admitted.connection.outbound.finish(CloseReason::Shutdown);
     }
-    session::run(shared, &admitted.connection, reader, writer).await;
+    // On the heap, once: each async function around it would keep room for it twice, for as long as the connection
+    // lives.
+    Box::pin(session::run(shared, &admitted.connection, reader, writer)).await;
 }
 
 /// A connection in the registry. Leaves no trace there or in the index, however its task ends.
