@@ -28,6 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A server that has just started asks for a time a little ahead, and later for the present one.
 const CLOCK_CORRECTIONS: u32 = 3;
+/// How far a server's clock is followed. Further, and a server could collect requests that somebody replays when
+/// their date has come.
+const MAX_CLOCK_CORRECTION: Duration = Duration::from_hours(24);
 
 /// Whether a call may be sent again when it is unknown whether it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,10 +230,16 @@ impl Control {
         unix_now().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed))
     }
 
-    /// Follows the server's clock for signatures on requests to it. Nothing else believes that clock.
+    /// Follows the server's clock for signatures on requests to it, within [`MAX_CLOCK_CORRECTION`]. Nothing else
+    /// believes that clock.
     fn correct_clock(&self, server_time: u64) {
         let offset = i64::try_from(server_time).unwrap_or(i64::MAX).saturating_sub_unsigned(unix_now());
-        if self.clock_offset.swap(offset, Ordering::Relaxed) != offset {
+        if offset.unsigned_abs() > MAX_CLOCK_CORRECTION.as_secs() {
+            tracing::warn!(
+                seconds = offset,
+                "the server's clock is too far from this computer's to follow it"
+            );
+        } else if self.clock_offset.swap(offset, Ordering::Relaxed) != offset {
             tracing::debug!(seconds = offset, "requests are dated by the server's clock");
         }
     }

@@ -75,11 +75,16 @@ impl LocalAuthority {
     pub(crate) fn open(directory: &Path) -> Result<Self, LocalAuthorityError> {
         let key_path = directory.join("ca.key");
         let certificate_path = directory.join("ca.crt");
-        if !key_path.exists() && !certificate_path.exists() {
-            create(directory, &key_path, &certificate_path)?;
+        let damaged = |what: String| LocalAuthorityError::Damaged { path: directory.to_owned(), what };
+        match (key_path.exists(), certificate_path.exists()) {
+            (true, true) => {}
+            (false, false) => create(directory, &key_path, &certificate_path)?,
+            // Lost, or a first start that was cut off between the two: nobody can tell, and a new authority
+            // would lock out everybody who pinned the old one.
+            (true, false) => return Err(damaged(half_missing("ca.crt", "ca.key"))),
+            (false, true) => return Err(damaged(half_missing("ca.key", "ca.crt"))),
         }
         check_key_file(&key_path)?;
-        let damaged = |what: String| LocalAuthorityError::Damaged { path: directory.to_owned(), what };
         let key =
             KeyPair::from_pem(&read(&key_path)?).map_err(|error| damaged(format!("ca.key: {error}")))?;
         let certificate_pem = read(&certificate_path)?;
@@ -131,6 +136,10 @@ fn create(directory: &Path, key_path: &Path, certificate_path: &Path) -> Result<
     private_file::write_new(certificate_path, certificate.pem().as_bytes())
         .map_err(files_at(certificate_path))?;
     private_file::write_new(key_path, key.serialize_pem().as_bytes()).map_err(files_at(key_path))
+}
+
+fn half_missing(missing: &str, there: &str) -> String {
+    format!("{missing} is missing beside {there}")
 }
 
 fn files_at(path: &Path) -> impl FnOnce(io::Error) -> LocalAuthorityError {

@@ -57,6 +57,21 @@ async fn a_public_bus_has_tls_from_its_own_authority_which_clients_pin() {
 }
 
 #[tokio::test]
+async fn half_an_authority_is_an_error_and_not_a_new_one() {
+    let place = Place::new();
+    place.start(&["--bind", "0.0.0.0"]).await.stop_cleanly().await;
+    let tls = place.data().join("tls");
+    for (lost, left) in [("ca.key", "ca.crt"), ("ca.crt", "ca.key")] {
+        let aside = tls.join("aside");
+        fs::rename(tls.join(lost), &aside).unwrap();
+        let missing = format!("{lost} is missing beside {left}");
+        place.fail(&["--bind", "0.0.0.0"]).await.says(2, &[&missing, "restore it from a backup"]);
+        fs::rename(&aside, tls.join(lost)).unwrap();
+    }
+    place.start(&["--bind", "0.0.0.0"]).await.stop_cleanly().await;
+}
+
+#[tokio::test]
 async fn plaintext_in_public_works_and_warns() {
     let place = Place::new();
     let daemon = place.start(&["--bind", "0.0.0.0", "--plaintext"]).await;

@@ -145,6 +145,19 @@ async fn a_server_that_never_likes_the_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_that_dates_requests_far_ahead_is_not_followed() {
+    let in_years = unix_now() + 5 * 365 * 86_400;
+    let skew =
+        || problem(ProblemCode::ClockSkew, |problem| problem.time = Some(Timestamp::from_unix(in_years)));
+    let server = Scripted::new([skew(), skew(), skew(), skew()]).await;
+    let refused = server.control().get::<Value>("/v1/me").await.unwrap_err();
+    assert_eq!(refused.code(), Some(ProblemCode::ClockSkew));
+    for request in &server.requests() {
+        assert!(created(request).abs_diff(unix_now()) < 60, "dated by this computer's clock");
+    }
+}
+
+#[tokio::test]
 async fn what_may_have_happened_is_repeated_only_when_twice_is_once() {
     let server = Scripted::new([Say::Nothing, Say::Json(200, json!({}))]).await;
     server.control().send::<_, Value>(Method::POST, "/v1/a", &json!({}), Repeat::Harmless).await.unwrap();

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::world::{NOW, World, renamed};
-use crate::{BusRole, StoreError};
+use crate::{Appended, BusRole, Conflict, StoreError};
 
 /// Writes that are abandoned, each a little later than the one before.
 const ABANDONED: usize = 30;
@@ -44,8 +44,12 @@ pub(super) async fn an_abandoned_write_happens_whole_or_not_at_all(world: &mut W
                 tokio::task::yield_now().await;
             }
         }
-        // A write after it is ordered after it, so its outcome is settled then.
-        world.store.mark_first_start(NOW).await.expect("the store goes on");
+        // Both want the same place in the log: once this one is answered, the abandoned one has it or never will.
+        let rival = world.store.append(ann.append(&state, renamed(&format!("rival {polls}")))).await;
+        assert!(
+            matches!(rival, Ok(Appended::Now(_)) | Err(StoreError::Conflict(Conflict::HeadMoved(_)))),
+            "the store goes on: {rival:?}"
+        );
         let record = world.store.room(&state.id()).await.expect("the room");
         let head = world.store.view().room(&state.id()).expect("in view").head;
         assert_eq!(head, record.state.head(), "the view shows what is stored");
