@@ -158,10 +158,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         ],
     },
     Difference {
-        what: "subject with an empty token, published by a user with a deny list and no allow list",
-        here: "permissions violation, as with an allow list",
-        there: "accepted",
-        why: "no rule matches it, and what no rule allows is refused; it would reach nobody",
+        what: "subject with an empty token, published by a user with a deny list and no allow list, or one that allows `>`",
+        here: "permissions violation with a deny list; accepted where everything is allowed",
+        there: "accepted with a deny list; permissions violation with an allow list",
+        why: "what is not everything is a list of rules, and none matches it; it reaches nobody either way",
         cases: &[Different {
             name: "an empty token and a deny list",
             setup: Setup::Users,

@@ -91,8 +91,11 @@ pub(super) fn user() -> impl Strategy<Value = User> {
         option::weighted(0.5, rules()),
     )
         .prop_map(|(publish, publish_deny, subscribe, subscribe_deny)| User {
-            // A deny list without an allow list is among the differences.
-            publish: publish.or_else(|| publish_deny.as_ref().map(|_| vec![">"])),
+            // A deny list alone, and everything as the allow list alone, are among the differences.
+            publish: match &publish_deny {
+                Some(_) => publish.or_else(|| Some(vec![">"])),
+                None => publish.filter(|allow| !allow.contains(&">")),
+            },
             publish_deny: publish_deny.unwrap_or_default(),
             subscribe,
             subscribe_deny: subscribe_deny.unwrap_or_default(),

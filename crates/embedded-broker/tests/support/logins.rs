@@ -85,6 +85,11 @@ pub(crate) fn nkey() -> String {
     key(1).public_key()
 }
 
+/// The seed of [`nkey`].
+pub(crate) fn seed() -> String {
+    key(1).seed().unwrap()
+}
+
 /// Replaces, in a CONNECT: `{key}` with [`nkey`], `{sig}` with its signature of the nonce in `info`, `{standard}`
 /// with the same in standard base64, `{decoded}` with a signature of the bytes the nonce stands for, `{other}` with
 /// a signature of another nonce; `{stranger}` and `{stranger_sig}` are of a key nobody knows.

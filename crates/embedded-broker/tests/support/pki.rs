@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
@@ -25,11 +25,14 @@ pub(crate) struct Pki {
 impl Pki {
     pub(crate) fn new() -> Self {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.distinguished_name.push(DnType::CommonName, "authority");
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
         let signed = |name: &str| {
             let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            // Where subject and issuer have one name, some clients see a certificate that signed itself.
+            params.distinguished_name.push(DnType::CommonName, name);
             let certificate = params.signed_by(&key, &ca).unwrap();
             (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         };
