@@ -82,30 +82,47 @@ impl<V> Sublist<V> {
     where
         V: PartialEq,
     {
-        let mut path = vec![ROOT];
-        let mut tail = false;
-        for token in filter.tokens() {
-            let node = self.node(path[path.len() - 1]);
-            let child = match token {
-                ">" => {
-                    tail = true;
-                    break;
-                }
-                "*" => node.star,
-                literal => node.literals.get(literal).copied(),
-            };
-            match child {
-                Some(child) => path.push(child),
-                None => return false,
-            }
-        }
-        let last = self.node_mut(path[path.len() - 1]);
-        let values = if tail { &mut last.tails } else { &mut last.values };
+        let Some((path, tail)) = self.path(filter) else { return false };
+        let values = self.values_mut(&path, tail);
         let Some(position) = values.iter().position(|held| held == value) else { return false };
         values.swap_remove(position);
         self.len -= 1;
         self.prune(&path, filter);
         true
+    }
+
+    /// Keeps only those values under exactly this filter that `keep` wants; answers how many went. Takes many out
+    /// in one pass, where [`Sublist::remove`] would search for each.
+    pub fn retain(&mut self, filter: &SubjectFilter, keep: impl FnMut(&V) -> bool) -> usize {
+        let Some((path, tail)) = self.path(filter) else { return 0 };
+        let values = self.values_mut(&path, tail);
+        let before = values.len();
+        values.retain(keep);
+        let gone = before - values.len();
+        self.len -= gone;
+        self.prune(&path, filter);
+        gone
+    }
+
+    /// The nodes from the root to where a filter's values are, and whether they are its node's tails. `None` when
+    /// the index has no such filter.
+    fn path(&self, filter: &SubjectFilter) -> Option<(Vec<u32>, bool)> {
+        let mut path = vec![ROOT];
+        for token in filter.tokens() {
+            let node = self.node(path[path.len() - 1]);
+            let child = match token {
+                ">" => return Some((path, true)),
+                "*" => node.star,
+                literal => node.literals.get(literal).copied(),
+            };
+            path.push(child?);
+        }
+        Some((path, false))
+    }
+
+    fn values_mut(&mut self, path: &[u32], tail: bool) -> &mut Vec<V> {
+        let last = self.node_mut(path[path.len() - 1]);
+        if tail { &mut last.tails } else { &mut last.values }
     }
 
     /// Hands every value whose filter matches the subject to `visit`, in no particular order. A subject with

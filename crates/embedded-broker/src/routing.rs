@@ -18,13 +18,19 @@ use std::sync::{
 };
 
 use busauth::Sublist;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 pub(crate) use cache::{Route, RouteCache, RouteId};
 pub(crate) use queue_group::Dice;
 pub(crate) use reply_permission::ReplyPermissions;
 use subscription::Entry;
 pub(crate) use subscription::Subscription;
+
+/// Subscriptions of one filter from which on looking at all of them once is cheaper than searching for each.
+const MANY: usize = 8;
+
+/// Subscriptions taken out before others may use the index.
+const TURN: usize = 1024;
 
 /// All live subscriptions of a broker, by filter.
 pub(crate) struct Index {
@@ -53,15 +59,33 @@ impl Index {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Takes subscriptions out; those that are not there are passed over.
+    /// Takes subscriptions that have ended out; those that are not there are passed over.
+    ///
+    /// A client may have had a million of them, also under one filter. So each filter is visited once, and whoever
+    /// waits for the index has a turn in between: what is still in it is dead, and the new generation comes last.
     pub(crate) fn remove<'a>(&self, gone: impl IntoIterator<Item = &'a Arc<Subscription>>) {
-        let mut gone = gone.into_iter().peekable();
-        if gone.peek().is_none() {
+        let mut gone: Vec<_> = gone.into_iter().collect();
+        if gone.is_empty() {
             return;
         }
+        gone.sort_unstable_by(|a, b| a.filter().as_str().cmp(b.filter().as_str()));
         let mut subscriptions = self.subscriptions.write();
-        for subscription in gone {
-            subscriptions.remove(subscription.filter(), &Entry(Arc::clone(subscription)));
+        let mut removed = 0;
+        for same in gone.chunk_by(|a, b| a.filter() == b.filter()) {
+            let filter = same[0].filter();
+            if same.len() < MANY {
+                for subscription in same {
+                    subscriptions.remove(filter, &Entry(Arc::clone(subscription)));
+                }
+            } else {
+                // Others that have ended go as well; whoever ended them passes them over.
+                subscriptions.retain(filter, |entry| entry.0.is_live());
+            }
+            removed += same.len();
+            if removed >= TURN {
+                removed = 0;
+                RwLockWriteGuard::bump(&mut subscriptions);
+            }
         }
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -104,6 +104,24 @@ fn removing_everything_frees_every_node() {
 }
 
 #[test]
+fn retain_takes_out_of_one_filter_only() {
+    let mut index = Sublist::new();
+    for text in ["a.b", "a.>", "a.*"] {
+        for value in 0..10u32 {
+            index.insert(&filter(text), value);
+        }
+    }
+    assert_eq!(index.retain(&filter("a.b"), |value| value % 2 == 0), 5);
+    assert_eq!(index.retain(&filter("a.>"), |_| false), 10);
+    assert_eq!(index.retain(&filter("a.c"), |_| false), 0);
+    assert_eq!(index.len(), 15);
+    assert_eq!(matched(&index, "a.b").len(), 15);
+    assert_eq!(matched(&index, "a.c"), (0..10).collect::<Vec<_>>());
+    assert_eq!(index.retain(&filter("a.b"), |_| false) + index.retain(&filter("a.*"), |_| false), 15);
+    assert_eq!(index.free.len(), index.nodes.len() - 1, "all but the root are free again");
+}
+
+#[test]
 fn a_subject_of_thousands_of_tokens_costs_no_stack() {
     let literal = vec!["t"; 4000].join(".");
     let stars = vec!["*"; 4000].join(".");
