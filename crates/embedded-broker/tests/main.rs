@@ -16,6 +16,7 @@ mod generated;
 mod hostile;
 mod keepalive;
 mod limits;
+mod live_permissions;
 mod login;
 mod monitoring;
 mod other_clients;
