@@ -1,9 +1,7 @@
 //! Client bytes to operations, frame by frame, with the outcomes nats-server has for what is not well formed.
 
-use std::collections::HashMap;
-
 use memchr::memchr;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::client_op::{ClientOp, Publish, Subscribe, Unsubscribe};
 
@@ -307,9 +305,8 @@ impl<'a> Args<'a> {
 }
 
 /// INFO is between servers. nats-server ignores one from a client, but not one that it cannot read.
-#[expect(clippy::zero_sized_map_values, reason = "a set of names would refuse the values")]
 fn is_json_object(json: &[u8]) -> bool {
-    serde_json::from_slice::<Option<HashMap<String, IgnoredAny>>>(json).is_ok()
+    serde_json::from_slice::<Option<Map<String, Value>>>(json).is_ok()
 }
 
 fn is_space(byte: u8) -> bool {

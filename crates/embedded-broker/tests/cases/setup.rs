@@ -45,7 +45,7 @@ pub(crate) struct Site {
 
 enum Server {
     Here(Box<Broker>),
-    There(#[expect(dead_code, reason = "it runs as long as this lives")] NatsServer),
+    There(#[expect(dead_code, reason = "it runs as long as this lives")] Box<NatsServer>),
 }
 
 impl Setup {
@@ -103,7 +103,8 @@ impl Setup {
     pub(crate) async fn there(self) -> Option<Site> {
         let pki = self.pki();
         let tls = |more: &str| {
-            let [ca, certificate, key] = pki.as_ref().expect("certificates").files();
+            let [ca, certificate, key] =
+                pki.as_ref().expect("certificates").files().map(|file| file.display().to_string());
             format!(
                 "tls {{ ca_file: {ca:?}, cert_file: {certificate:?}, key_file: {key:?}, timeout: 20, {more} }}\n"
             )
@@ -126,7 +127,7 @@ impl Setup {
             Self::TlsVerified => tls("verify: true"),
         };
         let server = nats_server::start(&config).await?;
-        Some(Site { address: server.address, pki, server: Server::There(server) })
+        Some(Site { address: server.address, pki, server: Server::There(Box::new(server)) })
     }
 
     fn pki(self) -> Option<Arc<Pki>> {

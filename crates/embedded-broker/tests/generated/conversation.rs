@@ -57,7 +57,7 @@ impl Conversation {
             self.say(operation.connection, &line, Some(number), &mut outcomes).await;
         }
         for connection in 0..self.0.len() {
-            let end: String = SIDS.iter().map(|sid| format!("UNSUB {sid}\r\n")).collect();
+            let end = SIDS.map(|sid| format!("UNSUB {sid}\r\n")).concat();
             self.say(connection, &end, None, &mut outcomes).await;
         }
         for outcome in &mut outcomes {
