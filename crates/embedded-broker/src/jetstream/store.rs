@@ -1,0 +1,151 @@
+//! Where messages are kept: the contract between the streams above and the storage engines below.
+//!
+//! A store knows sequences, subjects and bytes. What a stream *means* (limits, retention, deduplication, which
+//! sequence comes next, totals) is decided above and arrives here as [`Change`]s, together with the small *state*
+//! entries that belong to them, so that after a crash totals and messages are of one moment.
+//!
+//! **Writing.** One thread applies changes ([`StreamStore::apply`], atomic as a whole: after a crash all of one call is
+//! there, or nothing) and then makes everything applied so far durable ([`StreamStore::sync`]). A call that was
+//! applied before another is never lost while the later one is kept.
+//!
+//! **Reading.** Any thread, at any time; a reader sees what was applied, also before it is synced. Readers bring
+//! explicit bounds, so that no search runs over the remains of what was deleted.
+//!
+//! Calls block on the disk. They are made on the threads of JetStream, never on the async runtime.
+
+pub(crate) mod fjall;
+pub(crate) mod memory;
+
+use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
+
+use bytes::Bytes;
+
+/// Sequence of a message in its stream: from 1, never reused.
+pub(crate) type Seq = u64;
+
+/// Number of a stream in its store: from 1, never reused, unlike the stream's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StreamId(pub(crate) u32);
+
+/// One stored message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) subject: Arc<str>,
+    /// When it was accepted: nanoseconds since 1970, UTC. Never goes back from one sequence to the next.
+    pub(crate) time: i64,
+    /// Bytes of `data` that are the header block; 0 when there is none.
+    pub(crate) header_len: usize,
+    /// Header block (from `NATS/1.0` to the empty line), then the payload.
+    pub(crate) data: Bytes,
+}
+
+/// One step of a batch.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// Stores a message. Its sequence was not used before.
+    Put { stream: StreamId, seq: Seq, record: Record },
+    /// Deletes a message that is there.
+    Remove { stream: StreamId, seq: Seq, subject: Arc<str> },
+    /// Sets a state entry of a stream. Keys are ordered as bytes.
+    SetState { stream: StreamId, key: Box<[u8]>, value: Bytes },
+    /// Deletes a state entry, if it is there.
+    ClearState { stream: StreamId, key: Box<[u8]> },
+    /// Forgets a stream: its state is gone with this batch, its messages at the latest some time after.
+    DropStream { stream: StreamId },
+}
+
+/// Why a store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The message at this sequence is there, but not as it was written. Others can be read.
+    #[error("message {seq} of stream number {} is damaged on disk", stream.0)]
+    Damaged { stream: StreamId, seq: Seq },
+    /// Too little space is left on the disk. Nothing was written; reading goes on.
+    #[error("the disk is full: free some space; publishing goes on by itself then")]
+    Full,
+    /// The storage engine failed. Whether what was being applied is there will be seen by reading.
+    #[error("storage failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a store found of one stream when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundStream {
+    pub(crate) stream: StreamId,
+    /// Sequences that were acknowledged as durable before and are not there any more: damage, not a torn tail. They are
+    /// never to be used again.
+    pub(crate) lost: Option<RangeInclusive<Seq>>,
+}
+
+/// Whether a store is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoreHealth {
+    /// What is wrong with it, a sentence each; none when all is well.
+    pub(crate) problems: Vec<String>,
+    /// Whether it takes changes at this moment.
+    pub(crate) writable: bool,
+}
+
+/// A storage engine.
+pub(crate) trait StreamStore: Send + Sync {
+    /// The streams that have state, by number.
+    fn streams(&self) -> Result<Vec<FoundStream>, StoreError>;
+
+    /// Applies all changes, in order, in one atomic step. Visible to readers when it returns, durable after the next
+    /// [`StreamStore::sync`]. On [`StoreError::Full`] nothing was applied; on another error that is unknown.
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Makes everything that was applied durable.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// The message at a sequence.
+    fn get(&self, stream: StreamId, seq: Seq) -> Result<Option<Record>, StoreError>;
+
+    /// Hands the messages of a range to `visit`, ascending, until it breaks. A damaged message is handed over as the
+    /// error it is, and does not end the scan.
+    fn scan(
+        &self,
+        stream: StreamId,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Hands the sequences of a range to `visit`, descending, until it breaks, without reading messages.
+    fn scan_back(
+        &self,
+        stream: StreamId,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Hands the sequences of one subject within a range to `visit`, ascending, until it breaks.
+    fn scan_subject(
+        &self,
+        stream: StreamId,
+        subject: &str,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// The last sequence of one subject within a range.
+    fn last_of_subject(
+        &self,
+        stream: StreamId,
+        subject: &str,
+        range: RangeInclusive<Seq>,
+    ) -> Result<Option<Seq>, StoreError>;
+
+    /// One state entry.
+    fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Hands the state entries whose key begins with `prefix` to `visit`, by key, until it breaks.
+    fn scan_state(
+        &self,
+        stream: StreamId,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Whether the store is whole and takes changes.
+    fn health(&self) -> StoreHealth;
+}
