@@ -7,7 +7,9 @@
 //! 2. `dispatch` is taken: a batch that was approved before is fully appended by then;
 //! 3. under the outbound mutex the subscriptions that are lost end, so that a publisher which already looked them up
 //!    finds them dead, and the delivery rights are replaced; the `-ERR`s are queued behind the last message;
-//! 4. the lost subscriptions leave the index.
+//! 4. the lost subscriptions leave the index;
+//! 5. deliveries of JetStream that were allowed before are waited for: a delivery holds `Engine::deliveries` for reading
+//!    from the check of the rights that it was asked for under to its append.
 //!
 //! Bytes that were in the buffer before were accepted and may still be sent, unless the user lost everything: then
 //! the buffer is thrown away.
@@ -38,6 +40,7 @@ pub(crate) fn change(shared: &Shared, principal: &Principal) {
             None => disconnect(shared, &connection, CloseReason::AuthorizationViolation),
         }
     }
+    shared.settle_deliveries();
 }
 
 /// Ends a connection at once: nothing is accepted from it any more, and what waits for it is thrown away.

@@ -13,8 +13,8 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, Monitoring, Stats,
-    TlsMode, WebSocket, access,
+    Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, JetStreamError,
+    Monitoring, Stats, TlsMode, WebSocket, access,
     listener::{Door, InternalLogin, Transport, accept_loop},
     monitoring::{self, Monitor},
     session::CloseReason,
@@ -59,6 +59,9 @@ pub enum BindError {
     /// The limits contradict each other.
     #[error("limits: {0}")]
     Limits(&'static str),
+    /// JetStream cannot work.
+    #[error(transparent)]
+    JetStream(#[from] JetStreamError),
 }
 
 /// How a shutdown went.
@@ -121,7 +124,7 @@ impl Broker {
             }
         };
         let broker = Self {
-            shared: Arc::new(Shared::new(&config)),
+            shared: Arc::new(start(&config).await?),
             clients: Arc::clone(&clients),
             websocket: websocket.as_ref().map(|(door, _)| Arc::clone(door)),
             internal: internal.as_ref().map(|(door, _)| Arc::clone(door)),
@@ -205,6 +208,7 @@ impl Broker {
         for connection in &connections {
             access::disconnect(&self.shared, connection, reason.into());
         }
+        self.shared.settle_deliveries();
         connections.len()
     }
 
@@ -250,6 +254,12 @@ impl Broker {
                 tracing::error!(tasks = self.shared.tasks.len(), "tasks are left after shutdown");
             }
         }
+        if let Some(jetstream) = self.shared.jetstream.clone() {
+            jetstream.stop();
+            // The last group is on disk when this returns, however long that takes: it was acknowledged, or will be asked
+            // for again.
+            drop(tokio::task::spawn_blocking(move || jetstream.join()).await);
+        }
         Shutdown { clean: connections.len().saturating_sub(aborted), aborted }
     }
 
@@ -285,12 +295,25 @@ impl Drop for Broker {
         self.stop_clients.cancel();
         self.stop_internal.cancel();
         self.shared.abort.cancel();
+        if let Some(jetstream) = &self.shared.jetstream {
+            jetstream.stop();
+        }
     }
 }
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broker").field("address", &self.clients.address).finish_non_exhaustive()
+    }
+}
+
+/// Opening a store blocks on the disk.
+async fn start(config: &BrokerConfig) -> Result<Shared, BindError> {
+    let config = config.clone();
+    let start = tokio::task::spawn_blocking(move || Shared::new(&config));
+    match start.await {
+        Ok(shared) => Ok(shared?),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

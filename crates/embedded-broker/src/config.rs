@@ -12,6 +12,8 @@ use busauth::{Authenticator, LoginKey};
 
 pub use origin::{Origin, OriginError};
 
+use crate::JetStream;
+
 /// Everything [`Broker::bind`](crate::Broker::bind) needs.
 ///
 /// [`BrokerConfig::default`] listens on a free port of 127.0.0.1, without TLS and without a login: right for a
@@ -30,6 +32,8 @@ pub struct BrokerConfig {
     pub internal: Internal,
     /// The port for monitoring tools.
     pub monitoring: Monitoring,
+    /// Streams.
+    pub jetstream: JetStream,
     /// When clients are let in.
     pub admission: Admission,
     /// What happens to requests whose reply subject the client has no right to.
@@ -185,6 +189,7 @@ impl Default for BrokerConfig {
             authentication: Authentication::Open,
             internal: Internal::None,
             monitoring: Monitoring::Off,
+            jetstream: JetStream::Off,
             admission: Admission::AtOnce,
             reply_policy: ReplyPolicy::AsNatsServer,
             server_name: None,

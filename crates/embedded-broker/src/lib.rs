@@ -30,8 +30,10 @@
 mod access;
 mod broker;
 mod config;
+mod jetstream;
 mod listener;
 mod monitoring;
+mod pressure;
 pub mod protocol;
 mod registry;
 mod routing;
@@ -42,5 +44,6 @@ pub use config::{
     Admission, Authentication, BrokerConfig, Internal, Limits, Monitoring, Origin, OriginError, OriginPolicy,
     ReplyPolicy, TlsMode, WebSocket, WebSocketTls,
 };
+pub use jetstream::{JetStream, JetStreamConfig, JetStreamError, JetStreamLimits, Store, SyncPolicy};
 pub use monitoring::{ConnectionInfo, Stats};
 pub use session::DisconnectReason;

@@ -8,23 +8,29 @@
 //! together.
 
 mod cache;
+mod fan_out;
 mod queue_group;
 mod reply_permission;
+mod sink;
 mod subscription;
+mod watch;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use busauth::Sublist;
+use busauth::{SubjectFilter, Sublist};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 pub(crate) use cache::{Route, RouteCache, RouteId};
+pub(crate) use fan_out::{Aftermath, FanOut};
 pub(crate) use queue_group::Dice;
 pub(crate) use reply_permission::ReplyPermissions;
+pub(crate) use sink::{Inbound, Sink, Taken};
 use subscription::Entry;
 pub(crate) use subscription::Subscription;
+pub(crate) use watch::{InterestWatcher, Watches};
 
 /// Subscriptions of one filter from which on looking at all of them once is cheaper than searching for each.
 const MANY: usize = 8;
@@ -36,11 +42,19 @@ const TURN: usize = 1024;
 pub(crate) struct Index {
     subscriptions: RwLock<Sublist<Entry>>,
     generation: AtomicU64,
+    /// Entries that are receivers inside the broker.
+    sinks: AtomicUsize,
+    watches: Watches,
 }
 
 impl Index {
     pub(crate) fn new() -> Self {
-        Self { subscriptions: RwLock::new(Sublist::new()), generation: AtomicU64::new(0) }
+        Self {
+            subscriptions: RwLock::new(Sublist::new()),
+            generation: AtomicU64::new(0),
+            sinks: AtomicUsize::new(0),
+            watches: Watches::default(),
+        }
     }
 
     /// Changes with every insertion and removal.
@@ -48,15 +62,50 @@ impl Index {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Number of subscriptions.
+    /// Number of subscriptions of clients.
     pub(crate) fn len(&self) -> usize {
-        self.subscriptions.read().len()
+        self.subscriptions.read().len() - self.sinks.load(Ordering::Relaxed)
+    }
+
+    /// Whom to tell when somebody begins or ends to listen on a subject.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     pub(crate) fn insert(&self, subscription: &Arc<Subscription>) {
         let mut subscriptions = self.subscriptions.write();
-        subscriptions.insert(subscription.filter(), Entry(Arc::clone(subscription)));
+        subscriptions.insert(subscription.filter(), Entry::Client(Arc::clone(subscription)));
         self.generation.fetch_add(1, Ordering::Release);
+        drop(subscriptions);
+        self.watches.interest_changed([subscription.filter()]);
+    }
+
+    /// Adds a receiver inside the broker.
+    pub(crate) fn insert_sink(&self, filter: &SubjectFilter, sink: &Arc<dyn Sink>) {
+        let mut subscriptions = self.subscriptions.write();
+        subscriptions.insert(filter, Entry::Sink(Arc::clone(sink)));
+        self.sinks.fetch_add(1, Ordering::Relaxed);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes a receiver inside the broker out from under this filter, if it is there.
+    pub(crate) fn remove_sink(&self, filter: &SubjectFilter, sink: &Arc<dyn Sink>) {
+        let mut subscriptions = self.subscriptions.write();
+        if subscriptions.remove(filter, &Entry::Sink(Arc::clone(sink))) {
+            self.sinks.fetch_sub(1, Ordering::Relaxed);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Whether a client listens on a subject: as a member of this queue group, or without one.
+    pub(crate) fn has_interest(&self, subject: &str, queue: Option<&str>) -> bool {
+        let mut found = false;
+        self.subscriptions.read().matches(subject, &mut |entry| {
+            if let Entry::Client(subscription) = entry {
+                found |= subscription.is_live() && subscription.queue() == queue;
+            }
+        });
+        found
     }
 
     /// Takes subscriptions that have ended out; those that are not there are passed over.
@@ -75,11 +124,11 @@ impl Index {
             let filter = same[0].filter();
             if same.len() < MANY {
                 for subscription in same {
-                    subscriptions.remove(filter, &Entry(Arc::clone(subscription)));
+                    subscriptions.remove(filter, &Entry::Client(Arc::clone(subscription)));
                 }
             } else {
                 // Others that have ended go as well; whoever ended them passes them over.
-                subscriptions.retain(filter, |entry| entry.0.is_live());
+                subscriptions.retain(filter, Entry::is_live);
             }
             removed += same.len();
             if removed >= TURN {
@@ -88,24 +137,32 @@ impl Index {
             }
         }
         self.generation.fetch_add(1, Ordering::Release);
+        drop(subscriptions);
+        self.watches.interest_changed(gone.iter().map(|subscription| subscription.filter()));
     }
 
     /// Looks up who is subscribed to a subject now.
     pub(crate) fn route(&self, subject: &str) -> Route {
-        let (mut plain, mut queued) = (Vec::new(), Vec::new());
-        self.subscriptions.read().matches(subject, &mut |entry| {
-            let list = if entry.0.queue().is_none() { &mut plain } else { &mut queued };
-            list.push(Arc::clone(&entry.0));
+        let (mut plain, mut queued, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
+        self.subscriptions.read().matches(subject, &mut |entry| match entry {
+            Entry::Client(subscription) if subscription.queue().is_none() => {
+                plain.push(Arc::clone(subscription))
+            }
+            Entry::Client(subscription) => queued.push(Arc::clone(subscription)),
+            Entry::Sink(sink) => sinks.push(Arc::clone(sink)),
         });
-        Route::new(plain, queued)
+        Route::new(plain, queued, sinks)
     }
 
     /// A plain subscription of one connection that matches a subject.
     pub(crate) fn plain_of(&self, connection: u64, subject: &str) -> Option<Arc<Subscription>> {
         let mut found = None;
         self.subscriptions.read().matches(subject, &mut |entry| {
-            if entry.0.queue().is_none() && entry.0.outbound().connection() == connection {
-                found = Some(Arc::clone(&entry.0));
+            if let Entry::Client(subscription) = entry
+                && subscription.queue().is_none()
+                && subscription.outbound().connection() == connection
+            {
+                found = Some(Arc::clone(subscription));
             }
         });
         found

@@ -38,15 +38,13 @@ use parking_lot::Mutex;
 
 use crate::{
     listener::Door,
-    routing::{Dice, RouteCache, Subscription},
+    routing::{Aftermath, Dice, RouteCache, Subscription},
 };
 
 pub(crate) use client::Client;
 pub(crate) use close_reason::CloseReason;
 pub use close_reason::DisconnectReason;
-#[cfg(test)]
-pub(crate) use outbound::Delivery;
-pub(crate) use outbound::{Outbound, Traffic};
+pub(crate) use outbound::{After, Delivery, Outbound, Traffic};
 pub(crate) use run::run;
 pub(crate) use subscribe::violation;
 
@@ -85,10 +83,8 @@ pub(crate) struct Dispatch {
     pub(crate) closed: bool,
     routes: RouteCache,
     dice: Dice,
-    /// Connections to wake when the batch is over.
-    to_wake: Vec<Arc<Outbound>>,
-    /// Connections whose buffers are nearly full.
-    full: Vec<Arc<Outbound>>,
+    /// What is to be done when the batch is over.
+    aftermath: Aftermath,
     /// Whether INFO was sent a second time.
     informed: bool,
 }
@@ -126,8 +122,7 @@ impl Connection {
                 closed: false,
                 routes: RouteCache::default(),
                 dice: Dice::new(id),
-                to_wake: Vec::new(),
-                full: Vec::new(),
+                aftermath: Aftermath::default(),
                 informed: false,
             }),
             access: Mutex::new(()),
@@ -171,7 +166,7 @@ impl Dispatch {
     /// Gives memory back that a quiet connection does not need.
     fn release(&mut self) {
         self.routes.release();
-        self.to_wake = Vec::new();
+        self.aftermath = Aftermath::default();
     }
 
     /// Ends every subscription. Answers what has to be taken out of the index.

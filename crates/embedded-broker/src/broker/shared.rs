@@ -15,7 +15,8 @@ use nkeys::KeyPair;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BrokerConfig, ConnectionInfo, Limits, ReplyPolicy, Stats,
+    BrokerConfig, ConnectionInfo, JetStream, JetStreamError, Limits, ReplyPolicy, Stats,
+    jetstream::Engine,
     listener::Door,
     protocol::ServerInfo,
     registry::Registry,
@@ -33,7 +34,9 @@ const ACCOUNT: &str = "$G";
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) reply_policy: ReplyPolicy,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
+    /// Streams, where there are any.
+    pub(crate) jetstream: Option<Arc<Engine>>,
     pub(crate) registry: Registry,
     /// Rights of a connection that has not logged in, or was thrown out.
     pub(crate) no_rights: Arc<Acl>,
@@ -51,24 +54,32 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    /// Starts JetStream too, which blocks on the disk.
+    pub(crate) fn new(config: &BrokerConfig) -> Result<Self, JetStreamError> {
         let server_id = KeyPair::new_server().public_key();
-        Self {
+        let server_name = config.server_name.clone().unwrap_or_else(|| server_id.clone());
+        let index = Arc::new(Index::new());
+        let jetstream = match &config.jetstream {
+            JetStream::Off => None,
+            JetStream::On(config) => Some(Engine::start(config, Arc::clone(&index), &server_name)?),
+        };
+        Ok(Self {
             limits: config.limits.clone(),
             reply_policy: config.reply_policy,
-            index: Index::new(),
+            index,
+            jetstream,
             registry: Registry::new(),
             no_rights: Arc::new(Acl::compile(&Permissions::default())),
             all_rights: Arc::new(Acl::allow_all()),
             started: SystemTime::now(),
-            server_name: config.server_name.clone().unwrap_or_else(|| server_id.clone()),
+            server_name,
             server_id,
             advertise: config.advertise.clone(),
             lame_duck: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             abort: CancellationToken::new(),
-        }
+        })
     }
 
     /// A connection with its number, its nonce, and the rights it has before it logs in.
@@ -115,6 +126,7 @@ impl Shared {
             host: door.address.ip().to_string(),
             port: door.address.port(),
             headers: true,
+            jetstream: self.jetstream.is_some(),
             auth_required: door.login_required(),
             tls_required: door.is_encrypted(),
             max_payload: self.limits.max_payload,
@@ -130,6 +142,13 @@ impl Shared {
             lame_duck: self.lame_duck.load(SeqCst),
             connect_info: false,
             remote_account: None,
+        }
+    }
+
+    /// Waits until nothing is on its way any more that JetStream delivers under rights that were replaced.
+    pub(crate) fn settle_deliveries(&self) {
+        if let Some(jetstream) = &self.jetstream {
+            jetstream.access_changed();
         }
     }
 

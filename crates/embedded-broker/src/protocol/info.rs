@@ -22,6 +22,9 @@ pub struct ServerInfo {
     pub port: u16,
     /// Whether headers are understood.
     pub headers: bool,
+    /// Whether there are streams.
+    #[serde(skip_serializing_if = "is_false")]
+    pub jetstream: bool,
     /// Whether a client has to present credentials. Some clients only send them when this is true.
     #[serde(skip_serializing_if = "is_false")]
     pub auth_required: bool,

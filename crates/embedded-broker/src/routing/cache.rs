@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Index, sync::Arc};
 use busauth::Acl;
 use foldhash::fast::RandomState;
 
-use super::{queue_group::QueueGroupRoute, subscription::Subscription};
+use super::{queue_group::QueueGroupRoute, sink::Sink, subscription::Subscription};
 
 /// Bound of a cache, counted in remembered subjects plus their subscriptions. Full means: begin again.
 const MAX_WEIGHT: usize = 16 * 1024;
@@ -20,6 +20,7 @@ pub(crate) struct Route {
     pub(crate) may_publish: bool,
     pub(crate) plain: Vec<Arc<Subscription>>,
     pub(crate) groups: Vec<QueueGroupRoute>,
+    pub(crate) sinks: Vec<Arc<dyn Sink>>,
 }
 
 /// The routes of one connection. Keys are only ever chosen by that connection, so a fast hash is enough: collisions
@@ -48,18 +49,22 @@ impl Index<RouteId> for RouteCache {
 }
 
 impl Route {
-    /// A route to plain subscriptions and members of queue groups.
-    pub(super) fn new(plain: Vec<Arc<Subscription>>, mut queued: Vec<Arc<Subscription>>) -> Self {
+    /// A route to plain subscriptions, members of queue groups, and receivers inside the broker.
+    pub(super) fn new(
+        plain: Vec<Arc<Subscription>>,
+        mut queued: Vec<Arc<Subscription>>,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Self {
         // One group is one name, whatever filters its members have.
         queued.sort_unstable_by(|a, b| a.queue().cmp(&b.queue()));
         let groups = queued
             .chunk_by(|a, b| a.queue() == b.queue())
             .map(|members| QueueGroupRoute::new(members.to_vec()));
-        Self { may_publish: false, groups: groups.collect(), plain }
+        Self { may_publish: false, groups: groups.collect(), plain, sinks }
     }
 
     fn weight(&self) -> usize {
-        1 + self.plain.len() + self.groups.iter().map(QueueGroupRoute::len).sum::<usize>()
+        1 + self.plain.len() + self.sinks.len() + self.groups.iter().map(QueueGroupRoute::len).sum::<usize>()
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use busauth::{QueueGroup, SubjectFilter};
 
+use super::sink::Sink;
 use crate::session::Outbound;
 
 /// A subscription. Its changing parts are read and written only under the mutex of its connection's
@@ -29,9 +30,21 @@ pub(crate) struct Subscription {
     max: AtomicU64,
 }
 
-/// A subscription in the index, where identity counts and not content.
+/// Who receives, in the index, where identity counts and not content.
 #[derive(Clone)]
-pub(super) struct Entry(pub(super) Arc<Subscription>);
+pub(super) enum Entry {
+    Client(Arc<Subscription>),
+    Sink(Arc<dyn Sink>),
+}
+
+impl Entry {
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Self::Client(subscription) => subscription.is_live(),
+            Self::Sink(_) => true,
+        }
+    }
+}
 
 impl Subscription {
     pub(crate) fn new(
@@ -122,6 +135,10 @@ impl fmt::Debug for Subscription {
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (self, other) {
+            (Self::Client(a), Self::Client(b)) => Arc::ptr_eq(a, b),
+            (Self::Sink(a), Self::Sink(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
     }
 }

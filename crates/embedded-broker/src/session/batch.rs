@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 use super::{Client, CloseReason, Connection, Dispatch, Outbound, Traffic};
 use crate::{
     broker::Shared,
+    pressure::Pressure,
     protocol::{self, ClientOp, Parser, Step},
 };
 
@@ -22,7 +23,7 @@ const MAX_WORK: usize = 16 * 1024;
 /// A batch at work.
 pub(super) struct Batch<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) connection: &'a Connection,
+    pub(super) connection: &'a Arc<Connection>,
     pub(super) dispatch: MutexGuard<'a, Dispatch>,
     /// The rights for the whole batch.
     pub(super) acl: Arc<Acl>,
@@ -44,6 +45,8 @@ pub(super) struct BatchEnd {
     pub(super) woke: bool,
     /// Buffers that are nearly full.
     pub(super) full: Vec<Arc<Outbound>>,
+    /// Queues inside the broker that are full.
+    pub(super) pressed: Vec<Arc<Pressure>>,
 }
 
 /// What comes after a batch.
@@ -60,7 +63,7 @@ pub(super) enum Then {
 
 impl<'a> Batch<'a> {
     /// Takes `dispatch` and the rights as they are from then on.
-    pub(super) fn begin(shared: &'a Shared, connection: &'a Connection) -> Self {
+    pub(super) fn begin(shared: &'a Shared, connection: &'a Arc<Connection>) -> Self {
         let dispatch = connection.dispatch.lock();
         // Read after the lock is taken: whoever swaps the rights first and takes the lock then waits for this
         // batch if it read the old ones.
@@ -110,12 +113,11 @@ impl<'a> Batch<'a> {
 
     fn end(mut self, consumed: usize, then: Then) -> BatchEnd {
         self.connection.incoming.add(self.received);
-        let woke = !self.dispatch.to_wake.is_empty();
-        for outbound in self.dispatch.to_wake.drain(..) {
-            outbound.wake();
-        }
-        let full = std::mem::take(&mut self.dispatch.full);
-        BatchEnd { consumed, then, ponged: self.ponged, woke, full }
+        let aftermath = &mut self.dispatch.aftermath;
+        let woke = aftermath.wake();
+        let full = std::mem::take(&mut aftermath.full);
+        let pressed = std::mem::take(&mut aftermath.pressed);
+        BatchEnd { consumed, then, ponged: self.ponged, woke, full, pressed }
     }
 
     pub(super) fn operation(&mut self, operation: &ClientOp<'_>) {
@@ -167,7 +169,7 @@ impl<'a> Batch<'a> {
 
     pub(super) fn wake_self(&mut self, wake: bool) {
         if wake {
-            self.dispatch.to_wake.push(Arc::clone(&self.connection.outbound));
+            self.dispatch.aftermath.to_wake.push(Arc::clone(&self.connection.outbound));
         }
     }
 }

@@ -1,18 +1,12 @@
 //! PUB and HPUB: may it, who receives it, append it to each of them.
 
-use std::sync::Arc;
-
 use busauth::Acl;
 
-use super::{
-    Dispatch,
-    batch::Batch,
-    outbound::{After, Delivery, Outbound},
-};
+use super::{Dispatch, batch::Batch};
 use crate::{
     ReplyPolicy,
     protocol::{self, MessageFrame, Publish},
-    routing::{RouteId, Subscription},
+    routing::{FanOut, Inbound, RouteId},
 };
 
 /// Reply subjects nats-server keeps for itself: nobody may pretend that a reply goes there.
@@ -66,19 +60,18 @@ impl Batch<'_> {
     /// Appends the frame for everybody who is to have it. Answers how many they are.
     fn deliver(&mut self, subject: &str, route: RouteId, frame: &MessageFrame<'_>) -> usize {
         let skip = (!self.client.echo).then_some(self.connection.id);
-        let Dispatch { routes, dice, to_wake, full, .. } = &mut *self.dispatch;
-        let route = &routes[route];
-        let mut fan_out = FanOut { subject, frame, skip, to_wake, full, spent: Vec::new(), accepted: 0 };
-        for subscription in &route.plain {
-            fan_out.offer(subscription);
-        }
-        for group in &route.groups {
-            // The first member that takes it has it.
-            let _taken = group.in_random_order(dice).any(|member| fan_out.offer(member));
-        }
-        let FanOut { accepted, spent, .. } = fan_out;
-        self.shared.index.remove(&spent);
-        accepted
+        let Dispatch { routes, dice, aftermath, .. } = &mut *self.dispatch;
+        let inbound = Inbound {
+            subject,
+            reply: frame.reply,
+            header_len: frame.header_len,
+            body: frame.body,
+            from: Some(self.connection),
+        };
+        let fan_out = FanOut { subject, frame, skip, aftermath };
+        let delivered = fan_out.run(&routes[route], dice, &inbound);
+        self.shared.index.remove(&delivered.spent);
+        delivered.accepted
     }
 
     /// Tells the requester that nobody received its request, if it listens for the reply.
@@ -100,44 +93,6 @@ impl Batch<'_> {
             .outbound
             .append(frame.encoded_len(sid.len()), |out| protocol::write_message(out, &frame, sid));
         self.wake_self(wake);
-    }
-}
-
-/// One message on its way to its subscribers.
-struct FanOut<'a> {
-    subject: &'a str,
-    frame: &'a MessageFrame<'a>,
-    /// The connection that does not want its own messages back.
-    skip: Option<u64>,
-    to_wake: &'a mut Vec<Arc<Outbound>>,
-    full: &'a mut Vec<Arc<Outbound>>,
-    spent: Vec<Arc<Subscription>>,
-    accepted: usize,
-}
-
-impl FanOut<'_> {
-    /// Appends the message for one subscription. Answers whether it was accepted there.
-    fn offer(&mut self, subscription: &Arc<Subscription>) -> bool {
-        let outbound = subscription.outbound();
-        if self.skip == Some(outbound.connection()) {
-            return false;
-        }
-        let Delivery::Accepted(After { wake, stall, spent }) =
-            outbound.deliver(subscription, self.subject, self.frame)
-        else {
-            return false;
-        };
-        if wake {
-            self.to_wake.push(Arc::clone(outbound));
-        }
-        if stall && !self.full.iter().any(|known| Arc::ptr_eq(known, outbound)) {
-            self.full.push(Arc::clone(outbound));
-        }
-        if spent {
-            self.spent.push(Arc::clone(subscription));
-        }
-        self.accepted += 1;
-        true
     }
 }
 

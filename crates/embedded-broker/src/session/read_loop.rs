@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     broker::Shared,
+    pressure::Pressure,
     protocol::{PING, Parser, ParserLimits},
     session::Connection,
 };
@@ -36,6 +37,9 @@ const SHORT_READS: u8 = 4;
 /// How long a publisher waits for subscribers that are nearly full before it goes on. The bound on their bytes
 /// holds all the same; this only gives them the chance to stay below it.
 const MAX_STALL: Duration = Duration::from_millis(10);
+
+/// How long a publisher waits for a full queue inside the broker before it may add another batch to it.
+const MAX_PRESSURE: Duration = Duration::from_secs(1);
 
 /// Input that is not used up yet, in a buffer that follows what the client sends.
 struct ReadBuffer {
@@ -89,7 +93,7 @@ pub(super) async fn read_loop<R: AsyncRead + Unpin>(
             buffer.bytes.advance(end.consumed);
             timers.note(connection, &end);
             let more_to_come = filled || matches!(end.then, Then::GoOn);
-            give_way(&end.full, end.woke && more_to_come).await;
+            give_way(&end.full, &end.pressed, end.woke && more_to_come).await;
             match end.then {
                 Then::GoOn => {}
                 Then::Read(needed) => {
@@ -117,7 +121,10 @@ pub(super) async fn read_loop<R: AsyncRead + Unpin>(
 }
 
 /// Lets subscribers catch up: those that are nearly full, and those that were woken onto this very worker thread.
-async fn give_way(full: &[Arc<Outbound>], woke_many: bool) {
+async fn give_way(full: &[Arc<Outbound>], pressed: &[Arc<Pressure>], woke_many: bool) {
+    for pressure in pressed {
+        pressure.wait(MAX_PRESSURE).await;
+    }
     if !full.is_empty() {
         let room = async {
             for outbound in full {

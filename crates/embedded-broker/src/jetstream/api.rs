@@ -1,0 +1,182 @@
+//! The API: requests to `$JS.API.…`, answered with JSON.
+//!
+//! Requests are taken on the thread of whoever sent them and answered by a worker, one after the other and after
+//! everything that was published before them is durable: whoever publishes and then asks is answered with what it
+//! published.
+
+mod answer;
+mod info;
+mod messages;
+mod streams;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+};
+
+use busauth::SubjectFilter;
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{
+    direct_get::{Ask, DirectGet},
+    engine::Engine,
+    headers::Headers,
+    origin::Origin,
+    scheduler::{Run, Scheduler, Turn, Worker},
+};
+use crate::{
+    pressure::Pressure,
+    routing::{Inbound, Sink, Taken},
+};
+
+pub(crate) use answer::Answer;
+
+/// Features this broker has, as clients ask for it (ADR-44): message TTLs, delete markers, pausing consumers.
+pub(crate) const API_LEVEL: u64 = 1;
+
+/// What all requests begin with.
+const PREFIX: &str = "$JS.API.";
+
+/// Requests that wait from which on clients are told to.
+const MAX_WAITING: usize = 4096;
+
+/// Requests that are answered in one turn.
+const STEP: usize = 64;
+
+/// One request.
+pub(crate) struct ApiRequest {
+    /// The subject without `$JS.API.`.
+    pub(crate) subject: Box<str>,
+    pub(crate) reply: Option<Box<str>>,
+    /// The header block.
+    pub(crate) headers: Bytes,
+    pub(crate) body: Bytes,
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Requests that wait for a worker.
+pub(crate) struct ApiQueue {
+    waiting: Mutex<VecDeque<ApiRequest>>,
+    turn: Turn,
+    scheduler: Arc<Scheduler>,
+    pressure: Arc<Pressure>,
+}
+
+/// The receiving end of the API, in the index of subscriptions.
+pub(crate) struct ApiSink {
+    engine: Weak<Engine>,
+}
+
+impl ApiQueue {
+    pub(crate) fn new(scheduler: Arc<Scheduler>) -> Self {
+        Self { waiting: Mutex::default(), turn: Turn::default(), scheduler, pressure: Arc::default() }
+    }
+
+    /// Queues a request. Answers whom to wait for when too many wait.
+    fn push(self: &Arc<Self>, request: ApiRequest) {
+        self.waiting.lock().push_back(request);
+        let run: Arc<dyn Run> = Arc::clone(self) as _;
+        self.scheduler.wake(&run);
+    }
+
+    fn pressure(&self) -> Option<Arc<Pressure>> {
+        let full = self.waiting.lock().len() > MAX_WAITING;
+        if full {
+            self.pressure.raise();
+        }
+        full.then(|| Arc::clone(&self.pressure))
+    }
+}
+
+impl Run for ApiQueue {
+    fn run(self: Arc<Self>, worker: &mut Worker) {
+        for _ in 0..STEP {
+            let Some(request) = self.waiting.lock().pop_front() else {
+                self.pressure.release();
+                return;
+            };
+            handle(request, worker);
+        }
+        let run: Arc<dyn Run> = Arc::clone(&self) as _;
+        self.scheduler.wake(&run);
+    }
+
+    fn turn(&self) -> &Turn {
+        &self.turn
+    }
+}
+
+impl ApiSink {
+    /// Makes the API reachable.
+    pub(crate) fn install(engine: &Arc<Engine>) {
+        let sink: Arc<dyn Sink> = Arc::new(Self { engine: Arc::downgrade(engine) });
+        if let Ok(filter) = "$JS.API.>".parse::<SubjectFilter>() {
+            engine.index.insert_sink(&filter, &sink);
+        }
+    }
+}
+
+impl Sink for ApiSink {
+    fn offer(&self, message: &Inbound<'_>) -> Taken {
+        let Some(engine) = self.engine.upgrade() else { return Taken::No };
+        let Some(subject) = message.subject.strip_prefix(PREFIX) else { return Taken::No };
+        if let Some(rest) = subject.strip_prefix("DIRECT.GET.") {
+            return direct_get(&engine, rest, message);
+        }
+        let request = ApiRequest {
+            subject: subject.into(),
+            reply: text(message.reply).map(Into::into),
+            headers: Bytes::copy_from_slice(&message.body[..message.header_len]),
+            body: Bytes::copy_from_slice(&message.body[message.header_len..]),
+            origin: Origin::of(message),
+        };
+        let queue = Arc::clone(&engine.api);
+        engine.commit.after(move || queue.push(request));
+        engine.api.pressure().map_or(Taken::Yes, Taken::Pressed)
+    }
+}
+
+/// A stream that does not exist, or does not allow this, is nobody who answers.
+fn direct_get(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken {
+    let (name, subject) = rest.split_once('.').map_or((rest, None), |(name, subject)| (name, Some(subject)));
+    let Some(stream) = engine.stream(name).filter(|stream| stream.config().allow_direct) else {
+        return Taken::No;
+    };
+    let Some(reply) = text(message.reply) else { return Taken::Yes };
+    let body = &message.body[message.header_len..];
+    let headers = Headers::new(message.header_len, message.body);
+    let ask = if needs_more(headers) {
+        Ask::Refused("412 Required Api Level")
+    } else if let Some(subject) = subject {
+        Ask::LastOf(subject.into())
+    } else {
+        Ask::Body(Bytes::copy_from_slice(body))
+    };
+    let get = DirectGet { reply: reply.into(), ask, origin: Origin::of(message) };
+    if stream.get_directly(get) { Taken::Yes } else { Taken::No }
+}
+
+/// Whether a request needs features this broker does not have.
+fn needs_more(headers: Headers<'_>) -> bool {
+    let level = headers.get("Nats-Required-Api-Level");
+    level.is_some_and(|level| level.parse::<u64>().map_or(true, |level| level > API_LEVEL))
+}
+
+fn text(bytes: Option<&[u8]>) -> Option<&str> {
+    std::str::from_utf8(bytes?).ok()
+}
+
+/// Answers a request. A subject that is none of the API's is not answered at all.
+fn handle(request: ApiRequest, worker: &mut Worker) {
+    let subject = request.subject.clone();
+    let tokens: Vec<&str> = subject.split('.').collect();
+    let known = match tokens.as_slice() {
+        ["INFO"] => info::account(request, worker),
+        ["STREAM", verb, rest @ ..] => streams::handle(verb, rest, request, worker),
+        _ => false,
+    };
+    if known {
+        worker.engine.counters.total.fetch_add(1, Relaxed);
+    }
+}

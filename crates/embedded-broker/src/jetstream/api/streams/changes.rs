@@ -1,0 +1,198 @@
+//! Making, changing, purging and deleting streams. Each is answered when it is durable.
+
+use std::sync::Arc;
+
+use busauth::SubjectFilter;
+use serde::{Deserialize, Serialize};
+
+use super::StreamInfo;
+use crate::jetstream::{
+    api::{Answer, ApiRequest, answer::Success},
+    api_error::ApiError,
+    clock,
+    commit::{Operation, Purge, PurgeBound},
+    engine::Engine,
+    json,
+    scheduler::Worker,
+    stream::{Filters, Stream},
+    stream_config::{StreamConfig, StreamRequest},
+};
+
+pub(super) fn create(name: &str, request: ApiRequest, worker: &mut Worker) {
+    let engine = Arc::clone(&worker.engine);
+    let answer = Answer::new(&engine, &request, "stream_create_response");
+    match created(&engine, name, &request) {
+        Err(error) => answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
+        Ok(Created::Existing(stream)) => {
+            let info = StreamInfo { did_create: true, ..StreamInfo::of(&stream) };
+            answer.give(&mut worker.sender, Ok(info));
+        }
+        Ok(Created::New(stream)) => {
+            let changes = stream.creation();
+            let made = Arc::clone(&stream);
+            engine.commit.operate(&stream, Operation::Write(changes), move |result, sender| match result {
+                Ok(_) => {
+                    let info = StreamInfo { did_create: true, ..StreamInfo::of(&made) };
+                    answer.give(sender, Ok(info));
+                }
+                Err(failure) => {
+                    answer.engine().remove(&made.name);
+                    answer.fail(sender, &failure);
+                }
+            });
+        }
+    }
+}
+
+/// A stream that was asked for.
+enum Created {
+    /// It is there already, exactly so.
+    Existing(Arc<Stream>),
+    New(Arc<Stream>),
+}
+
+fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
+    request.check_level()?;
+    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    if config.name != name {
+        return Err(ApiError::stream_mismatch());
+    }
+    if config.sealed {
+        return Err(ApiError::stream_config("stream configuration for create can not be sealed"));
+    }
+    let config = config.with_defaults();
+    if let Some(existing) = engine.stream(name) {
+        config.check(&engine.others(name))?;
+        return if *existing.config() == config {
+            Ok(Created::Existing(existing))
+        } else {
+            Err(ApiError::stream_name_exists())
+        };
+    }
+    config.check(&engine.others(name))?;
+    if engine.limits.max_streams.is_some_and(|most| engine.num_streams() >= most) {
+        return Err(ApiError::maximum_streams_limit());
+    }
+    let parts = engine.parts(config.storage);
+    let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
+    Ok(Created::New(engine.add(stream)))
+}
+
+pub(super) fn update(name: &str, request: ApiRequest, worker: &mut Worker) {
+    let engine = Arc::clone(&worker.engine);
+    let answer = Answer::new(&engine, &request, "stream_update_response");
+    let (stream, config) = match updated(&engine, name, &request) {
+        Ok(updated) => updated,
+        Err(error) => return answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
+    };
+    let changes = vec![stream.config_change(&config)];
+    stream.set_config(config);
+    engine.resubscribe(&stream);
+    // First what must not be forgotten, then what follows from it.
+    engine.commit.operate(&stream, Operation::Write(changes), |_, _| {});
+    let changed = Arc::clone(&stream);
+    engine.commit.operate(&stream, Operation::Limits, move |result, sender| match result {
+        Ok(_) => answer.give(sender, Ok(StreamInfo::of(&changed))),
+        Err(failure) => answer.fail(sender, &failure),
+    });
+}
+
+fn updated(
+    engine: &Arc<Engine>,
+    name: &str,
+    request: &ApiRequest,
+) -> Result<(Arc<Stream>, StreamConfig), ApiError> {
+    request.check_level()?;
+    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    if config.name != name {
+        return Err(ApiError::stream_mismatch());
+    }
+    let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
+    let config = config.with_defaults();
+    config.check(&engine.others(name))?;
+    let config = stream.config().updated(config)?;
+    Ok((stream, config))
+}
+
+pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
+    let engine = Arc::clone(&worker.engine);
+    let answer = Answer::new(&engine, &request, "stream_delete_response");
+    let checked = request.check_level().and_then(|()| request.check_empty());
+    let stream = match checked.and_then(|()| engine.remove(name).ok_or_else(ApiError::stream_not_found)) {
+        Ok(stream) => stream,
+        Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
+    };
+    let usage = Arc::clone(&engine.usage);
+    let gone = Arc::clone(&stream);
+    engine.commit.operate(&stream, Operation::Drop, move |result, sender| match result {
+        Ok(_) => {
+            usage.subtract(gone.storage, gone.totals().bytes);
+            answer.give(sender, Ok(Success { success: true }));
+        }
+        Err(failure) => answer.fail(sender, &failure),
+    });
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PurgeRequest {
+    filter: String,
+    seq: u64,
+    keep: u64,
+}
+
+#[derive(Serialize)]
+struct Purged {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    success: bool,
+    purged: u64,
+}
+
+pub(super) fn purge(name: &str, request: ApiRequest, worker: &mut Worker) {
+    let engine = Arc::clone(&worker.engine);
+    let answer = Answer::new(&engine, &request, "stream_purge_response");
+    let (stream, purge) = match purge_of(&engine, name, &request) {
+        Ok(purge) => purge,
+        Err(error) => {
+            let beside = Purged { success: false, purged: 0 };
+            return answer.give_or::<Purged, _>(&mut worker.sender, Err(error), beside);
+        }
+    };
+    engine.commit.operate(&stream, Operation::Purge(purge), move |result, sender| match result {
+        Ok(done) => answer.give(sender, Ok(Purged { success: true, purged: done.removed })),
+        Err(failure) => answer.fail(sender, &failure),
+    });
+}
+
+fn purge_of(
+    engine: &Arc<Engine>,
+    name: &str,
+    request: &ApiRequest,
+) -> Result<(Arc<Stream>, Purge), ApiError> {
+    request.check_level()?;
+    let wanted: PurgeRequest =
+        if request.is_blank() { PurgeRequest::default() } else { json::read(&request.body)? };
+    if wanted.seq > 0 && wanted.keep > 0 {
+        return Err(ApiError::bad_request());
+    }
+    let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
+    let config = stream.config();
+    if config.sealed {
+        return Err(ApiError::stream_sealed());
+    }
+    if config.deny_purge {
+        return Err(ApiError::stream_purge_failed("stream purge not permitted"));
+    }
+    let filter = if wanted.filter.is_empty() {
+        Filters::everything()
+    } else {
+        let filter: SubjectFilter = wanted.filter.parse().map_err(|_| ApiError::bad_request())?;
+        Filters::any_of([filter])
+    };
+    let bound = match (wanted.seq, wanted.keep) {
+        (0, 0) => PurgeBound::All,
+        (seq, 0) => PurgeBound::Before(seq),
+        (_, keep) => PurgeBound::Keep(keep),
+    };
+    Ok((stream, Purge { filter, bound }))
+}

@@ -1,0 +1,273 @@
+//! Group commit: the one thread that writes.
+//!
+//! Everything that changes a store goes through one queue, in the order in which it was decided. The committer takes
+//! all that is queued, applies it, syncs once, and only then lets it show: the committed mark of each stream moves,
+//! consumers are told, publishers get their acknowledgements, requests that waited for their turn go on. While it
+//! syncs, the next group collects; so the more is published at once, the more is covered by one sync.
+//!
+//! What is removed from a stream (by limits, age, acknowledgement, request) is removed here too, so that one thread
+//! alone decides what a stream holds.
+
+mod committer;
+mod group;
+mod removal;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    follower::Follower,
+    sender::Sender,
+    store::{Change, Record, Seq},
+    stream::{Filters, Stream},
+};
+use crate::pressure::Pressure;
+
+pub(crate) use committer::Committer;
+
+/// Items that may wait, whatever their size.
+const MAX_ITEMS: usize = 256 * 1024;
+
+/// Counted for each item besides its message, so that small ones have a bound too.
+const ITEM_BYTES: usize = 128;
+
+/// What is to be done, in its turn.
+pub(crate) enum Item {
+    /// A message that a stream has taken.
+    Message(Publish),
+    /// Something else that changes a stream.
+    Operation { stream: Arc<Stream>, operation: Operation, then: Then },
+    /// An answer that is sent once everything before it is durable.
+    Reply(Reply),
+    /// Something to be done once everything before it is durable.
+    Then(Box<dyn FnOnce() + Send>),
+}
+
+/// What follows an operation, once it is durable or has failed.
+pub(crate) type Then = Box<dyn FnOnce(Result<Done, Failure>, &mut Sender) + Send>;
+
+/// A message that a stream has taken: it has its sequence, and waits to be stored.
+pub(crate) struct Publish {
+    pub(crate) stream: Arc<Stream>,
+    /// The epoch of the stream it was taken in; after a failure what was taken before is void.
+    pub(crate) epoch: u64,
+    pub(crate) seq: Seq,
+    pub(crate) record: Record,
+    /// When the message is to be removed; nanoseconds since 1970.
+    pub(crate) expires: Option<i64>,
+    /// What it replaces.
+    pub(crate) rollup: Option<Rollup>,
+    /// Where the acknowledgement goes.
+    pub(crate) reply: Option<Box<str>>,
+}
+
+/// What a message replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rollup {
+    /// All earlier messages of its subject.
+    Subject,
+    /// All earlier messages of the stream.
+    Stream,
+}
+
+/// A change of a stream.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    /// These changes of state entries.
+    Write(Vec<Change>),
+    /// Delete one message.
+    Delete(Seq),
+    /// Delete many.
+    Purge(Purge),
+    /// A consumer is done with this message.
+    Processed(Seq),
+    /// Delete what is too old.
+    Expire,
+    /// Apply the limits, which have changed.
+    Limits,
+    /// Take a sequence without a message: nobody is interested in it.
+    Skip { seq: Seq, time: i64 },
+    /// Delete the whole stream.
+    Drop,
+}
+
+/// Which messages a purge deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Purge {
+    pub(crate) filter: Filters,
+    pub(crate) bound: PurgeBound,
+}
+
+/// Where a purge ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PurgeBound {
+    /// Everything.
+    All,
+    /// What is before this sequence.
+    Before(Seq),
+    /// All but the newest so many.
+    Keep(u64),
+}
+
+/// What an operation came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Messages that were removed by it.
+    pub(crate) removed: u64,
+}
+
+/// Why a group could not be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The disk is full.
+    #[error("insufficient storage resources available")]
+    Full,
+    /// The storage engine failed; the text is for the log.
+    #[error("storage failed: {0}")]
+    Failed(String),
+}
+
+/// What waits for the committer.
+#[derive(Default)]
+pub(crate) struct CommitQueue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+    pressure: Arc<Pressure>,
+    /// Bytes from which on publishers are told to wait.
+    bound: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    items: Vec<Item>,
+    bytes: usize,
+    /// Consumers whose state has changed, each at most once.
+    changed: Vec<Arc<dyn Follower>>,
+    /// The committer works on a group.
+    busy: bool,
+    stopping: bool,
+}
+
+/// What the committer works on next.
+struct Work {
+    items: Vec<Item>,
+    changed: Vec<Arc<dyn Follower>>,
+}
+
+impl CommitQueue {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { bound, ..Self::default() }
+    }
+
+    /// Queues an item. Answers whom to wait for before queueing more, when the queue is full.
+    pub(crate) fn push(&self, item: Item) -> Option<Arc<Pressure>> {
+        let bytes = ITEM_BYTES + item.bytes();
+        let mut waiting = self.waiting.lock();
+        waiting.items.push(item);
+        waiting.bytes += bytes;
+        let full = waiting.bytes > self.bound || waiting.items.len() > MAX_ITEMS;
+        if full {
+            self.pressure.raise();
+        }
+        let wake = !waiting.busy && waiting.items.len() == 1;
+        drop(waiting);
+        if wake {
+            self.filled.notify_one();
+        }
+        full.then(|| Arc::clone(&self.pressure))
+    }
+
+    /// Queues an operation.
+    pub(crate) fn operate(
+        &self,
+        stream: &Arc<Stream>,
+        operation: Operation,
+        then: impl FnOnce(Result<Done, Failure>, &mut Sender) + Send + 'static,
+    ) {
+        let _pressure =
+            self.push(Item::Operation { stream: Arc::clone(stream), operation, then: Box::new(then) });
+    }
+
+    /// Notes that a consumer is done with a message, which a stream with interest or work-queue retention may then
+    /// remove.
+    pub(crate) fn processed(&self, stream: &Arc<Stream>, seq: Seq) {
+        self.operate(stream, Operation::Processed(seq), |_, _| {});
+    }
+
+    /// Notes that a consumer's state has changed: it is asked for the changes when the next group is built.
+    pub(crate) fn changed(&self, follower: Arc<dyn Follower>) {
+        let mut waiting = self.waiting.lock();
+        waiting.changed.push(follower);
+        let wake = !waiting.busy;
+        drop(waiting);
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Runs `job` once everything that was queued before is durable: at once when nothing waits.
+    pub(crate) fn after(&self, job: impl FnOnce() + Send + 'static) {
+        let idle = {
+            let waiting = self.waiting.lock();
+            waiting.items.is_empty() && !waiting.busy
+        };
+        if idle {
+            job();
+        } else {
+            let _pressure = self.push(Item::Then(Box::new(job)));
+        }
+    }
+
+    /// Lets the committer end when it has done what is queued.
+    pub(crate) fn stop(&self) {
+        self.waiting.lock().stopping = true;
+        self.filled.notify_all();
+    }
+
+    /// Waits for work; `None` when stopping and nothing is left.
+    fn take(&self) -> Option<Work> {
+        let mut waiting = self.waiting.lock();
+        waiting.busy = false;
+        loop {
+            if !waiting.items.is_empty() || !waiting.changed.is_empty() {
+                break;
+            }
+            if waiting.stopping {
+                return None;
+            }
+            self.filled.wait(&mut waiting);
+        }
+        waiting.busy = true;
+        waiting.bytes = 0;
+        let work =
+            Work { items: std::mem::take(&mut waiting.items), changed: std::mem::take(&mut waiting.changed) };
+        drop(waiting);
+        self.pressure.release();
+        Some(work)
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Message(publish) => publish.record.data.len() + publish.record.subject.len(),
+            Self::Reply(reply) => reply.to.len() + reply.body.len(),
+            Self::Operation { .. } | Self::Then(_) => 0,
+        }
+    }
+}
+
+/// A message of the broker itself that waits for its turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) to: Box<str>,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn send(&self, sender: &mut Sender) {
+        let _receivers = sender.publish(&self.to, &self.body);
+    }
+}

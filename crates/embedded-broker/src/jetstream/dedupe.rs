@@ -1,0 +1,51 @@
+//! Message ids seen within the duplicate window.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::store::Seq;
+
+/// Most ids that are remembered, whatever the window: the oldest give way. It bounds memory where a client makes up
+/// ids faster than anybody needs.
+const MAX_IDS: usize = 1 << 20;
+
+/// The message ids of a stream, by age.
+#[derive(Default)]
+pub(crate) struct Dedupe {
+    seqs: HashMap<Box<str>, Seq, RandomState>,
+    /// Time (nanoseconds since 1970) and id, oldest first. May hold ids that were forgotten.
+    order: VecDeque<(i64, Box<str>)>,
+}
+
+impl Dedupe {
+    /// The sequence under which this id was stored within `window` nanoseconds before `now`.
+    pub(crate) fn find(&mut self, id: &str, now: i64, window: i64) -> Option<Seq> {
+        self.forget_old(now, window);
+        self.seqs.get(id).copied()
+    }
+
+    pub(crate) fn add(&mut self, id: &str, seq: Seq, time: i64) {
+        self.seqs.insert(id.into(), seq);
+        self.order.push_back((time, id.into()));
+        while self.order.len() > MAX_IDS {
+            self.forget_oldest();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn forget_old(&mut self, now: i64, window: i64) {
+        while self.order.front().is_some_and(|(time, _)| now.saturating_sub(*time) > window) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.order.pop_front() {
+            self.seqs.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Direct get: messages of a stream, read past its API (ADR-31). The answer is the message itself, with headers that
+//! say where it is from.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use busauth::SubjectFilter;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use super::{
+    clock,
+    headers::{FIRST_LINE, Headers},
+    origin::Origin,
+    scheduler::{Run, Worker},
+    sender::Sender,
+    store::{Record, Seq},
+    stream::{Filters, Stream},
+};
+use crate::protocol::MessageFrame;
+
+/// Requests of one stream that wait. More are not taken: whoever asks sees that nobody answers, and asks again.
+const MAX_WAITING: usize = 4096;
+
+/// Messages that one request reads at a time, so that others have a turn.
+const STEP: usize = 256;
+
+/// Subjects of one request for the last message of each.
+const MAX_SUBJECTS: usize = 1024;
+
+/// A long answer gives its turn away after this.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Requests of one stream.
+#[derive(Debug, Default)]
+pub(super) struct DirectGets(Mutex<VecDeque<DirectGet>>);
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct DirectGet {
+    pub(crate) reply: Box<str>,
+    pub(crate) ask: Ask,
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// It has yet to be read.
+    Body(Bytes),
+    /// The last message of a subject.
+    LastOf(Box<str>),
+    /// The rest of a batch.
+    Batch(Batch),
+    /// The request cannot be answered; this is why.
+    Refused(&'static str),
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    filters: Filters,
+    /// What is left to send; `None` follows the filters.
+    seqs: Option<VecDeque<Seq>>,
+    next: Seq,
+    upto: Seq,
+    left: usize,
+    bytes_left: usize,
+    last_sent: Seq,
+    pending: u64,
+    with_headers: bool,
+    multi: bool,
+}
+
+/// The body of a request. Unknown members are ignored here, as nats-server does.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    seq: Option<u64>,
+    last_by_subj: Option<String>,
+    next_by_subj: Option<String>,
+    start_time: Option<String>,
+    batch: Option<i64>,
+    max_bytes: Option<i64>,
+    multi_last: Option<Vec<String>>,
+    up_to_seq: Option<u64>,
+    up_to_time: Option<String>,
+    no_hdr: Option<bool>,
+}
+
+impl Stream {
+    /// Takes a request. Answers whether there was room for it.
+    pub(crate) fn get_directly(self: &Arc<Self>, get: DirectGet) -> bool {
+        {
+            let mut gets = self.gets.0.lock();
+            if gets.len() >= MAX_WAITING {
+                return false;
+            }
+            gets.push_back(get);
+        }
+        let stream = Arc::clone(self);
+        // A client that published before it asks is to see what it published.
+        self.commit.after(move || {
+            let run: Arc<dyn Run> = Arc::clone(&stream) as _;
+            stream.scheduler.wake(&run);
+        });
+        true
+    }
+
+    /// Answers what waits.
+    pub(super) fn answer_gets(self: &Arc<Self>, worker: &mut Worker) {
+        let until = Instant::now() + TURN;
+        loop {
+            let Some(get) = self.gets.0.lock().pop_front() else { return };
+            if let Some(rest) = self.answer(get, worker) {
+                self.gets.0.lock().push_back(rest);
+            }
+            if Instant::now() >= until {
+                let run: Arc<dyn Run> = Arc::clone(self) as _;
+                self.scheduler.wake(&run);
+                return;
+            }
+        }
+    }
+
+    /// Answers one request, or a part of it; then the rest is returned.
+    fn answer(&self, get: DirectGet, worker: &mut Worker) -> Option<DirectGet> {
+        let DirectGet { reply, ask, origin } = get;
+        let engine = Arc::clone(&worker.engine);
+        let mut answer = Answer { stream: self, reply: &reply, sender: &mut worker.sender };
+        let ask = match ask {
+            Ask::Body(body) => match self.read_request(&body, &mut answer) {
+                Some(batch) => Ask::Batch(batch),
+                None => return None,
+            },
+            Ask::LastOf(subject) => {
+                answer.last_of(&subject, true);
+                return None;
+            }
+            Ask::Refused(status) => {
+                answer.status(status, "");
+                return None;
+            }
+            ask @ Ask::Batch(_) => ask,
+        };
+        let Ask::Batch(mut batch) = ask else { return None };
+        let page = self.read_batch(&mut batch);
+        let allowed = engine.deliveries.read();
+        if origin.as_ref().is_some_and(|origin| !origin.may_go_on()) {
+            answer.status("409 Consumer Deleted", "");
+            return None;
+        }
+        let more = answer.batch(&mut batch, page);
+        drop(allowed);
+        more.then_some(DirectGet { reply, ask: Ask::Batch(batch), origin })
+    }
+
+    /// Reads a request and answers it, unless it is a batch.
+    fn read_request(&self, body: &[u8], answer: &mut Answer<'_>) -> Option<Batch> {
+        if body.is_empty() {
+            answer.status("408 Empty Request", "");
+            return None;
+        }
+        let Ok(request) = serde_json::from_slice::<Request>(body) else {
+            answer.status("408 Malformed Request", "");
+            return None;
+        };
+        if request.multi_last.as_ref().is_some_and(|subjects| !subjects.is_empty()) {
+            return self.multi_last(&request, answer);
+        }
+        let time = match request.start_time.as_deref().filter(|text| !text.is_empty()).map(clock::parse) {
+            Some(None) => {
+                answer.status("408 Malformed Request", "");
+                return None;
+            }
+            time => time.flatten(),
+        };
+        let seq = request.seq.filter(|seq| *seq > 0);
+        let last_by = request.last_by_subj.as_deref().filter(|subject| !subject.is_empty());
+        let next_by = request.next_by_subj.as_deref().filter(|subject| !subject.is_empty());
+        let batch = request.batch.filter(|batch| *batch > 0);
+        let conflict = (seq.is_some() && (last_by.is_some() || time.is_some()))
+            || (last_by.is_some() && (next_by.is_some() || time.is_some() || batch.is_some()))
+            || (batch.is_some() && seq.is_none() && next_by.is_none() && time.is_none())
+            || request.up_to_seq.is_some_and(|seq| seq > 0)
+            || request.up_to_time.is_some();
+        if conflict || (seq.is_none() && last_by.is_none() && next_by.is_none() && time.is_none()) {
+            let status = if conflict { "408 Bad Request" } else { "408 Empty Request" };
+            answer.status(status, "");
+            return None;
+        }
+        let with_headers = !request.no_hdr.unwrap_or(false);
+        if let Some(subject) = last_by {
+            answer.last_of(subject, with_headers);
+            return None;
+        }
+        let filters = match next_by.map(str::parse::<SubjectFilter>) {
+            None => Filters::everything(),
+            Some(Ok(filter)) => Filters::any_of([filter]),
+            Some(Err(_)) => {
+                answer.status("408 Bad Request", "");
+                return None;
+            }
+        };
+        let from = match time {
+            Some(time) => self.seq_at(time).unwrap_or(Seq::MAX),
+            None => seq.unwrap_or(1),
+        };
+        let Some(most) = batch else {
+            let found = match (seq, next_by) {
+                (Some(seq), None) => self.get(seq).map(|record| record.map(|record| (seq, record))),
+                _ => self.next(&filters, from),
+            };
+            answer.one(found.ok().flatten(), with_headers);
+            return None;
+        };
+        let upto = self.last_seq();
+        Some(Batch {
+            pending: self.count(&filters, from..=upto).unwrap_or(0),
+            filters,
+            seqs: None,
+            next: from,
+            upto,
+            left: usize::try_from(most).unwrap_or(usize::MAX),
+            bytes_left: bytes_left(&request),
+            last_sent: 0,
+            with_headers,
+            multi: false,
+        })
+    }
+
+    fn multi_last(&self, request: &Request, answer: &mut Answer<'_>) -> Option<Batch> {
+        let subjects = request.multi_last.as_deref().unwrap_or_default();
+        let filters: Result<Vec<SubjectFilter>, _> = subjects.iter().map(|subject| subject.parse()).collect();
+        let upto_time = request.up_to_time.as_deref().filter(|text| !text.is_empty());
+        let upto_seq = request.up_to_seq.filter(|seq| *seq > 0);
+        let (Ok(filters), false) = (filters, upto_time.is_some() && upto_seq.is_some()) else {
+            answer.status("408 Bad Request", "");
+            return None;
+        };
+        let upto = match upto_time.map(clock::parse) {
+            None => upto_seq.unwrap_or(Seq::MAX).min(self.last_seq()),
+            Some(Some(time)) => self.seq_at(time.saturating_add(1)).unwrap_or(1).saturating_sub(1),
+            Some(None) => {
+                answer.status("408 Malformed Request", "");
+                return None;
+            }
+        };
+        let mut seqs = self.last_per_subject(&Filters::any_of(filters), upto).unwrap_or_default();
+        seqs.dedup();
+        let from = request.seq.unwrap_or(0);
+        seqs.retain(|seq| *seq >= from);
+        if seqs.len() > MAX_SUBJECTS {
+            answer.status("413 Too Many Results", "");
+            return None;
+        }
+        if seqs.is_empty() {
+            answer.status("404 No Results", "");
+            return None;
+        }
+        Some(Batch {
+            filters: Filters::everything(),
+            pending: seqs.len() as u64,
+            seqs: Some(seqs.into()),
+            next: 0,
+            upto,
+            left: request
+                .batch
+                .and_then(|batch| usize::try_from(batch).ok())
+                .filter(|n| *n > 0)
+                .unwrap_or(usize::MAX),
+            bytes_left: bytes_left(request),
+            last_sent: 0,
+            with_headers: !request.no_hdr.unwrap_or(false),
+            multi: true,
+        })
+    }
+
+    /// The next messages of a batch.
+    fn read_batch(&self, batch: &mut Batch) -> Vec<(Seq, Record)> {
+        let most = batch.left.min(STEP);
+        if let Some(seqs) = &mut batch.seqs {
+            let part = seqs.drain(..most.min(seqs.len())).collect::<Vec<_>>();
+            return part.into_iter().filter_map(|seq| Some((seq, self.get(seq).ok()??))).collect();
+        }
+        match self.read(&batch.filters, batch.next, most, batch.bytes_left) {
+            Ok(page) => {
+                batch.next = page.next;
+                page.messages.into_iter().filter(|(seq, _)| *seq <= batch.upto).collect()
+            }
+            Err(error) => {
+                tracing::error!(stream = %self.name, %error, "a batch ends early");
+                batch.next = Seq::MAX;
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn bytes_left(request: &Request) -> usize {
+    request
+        .max_bytes
+        .and_then(|most| usize::try_from(most).ok())
+        .filter(|most| *most > 0)
+        .unwrap_or(usize::MAX)
+}
+
+/// An answer on its way to who asked.
+struct Answer<'a> {
+    stream: &'a Stream,
+    reply: &'a str,
+    sender: &'a mut Sender,
+}
+
+impl Answer<'_> {
+    fn status(&mut self, status: &str, headers: &str) {
+        let block = format!("NATS/1.0 {status}\r\n{headers}\r\n");
+        self.send(block.len(), block.as_bytes());
+    }
+
+    fn last_of(&mut self, subject: &str, with_headers: bool) {
+        let found = match subject.parse::<SubjectFilter>() {
+            Ok(filter) => self.stream.last(&Filters::any_of([filter]), Seq::MAX).ok().flatten(),
+            Err(_) => None,
+        };
+        self.one(found, with_headers);
+    }
+
+    fn one(&mut self, found: Option<(Seq, Record)>, with_headers: bool) {
+        match found {
+            None => self.status("404 Message Not Found", ""),
+            Some((seq, record)) if with_headers => self.message(seq, &record, ""),
+            Some((_, record)) => self.send(0, &record.data[record.header_len..]),
+        }
+    }
+
+    /// Sends a part of a batch. Answers whether there is more.
+    fn batch(&mut self, batch: &mut Batch, page: Vec<(Seq, Record)>) -> bool {
+        let end_of_stream = page.is_empty();
+        for (seq, record) in page {
+            batch.pending = batch.pending.saturating_sub(1);
+            batch.left = batch.left.saturating_sub(1);
+            batch.bytes_left = batch.bytes_left.saturating_sub(record.data.len());
+            if batch.with_headers {
+                let more = format!(
+                    "Nats-Num-Pending: {}\r\nNats-Last-Sequence: {}\r\n",
+                    batch.pending, batch.last_sent
+                );
+                self.message(seq, &record, &more);
+            } else {
+                self.send(0, &record.data[record.header_len..]);
+            }
+            batch.last_sent = seq;
+            if batch.bytes_left == 0 {
+                break;
+            }
+        }
+        let exhausted = batch.seqs.as_ref().is_some_and(VecDeque::is_empty);
+        if !end_of_stream && !exhausted && batch.left > 0 && batch.bytes_left > 0 && batch.pending > 0 {
+            return true;
+        }
+        if batch.last_sent == 0 {
+            self.status(if batch.multi { "404 No Results" } else { "404 Message Not Found" }, "");
+            return false;
+        }
+        let upto =
+            if batch.multi { format!("Nats-UpTo-Sequence: {}\r\n", batch.upto) } else { String::new() };
+        self.status(
+            "204 EOB",
+            &format!(
+                "Nats-Num-Pending: {}\r\nNats-Last-Sequence: {}\r\n{upto}",
+                batch.pending, batch.last_sent
+            ),
+        );
+        false
+    }
+
+    fn message(&mut self, seq: Seq, record: &Record, more: &str) {
+        let mut data = Vec::with_capacity(record.data.len() + 200);
+        data.extend_from_slice(FIRST_LINE);
+        data.extend_from_slice(Headers::of(record).body());
+        let origin = format!(
+            "Nats-Stream: {}\r\nNats-Subject: {}\r\nNats-Sequence: {seq}\r\nNats-Time-Stamp: {}\r\n{more}\r\n",
+            self.stream.name,
+            record.subject,
+            clock::rfc3339(record.time)
+        );
+        data.extend_from_slice(origin.as_bytes());
+        let header_len = data.len();
+        data.extend_from_slice(&record.data[record.header_len..]);
+        self.send(header_len, &data);
+    }
+
+    fn send(&mut self, header_len: usize, body: &[u8]) {
+        let frame = MessageFrame { subject: self.reply.as_bytes(), reply: None, header_len, body };
+        let _receivers = self.sender.send(self.reply, &frame);
+    }
+}

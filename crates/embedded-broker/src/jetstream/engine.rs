@@ -1,0 +1,310 @@
+//! The engine: all streams of a broker, and the threads that work for them.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use busauth::SubjectFilter;
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    api::{ApiQueue, ApiSink},
+    commit::{CommitQueue, Committer},
+    config::{JetStreamConfig, JetStreamLimits, Store, SyncPolicy},
+    publish::StreamSink,
+    scheduler::{Scheduler, Worker},
+    sender::Sender,
+    store::{FoundStream, StoreError, StoreHealth, StreamId, StreamStore, memory::MemoryStore},
+    stream::{RecoverError, Stream, StreamParts},
+    stream_config::{Existing, Storage},
+    usage::Usage,
+};
+use crate::routing::{Index, Sink};
+
+/// Worker threads: one can wait for the disk while another delivers.
+const WORKERS: usize = 2;
+
+/// All streams of a broker.
+pub(crate) struct Engine {
+    pub(crate) index: Arc<Index>,
+    pub(crate) commit: Arc<CommitQueue>,
+    pub(crate) scheduler: Arc<Scheduler>,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) limits: JetStreamLimits,
+    /// Name of the server, for answers that tell who leads.
+    pub(crate) server_name: Box<str>,
+    /// Held for reading from the check of a delivery's rights to its append. A change of access takes it for writing
+    /// once, after the rights were swapped: then every delivery that was allowed before is appended.
+    pub(crate) deliveries: RwLock<()>,
+    pub(crate) api: Arc<ApiQueue>,
+    pub(crate) counters: ApiCounters,
+    files: Arc<dyn StreamStore>,
+    memory: Arc<dyn StreamStore>,
+    streams: RwLock<BTreeMap<Arc<str>, Entry>>,
+    next_stream: AtomicU32,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A stream and its receiving end in the index.
+struct Entry {
+    stream: Arc<Stream>,
+    sink: Arc<dyn Sink>,
+    /// What the sink is in the index under.
+    filters: Vec<SubjectFilter>,
+}
+
+/// API requests so far.
+#[derive(Debug, Default)]
+pub(crate) struct ApiCounters {
+    pub(crate) total: AtomicU64,
+    pub(crate) errors: AtomicU64,
+}
+
+/// Why JetStream could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum JetStreamError {
+    /// The directory cannot be used; the text says why and what to do.
+    #[error("the store of JetStream cannot be opened: {0}")]
+    Open(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is stored cannot be read.
+    #[error("the store of JetStream cannot be read: {0}")]
+    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system has no thread to give.
+    #[error("a thread of JetStream cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Engine {
+    /// Opens the store, reads the streams back, and begins to work. Blocks on the disk.
+    pub(crate) fn start(
+        config: &JetStreamConfig,
+        index: Arc<Index>,
+        server_name: &str,
+    ) -> Result<Arc<Self>, JetStreamError> {
+        let memory: Arc<dyn StreamStore> = Arc::new(MemoryStore::new());
+        let files: Arc<dyn StreamStore> = match &config.store {
+            Store::Memory => Arc::new(MemoryStore::new()),
+            Store::Directory(directory) => {
+                let _ = directory;
+                Arc::new(MemoryStore::new())
+            }
+        };
+        let scheduler = Arc::new(Scheduler::default());
+        let engine = Arc::new(Self {
+            commit: Arc::new(CommitQueue::new(config.limits.max_uncommitted)),
+            usage: Arc::new(Usage::new(&config.limits)),
+            limits: config.limits.clone(),
+            server_name: server_name.into(),
+            deliveries: RwLock::new(()),
+            api: Arc::new(ApiQueue::new(Arc::clone(&scheduler))),
+            counters: ApiCounters::default(),
+            files,
+            memory,
+            streams: RwLock::default(),
+            next_stream: AtomicU32::new(1),
+            threads: Mutex::default(),
+            index,
+            scheduler,
+        });
+        engine.recover()?;
+        engine.start_threads(config.sync)?;
+        ApiSink::install(&engine);
+        Ok(engine)
+    }
+
+    fn recover(self: &Arc<Self>) -> Result<(), JetStreamError> {
+        let read = |error: StoreError| JetStreamError::Read(Box::new(error));
+        let found = self.files.streams().map_err(read)?;
+        self.next_stream.store(self.files.next_stream().map_err(read)?.0, Relaxed);
+        for found in found {
+            let stream =
+                self.recover_stream(&found).map_err(|error| JetStreamError::Read(Box::new(error)))?;
+            let totals = stream.totals();
+            self.usage.add(stream.storage, totals.bytes);
+            let stream = self.add(stream);
+            stream.arm_expiry();
+        }
+        Ok(())
+    }
+
+    fn recover_stream(&self, found: &FoundStream) -> Result<Stream, RecoverError> {
+        if let Some(lost) = &found.lost {
+            tracing::error!(
+                stream = found.stream.0,
+                ?lost,
+                "messages that were acknowledged are missing on disk"
+            );
+        }
+        Stream::recover(found, self.parts(Storage::File))
+    }
+
+    fn start_threads(self: &Arc<Self>, sync: SyncPolicy) -> Result<(), JetStreamError> {
+        let committer = Committer {
+            queue: Arc::clone(&self.commit),
+            files: Arc::clone(&self.files),
+            memory: Arc::clone(&self.memory),
+            sync,
+            sender: Sender::new(Arc::clone(&self.index)),
+            synced: Instant::now(),
+        };
+        self.start_thread("jetstream-commit", move || committer.run())?;
+        for _ in 0..WORKERS {
+            let worker = Worker { engine: Arc::clone(self), sender: Sender::new(Arc::clone(&self.index)) };
+            let scheduler = Arc::clone(&self.scheduler);
+            self.start_thread("jetstream-work", move || scheduler.work(worker))?;
+        }
+        Ok(())
+    }
+
+    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), JetStreamError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.lock().push(thread.map_err(JetStreamError::Thread)?);
+        Ok(())
+    }
+
+    /// Tells the threads to end. What is queued is still written.
+    pub(crate) fn stop(&self) {
+        self.scheduler.stop();
+        self.commit.stop();
+    }
+
+    /// Waits until the threads have ended and everything is on disk. Blocks.
+    pub(crate) fn join(&self) {
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of JetStream has panicked");
+            }
+        }
+        // Consumers and streams hold one another, and the store's lock with it.
+        for (_, Entry { stream, sink, filters }) in std::mem::take(&mut *self.streams.write()) {
+            for filter in &filters {
+                self.index.remove_sink(filter, &sink);
+            }
+            stream.close();
+        }
+    }
+
+    /// What a stream of this kind works with.
+    pub(crate) fn parts(&self, storage: Storage) -> StreamParts {
+        StreamParts {
+            store: Arc::clone(match storage {
+                Storage::File => &self.files,
+                Storage::Memory => &self.memory,
+            }),
+            commit: Arc::clone(&self.commit),
+            scheduler: Arc::clone(&self.scheduler),
+            usage: Arc::clone(&self.usage),
+        }
+    }
+
+    /// A number for a new stream.
+    pub(crate) fn new_stream_id(&self) -> StreamId {
+        StreamId(self.next_stream.fetch_add(1, Relaxed))
+    }
+
+    pub(crate) fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        self.streams.read().get(name).map(|entry| Arc::clone(&entry.stream))
+    }
+
+    /// All streams, by name.
+    pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
+        self.streams.read().values().map(|entry| Arc::clone(&entry.stream)).collect()
+    }
+
+    pub(crate) fn num_streams(&self) -> usize {
+        self.streams.read().len()
+    }
+
+    /// Lets a stream take messages.
+    pub(crate) fn add(&self, stream: Stream) -> Arc<Stream> {
+        let stream = Arc::new(stream);
+        let sink: Arc<dyn Sink> = Arc::new(StreamSink(Arc::clone(&stream)));
+        let filters = stream.config().filters();
+        for filter in &filters {
+            self.index.insert_sink(filter, &sink);
+        }
+        let entry = Entry { stream: Arc::clone(&stream), sink, filters };
+        self.streams.write().insert(Arc::clone(&stream.name), entry);
+        stream
+    }
+
+    /// Puts the subjects of a changed configuration in force.
+    pub(crate) fn resubscribe(&self, stream: &Stream) {
+        let mut streams = self.streams.write();
+        let Some(entry) = streams.get_mut(&stream.name) else { return };
+        let filters = stream.config().filters();
+        for filter in filters.iter().filter(|filter| !entry.filters.contains(filter)) {
+            self.index.insert_sink(filter, &entry.sink);
+        }
+        for filter in entry.filters.iter().filter(|filter| !filters.contains(filter)) {
+            self.index.remove_sink(filter, &entry.sink);
+        }
+        entry.filters = filters;
+    }
+
+    /// Takes a stream out: it takes nothing any more, and nobody finds it.
+    pub(crate) fn remove(&self, name: &str) -> Option<Arc<Stream>> {
+        let Entry { stream, sink, filters } = self.streams.write().remove(name)?;
+        stream.close();
+        for filter in &filters {
+            self.index.remove_sink(filter, &sink);
+        }
+        Some(stream)
+    }
+
+    /// What the streams other than this one take.
+    pub(crate) fn others<'a>(&'a self, name: &'a str) -> impl Existing + 'a {
+        Others { engine: self, name }
+    }
+
+    /// To be called after the rights of somebody were changed: when it returns, nothing is delivered under old ones.
+    pub(crate) fn access_changed(&self) {
+        drop(self.deliveries.write());
+    }
+
+    /// Whether the stores are whole.
+    pub(crate) fn health(&self) -> StoreHealth {
+        self.files.health()
+    }
+
+    /// A page of streams by name, from `offset` on, and how many there are: those that take something `filter`
+    /// matches.
+    pub(crate) fn page(
+        &self,
+        filter: Option<&SubjectFilter>,
+        offset: usize,
+        limit: usize,
+    ) -> (Vec<Arc<Stream>>, usize) {
+        let streams = self.streams.read();
+        let all = (Bound::Unbounded::<&str>, Bound::Unbounded);
+        let matching: Vec<_> = streams
+            .range::<str, _>(all)
+            .map(|(_, entry)| entry)
+            .filter(|entry| {
+                filter.is_none_or(|filter| entry.filters.iter().any(|taken| taken.overlaps(filter)))
+            })
+            .collect();
+        let page = matching.iter().skip(offset).take(limit).map(|entry| Arc::clone(&entry.stream)).collect();
+        (page, matching.len())
+    }
+}
+
+struct Others<'a> {
+    engine: &'a Engine,
+    name: &'a str,
+}
+
+impl Existing for Others<'_> {
+    fn overlaps(&self, filter: &SubjectFilter) -> bool {
+        let streams = self.engine.streams.read();
+        let mut others = streams.iter().filter(|(name, _)| &***name != self.name);
+        others.any(|(_, entry)| entry.filters.iter().any(|taken| taken.overlaps(filter)))
+    }
+}

@@ -1,0 +1,34 @@
+//! What a stream tells those who read it: its consumers.
+
+use std::sync::Arc;
+
+use super::{
+    commit::Reply,
+    store::{Change, Seq},
+};
+
+/// Somebody who follows a stream. Called by the committer; nothing here may block.
+pub(crate) trait Follower: Send + Sync {
+    /// These messages are in the stream now, ascending.
+    fn committed(&self, messages: &[(Seq, Arc<str>)]);
+
+    /// This message left the stream.
+    fn removed(&self, seq: Seq, subject: &Arc<str>);
+
+    /// The stream now begins here, and what was before is gone: a purge of everything, which does not name each
+    /// message.
+    fn purged(&self, first: Seq);
+
+    /// Whether it still wants this message: it matches, and it is not acknowledged.
+    fn needs(&self, seq: Seq, subject: &str) -> bool;
+
+    /// Whether it wants messages of this subject at all.
+    fn wants(&self, subject: &str) -> bool;
+
+    /// Appends the changes of its durable state since the last call. The replies are sent when these are durable;
+    /// without a reply they need no sync of their own.
+    fn take_changes(&self, changes: &mut Vec<Change>) -> Vec<Reply>;
+
+    /// Which stream's store the changes go to.
+    fn keeps_state_in_memory(&self) -> bool;
+}

@@ -1,0 +1,57 @@
+//! The header block of a message, read in place.
+//!
+//! Names are compared as they are written: nats-server compares no other way, and `nats-msg-id` is a header like any
+//! other there.
+
+use super::store::Record;
+
+/// The first line of a header block without a status.
+pub(crate) const FIRST_LINE: &[u8] = b"NATS/1.0\r\n";
+
+/// A header block; empty when a message has none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Headers<'a>(&'a [u8]);
+
+impl<'a> Headers<'a> {
+    /// The first `len` bytes of a message.
+    pub(crate) fn new(len: usize, data: &'a [u8]) -> Self {
+        Self(data.get(..len).unwrap_or_default())
+    }
+
+    pub(crate) fn of(record: &'a Record) -> Self {
+        Self::new(record.header_len, &record.data)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first value of a name, without the white space around it. What is no UTF-8 counts as absent.
+    pub(crate) fn get(self, name: &str) -> Option<&'a str> {
+        self.lines().find_map(|line| {
+            let value = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
+            Some(std::str::from_utf8(value).ok()?.trim())
+        })
+    }
+
+    /// Whether some name begins so: a quick look before looking for each of many.
+    pub(crate) fn any_begins_with(self, prefix: &str) -> bool {
+        self.lines().any(|line| line.starts_with(prefix.as_bytes()))
+    }
+
+    /// The lines after the first one.
+    fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+        self.0
+            .split(|byte| *byte == b'\n')
+            .skip(1)
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .filter(|line| !line.is_empty())
+    }
+
+    /// The lines after the first one as they are, each with its end, without the empty line that ends the block.
+    pub(crate) fn body(self) -> &'a [u8] {
+        let Some(first) = self.0.iter().position(|byte| *byte == b'\n') else { return &[] };
+        let rest = &self.0[first + 1..];
+        rest.strip_suffix(b"\r\n").unwrap_or(rest)
+    }
+}
