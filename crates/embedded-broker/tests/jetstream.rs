@@ -28,7 +28,7 @@
 //! | `close` | closes the connection |
 //! | `restart kill`, `restart stop` | the server is killed or stopped, and started again with the same directory |
 //!
-//! `each N STEP` repeats a step, with `#` in subject and body counting from 1. `*N` as body is so many `x`.
+//! `each N STEP` repeats a step, with `#` in it counting from 1. `*N` as body is so many `x`.
 //!
 //! | line under a step | what it says |
 //! |---|---|
@@ -37,7 +37,7 @@
 //! | `show PATH…` | only these members of the answer are compared |
 //! | `= TEXT` | what is expected, in as many lines as it takes |
 //!
-//! `<now>`, `<now+5s>`, `<now-1h>` are times. What differs from run to run (times, ids) is masked as `*` or left out,
+//! `<now>`, `<now+5s>`, `<now-1h>` are times, `<x100>` is so many `x`. What differs from run to run (times, ids) is masked as `*` or left out,
 //! members are sorted, an error is `! CODE ERR_CODE DESCRIPTION`, and a message is
 //! `SUBJECT <STREAM CONSUMER DELIVERED STREAM_SEQ CONSUMER_SEQ PENDING> [HEADERS] BODY`: [`render`] has all of it. A
 //! message that nobody fetched with `get` fails the case at its end.

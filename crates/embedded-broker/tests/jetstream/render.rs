@@ -135,20 +135,19 @@ impl Rendering<'_> {
             });
             return vec![shown.collect::<Vec<_>>().join(" ")];
         }
-        let mut head = String::new();
-        if let Some(members) = value.as_object_mut()
-            && let Some(error) = members.remove("error")
-        {
-            let text = error["description"].as_str().unwrap_or_default();
-            head = format!("! {} {} {text} ", error["code"], error["err_code"]);
+        let error = value.as_object_mut().and_then(|members| members.remove("error"));
+        let mut lines = fill(&spaced(&value));
+        if let Some(error) = error {
+            let text = go_parser(error["description"].as_str().unwrap_or_default());
+            lines[0].insert_str(0, &format!("! {} {} {text} ", error["code"], error["err_code"]));
         }
-        fill(&(head + &spaced(&value)))
+        lines
     }
 
     fn mask(&self, value: &mut Value) {
         match value {
             Value::Object(members) => {
-                members.retain(|name, _| !DROPPED.contains(&name.as_str()));
+                members.retain(|name, value| !DROPPED.contains(&name.as_str()) || value.is_string());
                 self.mask_members(members);
             }
             Value::Array(values) => values.iter_mut().for_each(|value| self.mask(value)),
@@ -226,6 +225,22 @@ pub(super) fn members(value: &Value, path: &str) -> Vec<Value> {
 
 fn json(message: &Message) -> Option<Value> {
     serde_json::from_str(&message.body).ok().filter(Value::is_object)
+}
+
+/// What is wrong with a JSON document is said in the words of the parser; that it is wrong is all that is compared.
+fn go_parser(text: &str) -> &str {
+    let words = [
+        "json: cannot unmarshal",
+        "invalid character",
+        "unexpected EOF",
+        "unexpected end",
+        "EOF",
+        "parsing time",
+    ];
+    match text.split_once(": ") {
+        Some(("invalid JSON", rest)) if words.iter().any(|word| rest.starts_with(word)) => "invalid JSON: *",
+        _ => text,
+    }
 }
 
 /// The last token of a subject for flow control is made up by the server.

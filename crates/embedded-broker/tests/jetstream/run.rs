@@ -254,6 +254,14 @@ impl Run<'_> {
         for (name, value) in &self.variables {
             text = text.replace(&format!("<{name}>"), value);
         }
+        let mut from = 0;
+        while let Some(start) = text[from..].find("<x").map(|found| from + found) {
+            from = start + 1;
+            let end = text[start..].find('>').map_or(start, |length| start + length);
+            if let Ok(count) = text[start + 2..end.max(start + 2)].parse() {
+                text.replace_range(start..=end, &"x".repeat(count));
+            }
+        }
         while let Some(start) = text.find("<now") {
             let end = start + text[start..].find('>').expect("`<now` ends with `>`");
             let offset = &text[start + "<now".len()..end];
@@ -269,6 +277,8 @@ impl Run<'_> {
 
     fn compare(&mut self, step: &Step, got: Option<Vec<String>>) -> Result<(), String> {
         if self.record {
+            // A step that is repeated expects nothing, and is there once.
+            self.recorded.retain(|recorded| recorded.lines != step.lines);
             self.recorded.push(Recorded { lines: step.lines, expected: got.unwrap_or_default() });
             return Ok(());
         }
@@ -301,6 +311,7 @@ impl Run<'_> {
             let names: Value = serde_json::from_str(&names.body).map_err(|error| error.to_string())?;
             let names = names["streams"].as_array().cloned().unwrap_or_default();
             if names.is_empty() {
+                self.site.removed();
                 return Ok(());
             }
             for name in names.iter().filter_map(Value::as_str) {

@@ -1,6 +1,6 @@
 //! The servers that cases run on.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use tempfile::TempDir;
 
@@ -14,6 +14,9 @@ pub(super) enum Which {
     /// nats-server.
     There,
 }
+
+/// A file in the directory of streams. While it is empty nats-server removes it, even when a stream is being made.
+const PLACEHOLDER: &str = "placeholder";
 
 /// A server with a directory that outlives its restarts.
 pub(super) struct Site {
@@ -32,6 +35,10 @@ impl Site {
     /// `None` where there is no such server.
     pub(super) async fn start(which: Which) -> Option<Self> {
         let directory = TempDir::new().unwrap();
+        if which == Which::There {
+            std::fs::create_dir_all(streams(&directory)).unwrap();
+            std::fs::write(streams(&directory).join(PLACEHOLDER), "").unwrap();
+        }
         let server = Server::start(which, &directory).await?;
         Some(Self { which, directory, server: Some(server), connections: 0 })
     }
@@ -59,11 +66,28 @@ impl Site {
         self.server = Some(Server::start(self.which, &self.directory).await.expect("it starts again"));
     }
 
+    /// Removes what deleted streams have left in the directory. nats-server removes it later, and a stream of the same
+    /// name that comes and goes before then would leave its messages to the next one.
+    pub(super) fn removed(&self) {
+        if self.which == Which::There {
+            let streams = std::fs::read_dir(streams(&self.directory)).unwrap().filter_map(Result::ok);
+            for stream in streams.filter(|entry| entry.file_name() != PLACEHOLDER) {
+                // It may be just being removed.
+                drop(std::fs::remove_dir_all(stream.path()));
+            }
+        }
+    }
+
     pub(super) async fn stop(mut self) {
         match self.server.take().expect("it runs") {
             Server::There(server) => server.kill().await,
         }
     }
+}
+
+/// Where nats-server keeps streams.
+fn streams(directory: &TempDir) -> PathBuf {
+    directory.path().join("jetstream/$G/streams")
 }
 
 impl Server {
