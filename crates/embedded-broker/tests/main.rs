@@ -14,6 +14,7 @@ mod differential;
 mod fan_out;
 mod generated;
 mod hostile;
+mod jetstream;
 mod keepalive;
 mod limits;
 mod live_permissions;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -15,7 +16,7 @@ use super::PATIENCE;
 
 /// A running nats-server, killed on drop.
 pub(crate) struct NatsServer {
-    _child: Child,
+    child: Child,
     _directory: TempDir,
     pub(crate) address: SocketAddr,
 }
@@ -47,7 +48,21 @@ pub(crate) async fn start(config: &str) -> Option<NatsServer> {
         .expect("nats-server starts");
     let address =
         tokio::time::timeout(PATIENCE, address(directory.path())).await.expect("nats-server listens");
-    Some(NatsServer { _child: child, _directory: directory, address })
+    Some(NatsServer { child, _directory: directory, address })
+}
+
+impl NatsServer {
+    /// Ends it without a chance to write anything more.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("nats-server is killed");
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) async fn terminate(mut self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(id.expect("it runs"), Signal::TERM).expect("nats-server is asked");
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("nats-server stops").unwrap();
+    }
 }
 
 /// Waits for the file in which nats-server says where it listens.
