@@ -133,6 +133,15 @@ macro_rules! suites {
                 })*
             })*
         }
+
+        mod here {
+            $(mod $stage {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    crate::jetstream::run_suite(stringify!($name), crate::jetstream::Which::Here).await;
+                })*
+            })*
+        }
     };
 }
 

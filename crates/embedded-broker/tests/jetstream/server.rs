@@ -2,10 +2,15 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use embedded_broker::{Broker, BrokerConfig, JetStream, JetStreamConfig};
 use tempfile::TempDir;
 
 use super::case::Restart;
-use crate::support::nats_server::{self, NatsServer};
+use crate::support::{
+    broker,
+    nats_server::{self, NatsServer},
+    stop,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Which {
@@ -28,6 +33,7 @@ pub(super) struct Site {
 }
 
 enum Server {
+    Here(Box<Broker>),
     There(NatsServer),
 }
 
@@ -45,6 +51,7 @@ impl Site {
 
     pub(super) fn address(&self) -> SocketAddr {
         match self.server.as_ref().expect("it runs") {
+            Server::Here(broker) => broker.local_addr(),
             Server::There(server) => server.address,
         }
     }
@@ -58,6 +65,10 @@ impl Site {
 
     pub(super) async fn restart(&mut self, how: Restart) {
         match self.server.take().expect("it runs") {
+            Server::Here(broker) => match how {
+                // In the test's own process nothing can be killed; the crash kit does that.
+                Restart::Kill | Restart::Stop => stop(*broker).await,
+            },
             Server::There(server) => match how {
                 Restart::Kill => server.kill().await,
                 Restart::Stop => server.terminate().await,
@@ -80,6 +91,7 @@ impl Site {
 
     pub(super) async fn stop(mut self) {
         match self.server.take().expect("it runs") {
+            Server::Here(broker) => stop(*broker).await,
             Server::There(server) => server.kill().await,
         }
     }
@@ -92,7 +104,11 @@ fn streams(directory: &TempDir) -> PathBuf {
 
 impl Server {
     async fn start(which: Which, directory: &TempDir) -> Option<Self> {
-        assert!(which == Which::There);
+        if which == Which::Here {
+            let jetstream = JetStream::On(JetStreamConfig::in_directory(directory.path().join("streams")));
+            let config = BrokerConfig { jetstream, ..BrokerConfig::default() };
+            return Some(Self::Here(Box::new(broker(config).await)));
+        }
         let config = format!("jetstream {{ store_dir: {:?} }}\n", directory.path());
         Some(Self::There(nats_server::start(&config).await?))
     }
