@@ -87,6 +87,7 @@ explained! {
     store_failed => 503, 10077, "{}";
     rollup_failed => 500, 10111, "{}";
     wrong_last_msg_id => 400, 10070, "wrong last msg ID: {}";
+    sequence_not_found => 400, 10043, "sequence {} not found";
     wrong_last_sequence => 400, 10071, "wrong last sequence: {}";
 }
 

@@ -13,7 +13,7 @@ use busauth::SubjectFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::api_error::ApiError;
+use super::{api_error::ApiError, json};
 
 pub(crate) use check::Existing;
 
@@ -90,7 +90,7 @@ pub(crate) struct ConsumerLimits {
 }
 
 /// When messages leave a stream, besides its limits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Retention {
     #[default]
@@ -100,7 +100,7 @@ pub(crate) enum Retention {
 }
 
 /// What gives way when a stream is full.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Discard {
     #[default]
@@ -109,7 +109,7 @@ pub(crate) enum Discard {
 }
 
 /// Where messages are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Storage {
     #[default]
@@ -118,7 +118,7 @@ pub(crate) enum Storage {
 }
 
 /// Carried only: the storage engine decides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Compression {
     #[default]
@@ -127,12 +127,29 @@ pub(crate) enum Compression {
 }
 
 /// Carried only: what is acknowledged is durable, as the broker is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PersistMode {
     #[default]
     Default,
     Async,
+}
+
+json::words! {
+    Retention { "limits" => Limits, "interest" => Interest, "workqueue" => WorkQueue }
+    Discard { "old" => Old, "new" => New }
+    Storage { "file" => File, "memory" => Memory }
+    PersistMode { "default" => Default, "async" => Async }
+}
+
+impl<'de> Deserialize<'de> for Compression {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match &*String::deserialize(deserializer)? {
+            "none" => Ok(Self::None),
+            "s2" => Ok(Self::S2),
+            _ => Err(serde::de::Error::custom("unknown compression algorithm")),
+        }
+    }
 }
 
 /// Metadata that the server keeps: what a client sends of it is not believed.
@@ -229,7 +246,9 @@ impl StreamConfig {
 
     /// Reads a request.
     pub(crate) fn read(body: &[u8]) -> Result<StreamRequest, ApiError> {
-        let mut request: StreamRequest = super::json::read(body)?;
+        // An empty body names no stream, which is what is then said.
+        let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+        let mut request: StreamRequest = json::read(body)?;
         request.config.metadata.retain(|key, _| !SERVER_METADATA.contains(&key.as_str()));
         Ok(request)
     }

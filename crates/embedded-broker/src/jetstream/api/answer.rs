@@ -101,9 +101,4 @@ impl ApiRequest {
                 .is_some_and(|inside| inside.trim_ascii().is_empty());
         if empty { Ok(()) } else { Err(ApiError::not_empty_request()) }
     }
-
-    /// Whether the body asks for nothing in particular, in one of the ways clients write that.
-    pub(crate) fn is_blank(&self) -> bool {
-        matches!(self.body.trim_ascii(), b"" | b"null" | b"[]" | b"{}")
-    }
 }

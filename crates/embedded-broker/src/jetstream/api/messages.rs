@@ -16,6 +16,7 @@ use crate::jetstream::{
     scheduler::Worker,
     store::{Record, Seq, StoreError},
     stream::{Filters, Stream},
+    stream_config::Storage,
 };
 
 #[derive(Default, Deserialize)]
@@ -122,7 +123,7 @@ fn failed(error: &StoreError) -> ApiError {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct DeleteRequest {
-    seq: u64,
+    seq: Option<u64>,
     /// Whether the bytes may stay on disk. They leave it when the storage engine rewrites its files, either way.
     #[expect(dead_code, reason = "read so that it is not unknown")]
     no_erase: bool,
@@ -135,13 +136,21 @@ pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
         Ok(found) => found,
         Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
     };
+    let of = Arc::clone(&stream);
     engine.commit.operate(&stream, Operation::Delete(seq), move |result, sender| match result {
-        Ok(done) if done.removed == 0 => {
-            answer.give::<Success>(sender, Err(ApiError::stream_msg_delete_failed("no message found")));
-        }
+        Ok(done) if done.removed == 0 => answer.give::<Success>(sender, Err(not_there(&of, seq))),
         Ok(_) => answer.give(sender, Ok(Success { success: true })),
         Err(failure) => answer.fail(sender, &failure),
     });
+}
+
+/// What nats-server's stores say.
+fn not_there(stream: &Stream, seq: Seq) -> ApiError {
+    match stream.storage {
+        Storage::File if seq == 0 => ApiError::stream_msg_delete_failed("no message found"),
+        Storage::File if seq > stream.last_seq() => ApiError::stream_msg_delete_failed("stream store EOF"),
+        _ => ApiError::sequence_not_found(seq),
+    }
 }
 
 fn to_delete(engine: &Engine, name: &str, request: &ApiRequest) -> Result<(Arc<Stream>, Seq), ApiError> {
@@ -149,7 +158,9 @@ fn to_delete(engine: &Engine, name: &str, request: &ApiRequest) -> Result<(Arc<S
     if request.body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request());
     }
-    let wanted: DeleteRequest = json::read(&request.body)?;
+    let DeleteRequest { seq, .. } = json::read(&request.body)?;
+    // Clients that leave it out meant something else.
+    let seq = seq.ok_or_else(ApiError::bad_request)?;
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
     let config = stream.config();
     if config.sealed {
@@ -158,5 +169,5 @@ fn to_delete(engine: &Engine, name: &str, request: &ApiRequest) -> Result<(Arc<S
     if config.deny_delete {
         return Err(ApiError::stream_msg_delete_failed("message delete not permitted"));
     }
-    Ok((stream, wanted.seq))
+    Ok((stream, seq))
 }

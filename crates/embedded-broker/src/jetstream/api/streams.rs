@@ -99,19 +99,26 @@ fn refuse(request: ApiRequest, worker: &mut Worker, kind: &'static str, error: A
 impl StreamInfo {
     /// A stream at this moment.
     pub(crate) fn of(stream: &Stream) -> Self {
+        let mut info = Self::listed(stream);
+        let metadata = &mut info.config.metadata;
+        metadata.insert("_nats.ver".to_owned(), COMPATIBLE_VERSION.to_owned());
+        metadata.insert("_nats.level".to_owned(), API_LEVEL.to_string());
+        info
+    }
+
+    /// A stream at this moment, as lists show it.
+    pub(crate) fn listed(stream: &Stream) -> Self {
         let totals = stream.totals();
         let first = stream.get(totals.first_seq).ok().flatten();
         let held = (totals.last_seq + 1).saturating_sub(totals.first_seq);
-        let mut config = (*stream.config()).clone();
-        config.metadata.insert("_nats.ver".to_owned(), COMPATIBLE_VERSION.to_owned());
-        config.metadata.insert("_nats.level".to_owned(), API_LEVEL.to_string());
         Self {
-            config,
+            config: (*stream.config()).clone(),
             created: clock::rfc3339(stream.created),
             state: StreamStateInfo {
                 messages: totals.messages,
                 bytes: totals.bytes,
-                first_seq: totals.first_seq,
+                // A stream that never had a message has no first one.
+                first_seq: if totals.last_seq == 0 { 0 } else { totals.first_seq },
                 first_ts: clock::rfc3339(first.map_or(0, |record| record.time)),
                 last_seq: totals.last_seq,
                 last_ts: clock::rfc3339(totals.last_time),

@@ -219,6 +219,7 @@ impl TouchedStream {
             let bytes = message_bytes(self.stream.storage, &record);
             state.assigned.written(seq, &record, bytes);
             state.committed.add(seq, &record, bytes);
+            self.stream.usage.add(self.stream.storage, bytes);
             self.added.push((seq, Arc::clone(&record.subject)));
             self.subjects.insert(record.subject);
         }

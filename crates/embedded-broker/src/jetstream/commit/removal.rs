@@ -40,6 +40,7 @@ impl Group {
                     stream.store.last_of_subject(stream.id, &record.subject, range).ok().flatten()
                 };
                 state.committed.remove(*seq, &record.subject, bytes, earlier);
+                stream.usage.subtract(stream.storage, bytes);
             }
         }
         self.fix_first(stream, messages[0].0)?;

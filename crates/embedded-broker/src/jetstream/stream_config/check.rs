@@ -23,6 +23,9 @@ const MAX_DESCRIPTION: usize = 4096;
 /// Largest metadata, keys and values together, in bytes.
 const MAX_METADATA: usize = 128 * 1024;
 
+/// What nats-server takes in a cluster.
+const MAX_REPLICAS: i64 = 5;
+
 /// Subjects of one stream.
 const MAX_SUBJECTS: usize = 10_000;
 
@@ -64,13 +67,6 @@ impl StreamConfig {
         self.first_seq = self.first_seq.filter(|seq| *seq > 0);
         self.persist_mode = self.persist_mode.filter(|mode| *mode != super::PersistMode::Default);
         self.metadata.insert(REQUIRED_LEVEL.to_owned(), self.required_level().to_string());
-        if self.sealed {
-            self.max_age = 0;
-            self.discard = Discard::New;
-            self.deny_delete = true;
-            self.deny_purge = true;
-            self.allow_rollup_hdrs = false;
-        }
         self
     }
 
@@ -89,17 +85,16 @@ impl StreamConfig {
     pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
         let refused =
             |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | '/' | '\\');
-        if name.is_empty() {
-            return Err(ApiError::stream_config("stream name is required"));
-        }
         if name.len() > MAX_NAME {
             return Err(ApiError::stream_config("stream name is too long, maximum allowed is 255"));
         }
         if name.contains(['/', '\\']) {
             return Err(ApiError::stream_name_contains_path_separators());
         }
-        if name.contains(refused) {
-            return Err(ApiError::stream_config("invalid stream name"));
+        if name.is_empty() || name.contains(refused) {
+            return Err(ApiError::stream_config(
+                r"stream name is required and can not contain '.', '*', '>', '\', '/'",
+            ));
         }
         Ok(())
     }
@@ -115,6 +110,9 @@ impl StreamConfig {
 
     /// What this broker does not have.
     fn check_offered(&self) -> Result<(), ApiError> {
+        if self.num_replicas > MAX_REPLICAS {
+            return Err(ApiError::stream_config(format!("maximum replicas is {MAX_REPLICAS}")));
+        }
         if self.num_replicas > 1 {
             return Err(ApiError::replicas_not_supported());
         }
@@ -158,7 +156,10 @@ impl StreamConfig {
         if self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA {
             return wrong("stream metadata exceeds maximum size of 128KB");
         }
-        if self.max_age < 0 || (self.max_age > 0 && self.max_age < SHORTEST) {
+        if self.max_age < 0 {
+            return wrong("max age can not be negative");
+        }
+        if self.max_age > 0 && self.max_age < SHORTEST {
             return wrong("max age needs to be >= 100ms");
         }
         if self.duplicate_window < 0 {
@@ -170,7 +171,10 @@ impl StreamConfig {
         if self.duplicate_window > 0 && self.duplicate_window < SHORTEST {
             return wrong("duplicates window needs to be >= 100ms");
         }
-        if self.subject_delete_marker_ttl != 0 && self.subject_delete_marker_ttl < SECOND {
+        if self.subject_delete_marker_ttl < 0 {
+            return wrong("subject delete marker TTL must not be negative");
+        }
+        if self.subject_delete_marker_ttl > 0 && self.subject_delete_marker_ttl < SECOND {
             return wrong("subject delete marker TTL must be at least 1 second");
         }
         let ConsumerLimits { inactive_threshold, .. } = &self.consumer_limits;
@@ -205,7 +209,7 @@ impl StreamConfig {
             };
             if let Some(other) = filters.iter().find(|other| other.overlaps(&filter)) {
                 return Err(ApiError::stream_config(format!(
-                    "subject \"{filter}\" overlaps with \"{other}\""
+                    "subject \"{other}\" overlaps with \"{filter}\""
                 )));
             }
             filters.push(filter);

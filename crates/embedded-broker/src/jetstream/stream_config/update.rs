@@ -1,6 +1,6 @@
 //! What may be changed about a stream that exists.
 
-use super::{Retention, StreamConfig};
+use super::{Discard, Retention, StreamConfig};
 use crate::jetstream::api_error::ApiError;
 
 impl StreamConfig {
@@ -11,18 +11,12 @@ impl StreamConfig {
         if self.sealed && !new.sealed {
             return refuse("unseal a sealed stream");
         }
-        if self.sealed {
-            return Err(ApiError::stream_sealed());
-        }
         if self.storage != new.storage {
             return refuse("change storage type");
         }
         if self.retention != new.retention {
-            if self.retention == Retention::WorkQueue {
-                return refuse("change retention policy from workqueue");
-            }
-            if new.retention == Retention::WorkQueue {
-                return refuse("change retention policy to workqueue");
+            if self.retention == Retention::WorkQueue || new.retention == Retention::WorkQueue {
+                return refuse("change retention policy to/from workqueue");
             }
         }
         if self.deny_delete && !new.deny_delete {
@@ -37,8 +31,13 @@ impl StreamConfig {
         if self.allow_msg_ttl && !new.allow_msg_ttl {
             return Err(ApiError::stream_config("message TTL status can not be disabled"));
         }
-        // Where it began cannot be changed any more; clients that know nothing of it leave it out.
-        new.first_seq = self.first_seq;
+        if new.sealed {
+            new.max_age = 0;
+            new.discard = Discard::New;
+            new.deny_delete = true;
+            new.deny_purge = true;
+            new.allow_rollup_hdrs = false;
+        }
         Ok(new)
     }
 }

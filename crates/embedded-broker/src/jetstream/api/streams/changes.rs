@@ -104,6 +104,7 @@ fn updated(
 ) -> Result<(Arc<Stream>, StreamConfig), ApiError> {
     request.check_level()?;
     let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    StreamConfig::check_name(&config.name)?;
     if config.name != name {
         return Err(ApiError::stream_mismatch());
     }
@@ -170,8 +171,7 @@ fn purge_of(
     request: &ApiRequest,
 ) -> Result<(Arc<Stream>, Purge), ApiError> {
     request.check_level()?;
-    let wanted: PurgeRequest =
-        if request.is_blank() { PurgeRequest::default() } else { json::read(&request.body)? };
+    let wanted: PurgeRequest = json::read_or_default(&request.body)?;
     if wanted.seq > 0 && wanted.keep > 0 {
         return Err(ApiError::bad_request());
     }

@@ -28,7 +28,7 @@ const SUBJECTS: usize = 100_000;
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct InfoRequest {
-    offset: usize,
+    offset: i64,
     deleted_details: bool,
     subjects_filter: String,
 }
@@ -50,8 +50,7 @@ pub(super) fn info(name: &str, request: ApiRequest, worker: &mut Worker) {
 
 fn described(engine: &Engine, name: &str, request: &ApiRequest) -> Result<InfoAnswer, ApiError> {
     request.check_level()?;
-    let wanted: InfoRequest =
-        if request.is_blank() { InfoRequest::default() } else { json::read(&request.body)? };
+    let wanted: InfoRequest = json::read_or_default(&request.body)?;
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
     let mut info = StreamInfo::of(&stream);
     info.cluster = Some(Cluster { leader: engine.server_name.to_string() });
@@ -61,8 +60,8 @@ fn described(engine: &Engine, name: &str, request: &ApiRequest) -> Result<InfoAn
     let mut paging = Paging { total: 0, offset: 0, limit: 0 };
     if !wanted.subjects_filter.is_empty() {
         let filter: SubjectFilter = wanted.subjects_filter.parse().map_err(|_| ApiError::bad_request())?;
-        let (subjects, total) = subjects(&stream, filter, wanted.offset);
-        paging = Paging { total, offset: wanted.offset.min(total), limit: SUBJECTS };
+        let (subjects, total) = subjects(&stream, filter, page_at(wanted.offset));
+        paging = Paging { total, offset: page_at(wanted.offset), limit: SUBJECTS };
         info.state.subjects = Some(subjects).filter(|subjects| !subjects.is_empty());
     }
     Ok(InfoAnswer { paging, info })
@@ -82,7 +81,7 @@ fn subjects(
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ListRequest {
-    offset: usize,
+    offset: i64,
     subject: String,
 }
 
@@ -116,7 +115,7 @@ pub(super) fn list(request: ApiRequest, worker: &mut Worker) {
     let answer = Answer::new(&engine, &request, "stream_list_response");
     let page = page(&engine, &request, DESCRIPTIONS).map(|(streams, paging)| Descriptions {
         paging,
-        streams: streams.iter().map(|stream| StreamInfo::of(stream)).collect(),
+        streams: streams.iter().map(|stream| StreamInfo::listed(stream)).collect(),
     });
     answer.give(&mut worker.sender, page);
 }
@@ -132,6 +131,12 @@ fn page(engine: &Engine, request: &ApiRequest, limit: usize) -> Result<(Vec<Arc<
         "" => None,
         subject => Some(subject.parse().map_err(|_| ApiError::bad_request())?),
     };
-    let (streams, total) = engine.page(filter.as_ref(), wanted.offset, limit);
-    Ok((streams, Paging { total, offset: wanted.offset.min(total), limit }))
+    let offset = page_at(wanted.offset);
+    let (streams, total) = engine.page(filter.as_ref(), offset, limit);
+    Ok((streams, Paging { total, offset: offset.min(total), limit }))
+}
+
+/// Before the beginning is the beginning.
+fn page_at(offset: i64) -> usize {
+    usize::try_from(offset).unwrap_or(0)
 }
