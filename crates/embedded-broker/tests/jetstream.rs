@@ -138,8 +138,9 @@ macro_rules! suites {
 }
 
 suites! {
-    first { streams publish read retention consumers pull acks push }
-    second { batches }
+    first { streams publish read retention consumers pull acks push buckets restarts absent }
+    second { batches lives advisories pausing }
+    later { republish transforms mirrors atomic counters groups }
 }
 
 impl Case {

@@ -118,6 +118,7 @@ impl Rendering<'_> {
     fn headers(&self, headers: &Headers) -> Option<String> {
         let shown = headers.lines.iter().map(|line| match line.split_once(": ") {
             Some((name, _)) if MASKED_HEADERS.contains(&name) => format!("{name}: *"),
+            Some(("Nats-Stream-Source", _)) => source(line),
             Some((name @ ("Nats-Consumer-Stalled" | "Nats-Subject"), value)) => {
                 format!("{name}: {}", made_up(value))
             }
@@ -246,6 +247,14 @@ fn go_parser<'a>(text: &'a str, before: &str) -> &'a str {
             "400 Bad Request - *"
         }
         _ => text,
+    }
+}
+
+/// The header that says where a message comes from ends with a name that the server makes up.
+fn source(line: &str) -> String {
+    match line.rsplit_once(' ') {
+        Some((start, _)) if line.starts_with("Nats-Stream-Source: ") => format!("{start} *"),
+        _ => line.to_owned(),
     }
 }
 
