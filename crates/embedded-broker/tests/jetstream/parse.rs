@@ -121,6 +121,10 @@ fn does(text: &str) -> Option<Does> {
             let (inbox, rest) = named(rest)?;
             Does::AckAsk { inbox, ack: ack(&rest)? }
         }
+        "answer" => {
+            let (name, body) = named(rest)?;
+            Does::Answer { name, body }
+        }
         "err" => Does::Error,
         "mark" => Does::Mark(named(rest)?.0),
         "sync" => Does::Sync,
@@ -156,6 +160,10 @@ fn ack(rest: &str) -> Option<Ack> {
     if sequence.is_empty() {
         return None;
     }
-    let body = if body.is_empty() { "+ACK" } else { body };
+    let body = match body {
+        "" => "+ACK",
+        "empty" => "",
+        _ => body,
+    };
     Some(Ack { consumer: consumer.to_owned(), sequence: sequence.to_owned(), body: body.to_owned() })
 }
