@@ -30,6 +30,8 @@
 mod access;
 mod broker;
 mod config;
+#[allow(dead_code, unreachable_pub, reason = "nothing publishes into streams yet")]
+mod jetstream;
 mod listener;
 mod monitoring;
 pub mod protocol;

@@ -16,6 +16,9 @@
 pub(crate) mod fjall;
 pub(crate) mod memory;
 
+#[cfg(test)]
+mod conformance;
+
 use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
@@ -54,12 +57,36 @@ pub(crate) enum Change {
     DropStream { stream: StreamId },
 }
 
+impl Change {
+    /// The stream that is changed.
+    pub(crate) fn stream(&self) -> StreamId {
+        match self {
+            Self::Put { stream, .. }
+            | Self::Remove { stream, .. }
+            | Self::SetState { stream, .. }
+            | Self::ClearState { stream, .. }
+            | Self::DropStream { stream } => *stream,
+        }
+    }
+}
+
+impl StreamId {
+    /// The number after this one.
+    pub(crate) fn next(self) -> Result<Self, StoreError> {
+        self.0.checked_add(1).map(Self).ok_or_else(|| StoreError::Failed("no stream number is left".into()))
+    }
+}
+
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The message at this sequence is there, but not as it was written. Others can be read.
     #[error("message {seq} of stream number {} is damaged on disk", stream.0)]
     Damaged { stream: StreamId, seq: Seq },
+    /// State of this stream is there, but not as it was written. After the next start the store is without it, and says
+    /// so in [`FoundStream::recount`].
+    #[error("state of stream number {} is damaged on disk: restart to have it repaired", stream.0)]
+    DamagedState { stream: StreamId },
     /// Too little space is left on the disk. Nothing was written; reading goes on.
     #[error("the disk is full: free some space; publishing goes on by itself then")]
     Full,
@@ -72,9 +99,19 @@ pub(crate) enum StoreError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundStream {
     pub(crate) stream: StreamId,
-    /// Sequences that were acknowledged as durable before and are not there any more: damage, not a torn tail. They are
-    /// never to be used again.
+    /// Sequences that were acknowledged as durable before and are not there any more: damage, not a torn tail. All that
+    /// are missing are within; some within may be there. They are never to be used again.
     pub(crate) lost: Option<RangeInclusive<Seq>>,
+    /// Something of the stream was lost to damage, messages, deletes or state entries: what its state says may not fit
+    /// its messages. Count again.
+    pub(crate) recount: bool,
+}
+
+impl FoundStream {
+    /// A stream that is as it was written.
+    pub(crate) fn whole(stream: StreamId) -> Self {
+        Self { stream, lost: None, recount: false }
+    }
 }
 
 /// Whether a store is whole.
@@ -90,6 +127,9 @@ pub(crate) struct StoreHealth {
 pub(crate) trait StreamStore: Send + Sync {
     /// The streams that have state, by number.
     fn streams(&self) -> Result<Vec<FoundStream>, StoreError>;
+
+    /// A number that no stream has or had, also none that was dropped.
+    fn next_stream(&self) -> Result<StreamId, StoreError>;
 
     /// Applies all changes, in order, in one atomic step. Visible to readers when it returns, durable after the next
     /// [`StreamStore::sync`]. On [`StoreError::Full`] nothing was applied; on another error that is unknown.
