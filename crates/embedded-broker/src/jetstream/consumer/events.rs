@@ -8,12 +8,7 @@ use super::{
     status,
 };
 use crate::jetstream::{
-    advisory,
-    commit::Reply,
-    origin::Origin,
-    scheduler::Worker,
-    store::Seq,
-    stream_config::Retention,
+    advisory, commit::Reply, origin::Origin, scheduler::Worker, store::Seq, stream_config::Retention,
 };
 
 /// What clients tell a consumer.
@@ -36,7 +31,13 @@ pub(crate) enum Event {
 }
 
 impl Consumer {
-    pub(super) fn work_off(&self, events: Vec<Event>, config: &ConsumerConfig, worker: &mut Worker, now: i64) {
+    pub(super) fn work_off(
+        &self,
+        events: Vec<Event>,
+        config: &ConsumerConfig,
+        worker: &mut Worker,
+        now: i64,
+    ) {
         if events.is_empty() {
             return;
         }
@@ -94,7 +95,14 @@ impl Consumer {
                 let deliveries = state.progress.deliveries(seq);
                 if let Some(pending) = state.progress.pending(seq).copied() {
                     let acked = state.progress.done(seq);
-                    advisory::terminated(&mut worker.sender, self, seq, pending.delivery, deliveries, &reason);
+                    advisory::terminated(
+                        &mut worker.sender,
+                        self,
+                        seq,
+                        pending.delivery,
+                        deliveries,
+                        &reason,
+                    );
                     self.processed(state, config, worker, acked, now);
                 }
             }
@@ -112,7 +120,14 @@ impl Consumer {
     }
 
     /// Lets the stream know of messages that are done, where it cares.
-    fn processed(&self, state: &mut State, config: &ConsumerConfig, worker: &mut Worker, acked: Acked, now: i64) {
+    fn processed(
+        &self,
+        state: &mut State,
+        config: &ConsumerConfig,
+        worker: &mut Worker,
+        acked: Acked,
+        now: i64,
+    ) {
         let Acked::Done(messages) = acked else { return };
         let cares = self.stream.config().retention != Retention::Limits;
         for (seq, sent) in messages {
@@ -124,7 +139,13 @@ impl Consumer {
                 state.sampled += u64::from(percent);
                 if state.sampled >= 100 {
                     state.sampled -= 100;
-                    advisory::sampled(&mut worker.sender, self, seq, state.progress.deliveries(seq), now - sent);
+                    advisory::sampled(
+                        &mut worker.sender,
+                        self,
+                        seq,
+                        state.progress.deliveries(seq),
+                        now - sent,
+                    );
                 }
             }
         }

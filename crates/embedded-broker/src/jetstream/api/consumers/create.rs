@@ -201,8 +201,8 @@ fn check_queue(stream: &Stream, name: &str, config: &ConsumerConfig) -> Result<(
         if filters.is_everything() {
             return Err(ApiError::consumer_queue_not_unfiltered());
         }
-        let overlaps =
-            theirs.is_everything() || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
+        let overlaps = theirs.is_everything()
+            || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
         if overlaps {
             return Err(ApiError::consumer_queue_not_unique());
         }

@@ -57,7 +57,10 @@ fn what_is_lost_comes_again_in_the_order_of_the_stream() {
     assert!(progress.prolong(&config, 1, 500));
     assert_eq!(progress.next_deadline(), Some(WAIT));
     assert_eq!(progress.expire(&config, WAIT), []);
-    assert_eq!([progress.take_again(), progress.take_again(), progress.take_again()], [Some(2), Some(3), None]);
+    assert_eq!(
+        [progress.take_again(), progress.take_again(), progress.take_again()],
+        [Some(2), Some(3), None]
+    );
     assert_eq!(progress.deliver_again(&config, 2, WAIT), (4, 2));
     assert_eq!(progress.num_redelivered(), 1);
     let _acked = progress.acknowledge(config.ack_policy, 2, 4, WAIT);
@@ -70,7 +73,10 @@ fn refused_ones_come_in_the_order_of_refusal_and_not_when_acknowledged_meanwhile
     let mut progress = delivered(&config, 3);
     assert!(progress.refuse(3, None) && progress.refuse(1, None) && progress.refuse(2, None));
     let _acked = progress.acknowledge(config.ack_policy, 1, 1, 1);
-    assert_eq!([progress.take_again(), progress.take_again(), progress.take_again()], [Some(3), Some(2), None]);
+    assert_eq!(
+        [progress.take_again(), progress.take_again(), progress.take_again()],
+        [Some(3), Some(2), None]
+    );
     assert!(!progress.refuse(1, None));
 }
 
