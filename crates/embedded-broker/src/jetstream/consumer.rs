@@ -125,7 +125,11 @@ impl Consumer {
     ) -> Result<Arc<Self>, StoreError> {
         let filters = config.filters();
         let (next, listed) = beginning(stream, &filters, &config)?;
-        let mut state = State::new(Progress::starting_at(next), listed);
+        let mut progress = Progress::starting_at(next);
+        if let Some(first) = listed.first() {
+            progress.passed(first - 1);
+        }
+        let mut state = State::new(progress, listed);
         if config.replay_policy == ReplayPolicy::Original {
             state.replay_until = stream.last_seq();
         }

@@ -110,7 +110,10 @@ fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
     });
     let (consumer, until) = match found {
         Ok(found) => found,
-        Err(error) => return answer.give::<Paused>(&mut worker.sender, Err(error)),
+        Err(error) => {
+            let beside = Paused { paused: false, pause_until: clock::rfc3339(0), pause_remaining: None };
+            return answer.give_or::<Paused, _>(&mut worker.sender, Err(error), beside);
+        }
     };
     let mut config = (*consumer.config()).clone();
     config.pause_until = until.filter(|until| until.0 > clock::now());

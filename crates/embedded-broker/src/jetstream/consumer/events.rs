@@ -3,12 +3,17 @@
 use super::{
     AckPolicy, Consumer, ConsumerConfig, State, Waiting,
     ack::Ack,
-    progress::Acked,
+    progress::{Acked, Finished},
     pull::{Refused, Request},
     status,
 };
 use crate::jetstream::{
-    advisory, commit::Reply, origin::Origin, scheduler::Worker, store::Seq, stream_config::Retention,
+    advisory::{self, Sample},
+    commit::Reply,
+    origin::Origin,
+    scheduler::Worker,
+    store::Seq,
+    stream_config::Retention,
 };
 
 /// What clients tell a consumer.
@@ -130,7 +135,7 @@ impl Consumer {
     ) {
         let Acked::Done(messages) = acked else { return };
         let cares = self.stream.config().retention != Retention::Limits;
-        for (seq, sent) in messages {
+        for Finished { seq, delivery, deliveries, sent } in messages {
             if cares {
                 self.commit.processed(&self.stream, seq);
             }
@@ -139,13 +144,8 @@ impl Consumer {
                 state.sampled += u64::from(percent);
                 if state.sampled >= 100 {
                     state.sampled -= 100;
-                    advisory::sampled(
-                        &mut worker.sender,
-                        self,
-                        seq,
-                        state.progress.deliveries(seq),
-                        now - sent,
-                    );
+                    let sample = Sample { seq, delivery, deliveries, took: now - sent };
+                    advisory::sampled(&mut worker.sender, self, &sample);
                 }
             }
         }

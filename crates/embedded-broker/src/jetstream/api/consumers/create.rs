@@ -163,6 +163,9 @@ fn change(
     action: Action,
 ) -> Result<Made, ApiError> {
     let before = existing.config();
+    if config.inactive_threshold == 0 {
+        config.inactive_threshold = before.inactive_threshold;
+    }
     // A pause is its own request; leaving it out does not end it.
     config.pause_until = config.pause_until.or(before.pause_until);
     if *before == config {
