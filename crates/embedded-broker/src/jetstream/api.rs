@@ -59,7 +59,6 @@ pub(crate) struct ApiRequest {
     /// The header block.
     pub(crate) headers: Bytes,
     pub(crate) body: Bytes,
-    pub(crate) origin: Option<Origin>,
 }
 
 /// Requests that wait for a worker.
@@ -103,7 +102,7 @@ impl Run for ApiQueue {
                 self.pressure.release();
                 return;
             };
-            handle(request, worker);
+            handle(&request, worker);
         }
         let run: Arc<dyn Run> = Arc::clone(&self) as _;
         self.scheduler.wake(&run);
@@ -146,7 +145,6 @@ impl Sink for ApiSink {
             reply: text(message.reply).map(Into::into),
             headers: Bytes::copy_from_slice(&message.body[..message.header_len]),
             body: Bytes::copy_from_slice(&message.body[message.header_len..]),
-            origin: Origin::of(message),
         };
         let queue = Arc::clone(&engine.api);
         engine.commit.after(move || queue.push(request));
@@ -233,7 +231,7 @@ fn text(bytes: Option<&[u8]>) -> Option<&str> {
 }
 
 /// Answers a request. A subject that is none of the API's is not answered at all.
-fn handle(request: ApiRequest, worker: &mut Worker) {
+fn handle(request: &ApiRequest, worker: &mut Worker) {
     let subject = request.subject.clone();
     let tokens: Vec<&str> = subject.split('.').collect();
     let known = match tokens.as_slice() {

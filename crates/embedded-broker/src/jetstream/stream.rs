@@ -33,7 +33,7 @@ use super::{
 use consumers::Consumers;
 pub(crate) use filters::Filters;
 pub(crate) use recover::RecoverError;
-pub(crate) use state::{Assigned, Committed, StreamState};
+pub(crate) use state::{Committed, StreamState};
 pub(crate) use totals::{SubjectTotals, Totals, message_bytes, subject_key};
 
 /// A stream.

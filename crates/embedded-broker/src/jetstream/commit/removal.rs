@@ -43,7 +43,7 @@ impl Group {
                 stream.usage.subtract(stream.storage, bytes);
             }
         }
-        self.fix_first(stream, messages[0].0)?;
+        Self::fix_first(stream, messages[0].0)?;
         let touched = self.touch(stream);
         touched.dirty = true;
         touched.subjects.extend(messages.iter().map(|(_, record)| Arc::clone(&record.subject)));
@@ -63,7 +63,7 @@ impl Group {
     }
 
     /// Finds the first message anew, if it was this one.
-    fn fix_first(&mut self, stream: &Arc<Stream>, gone: Seq) -> Result<(), StoreError> {
+    fn fix_first(stream: &Arc<Stream>, gone: Seq) -> Result<(), StoreError> {
         let totals = stream.totals();
         if gone > totals.first_seq {
             return Ok(());
@@ -126,7 +126,7 @@ impl Group {
         let mut end = match purge.bound {
             PurgeBound::All => totals.last_seq,
             PurgeBound::Before(seq) => seq.saturating_sub(1),
-            PurgeBound::Keep(keep) => match self.seq_of_newest(stream, &purge.filter, keep)? {
+            PurgeBound::Keep(keep) => match Self::seq_of_newest(stream, &purge.filter, keep)? {
                 Some(seq) => seq - 1,
                 None => return Ok(0),
             },
@@ -141,7 +141,7 @@ impl Group {
         end = end.min(totals.last_seq);
         let (mut removed, mut from) = (0, totals.first_seq);
         loop {
-            let page = self.page(stream, &purge.filter, from, end)?;
+            let page = Self::page(stream, &purge.filter, from, end)?;
             let Some((last, _)) = page.last() else { break };
             from = last + 1;
             removed += page.len() as u64;
@@ -163,7 +163,7 @@ impl Group {
         let (mut removed, mut from) = (0, totals.first_seq);
         let followers = stream.followers();
         loop {
-            let page = self.page(stream, &Filters::everything(), from, totals.last_seq)?;
+            let page = Self::page(stream, &Filters::everything(), from, totals.last_seq)?;
             let Some((last, _)) = page.last() else { return Ok(removed) };
             from = last + 1;
             let unwanted: Vec<_> = page
@@ -176,12 +176,7 @@ impl Group {
     }
 
     /// The first of the newest `keep` messages of a filter; one after the last for 0, `None` when there are not more.
-    fn seq_of_newest(
-        &self,
-        stream: &Arc<Stream>,
-        filter: &Filters,
-        keep: u64,
-    ) -> Result<Option<Seq>, StoreError> {
+    fn seq_of_newest(stream: &Arc<Stream>, filter: &Filters, keep: u64) -> Result<Option<Seq>, StoreError> {
         let totals = stream.totals();
         if keep == 0 {
             return Ok(Some(totals.last_seq + 1));
@@ -206,7 +201,6 @@ impl Group {
 
     /// Up to a step of messages that match.
     fn page(
-        &self,
         stream: &Arc<Stream>,
         filter: &Filters,
         from: Seq,
