@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use busauth::{
     Acl, AuthFailure, Authenticated, Authenticator, LoginKey, Presented, Principal, Signature, UserId,
 };
-use membership_store::{UserAccess, View};
+use membership_store::{User, View};
 
 use crate::grants::{PlaintextRooms, grants};
 
@@ -37,7 +37,7 @@ impl AccessTable {
         user.is_active().then(|| self.compile(&user))
     }
 
-    fn compile(&self, user: &UserAccess) -> Arc<Acl> {
+    fn compile(&self, user: &User) -> Arc<Acl> {
         let memberships = self.view.memberships(&user.id);
         let rooms = memberships.iter().map(|(room, role)| (room.as_ref(), *role));
         Arc::new(Acl::compile(&grants(user, rooms, self.options.plaintext_rooms)))
