@@ -50,10 +50,9 @@ impl Authenticator for AccessTable {
         let (Some(nkey), Some(signature)) = (presented.nkey, presented.signature) else {
             return Err(AuthFailure::NoCredentials);
         };
-        let login: LoginKey = nkey.parse().map_err(|_| AuthFailure::Malformed("nkey"))?;
         let signature = Signature::from_connect(signature).map_err(|_| AuthFailure::Malformed("sig"))?;
         // The signature first: a stranger's takes as long as a user's.
-        login.verify_nonce(presented.nonce, &signature).map_err(|_| AuthFailure::WrongCredentials)?;
+        let login = LoginKey::log_in(nkey, presented.nonce, &signature)?;
         let user = self.view.user_by_login(&login).ok_or(AuthFailure::Unknown)?;
         if !user.is_active() {
             return Err(AuthFailure::Revoked);
