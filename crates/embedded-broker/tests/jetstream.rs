@@ -53,6 +53,7 @@
 mod case;
 mod connection;
 mod differences;
+mod generated;
 mod messages;
 mod parse;
 mod record;
