@@ -51,6 +51,7 @@
 //! answers into the texts.
 
 mod case;
+mod clients;
 mod connection;
 mod differences;
 mod generated;
