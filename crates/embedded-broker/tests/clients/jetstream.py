@@ -5,6 +5,7 @@ end.
 """
 
 import asyncio
+import io
 import json
 import sys
 
@@ -268,7 +269,9 @@ async def objects(js, size):
     await raises(ObjectNotFoundError, store.get("second"))
     large = bytes(index % 251 for index in range(251)) * (size // 251 + 1)
     await store.put("large", large)
-    assert (await store.get("large")).data == large, "the large object is what was stored"
+    read = io.BytesIO()
+    await store.get("large", writeinto=read)
+    assert read.getvalue() == large, "the large object is what was stored"
     await store.seal()
     await raises(Exception, store.put("third", b"no"))
     await js.delete_object_store("files")

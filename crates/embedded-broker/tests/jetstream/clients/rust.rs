@@ -313,7 +313,7 @@ async fn bucket(jetstream: &Context) {
     bucket.create("colour", "green".into()).await.unwrap();
     bucket.purge("colour").await.unwrap();
     let history: Vec<_> = bucket.history("colour").await.unwrap().try_collect().await.unwrap();
-    assert_eq!(history.iter().map(|entry| entry.operation.clone()).collect::<Vec<_>>(), [Operation::Purge]);
+    assert_eq!(history.iter().map(|entry| entry.operation).collect::<Vec<_>>(), [Operation::Purge]);
     assert_eq!(bucket.status().await.unwrap().history(), 5);
     let keys: Vec<String> = bucket.keys().await.unwrap().try_collect().await.unwrap();
     assert_eq!(keys, ["size"]);

@@ -57,9 +57,8 @@ const FILTERS: [&str; 7] = ["s.a", "s.b", "s.*", "s.>", "s.*.x", "s.none", ">"];
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
     stream().prop_flat_map(|stream| {
         let retention = stream["retention"].as_str().unwrap_or("limits").to_owned();
-        let kind = retention.clone();
-        let consumers = vec(consumer(kind), 0..=CONSUMERS);
-        (Just(stream), consumers, vec(operation(retention), 1..30))
+        let consumers = vec(consumer(&retention), 0..=CONSUMERS);
+        (Just(stream), consumers, vec(operation(&retention), 1..30))
             .prop_map(|(stream, consumers, operations)| Plan { stream, consumers, operations })
     })
 }
@@ -94,7 +93,7 @@ fn stream() -> impl Strategy<Value = Value> {
     })
 }
 
-fn consumer(retention: String) -> impl Strategy<Value = Value> {
+fn consumer(retention: &str) -> impl Strategy<Value = Value> + use<> {
     let queue = retention == "workqueue";
     let policies = if queue { &["explicit"][..] } else { &["explicit", "explicit", "all", "none"][..] };
     let starts = if queue { &["all"][..] } else { &["all", "all", "last", "new", "by_start_sequence"][..] };
@@ -128,7 +127,7 @@ fn consumer(retention: String) -> impl Strategy<Value = Value> {
         })
 }
 
-fn operation(retention: String) -> impl Strategy<Value = Operation> {
+fn operation(retention: &str) -> impl Strategy<Value = Operation> + use<> {
     prop_oneof![
         10 => publish(),
         6 => (0..CONSUMERS, 1_u8..5).prop_map(|(consumer, batch)| Operation::Fetch { consumer, batch }),

@@ -138,7 +138,7 @@ impl Peer {
             lines.extend(self.rendering(&[]).delivery(&message));
             match &message.reply {
                 Some(reply) if AckSubject::parse(reply).is_some() => {
-                    self.deliveries[consumer].push(reply.clone())
+                    self.deliveries[consumer].push(reply.clone());
                 }
                 _ => break,
             }
