@@ -93,7 +93,7 @@ fn streams(directory: &TempDir) -> PathBuf {
 impl Server {
     async fn start(which: Which, directory: &TempDir) -> Option<Self> {
         assert!(which == Which::There);
-        let config = format!("jetstream {{ store_dir: \"{}\" }}\n", directory.path().display());
+        let config = format!("jetstream {{ store_dir: {:?} }}\n", directory.path());
         Some(Self::There(nats_server::start(&config).await?))
     }
 }
