@@ -19,7 +19,7 @@
 //! | `sub NAME SUBJECT [GROUP]` | subscribes; NAME is what the subscription is called below |
 //! | `unsub NAME` | ends a subscription, or an inbox |
 //! | `get NAME [COUNT]` | the next messages of a subscription or inbox |
-//! | `ack CONSUMER SEQUENCE [BODY]` | acknowledges the last delivery of that message of a stream, `+ACK` by default |
+//! | `ack CONSUMER SEQUENCE [BODY]` | acknowledges the last delivery of that message of a stream, `+ACK` by default; `empty` is no body |
 //! | `ackreq CONSUMER SEQUENCE [BODY]` | the same with a reply subject, and waits for the answer |
 //! | `ackask NAME CONSUMER SEQUENCE [BODY]` | the same with the inbox called NAME as reply subject |
 //! | `err` | the next `-ERR` of the connection |
@@ -146,7 +146,8 @@ macro_rules! suites {
 }
 
 suites! {
-    first { streams }
+    first { streams publish read retention consumers pull acks push }
+    second { batches }
 }
 
 impl Case {

@@ -156,6 +156,10 @@ fn ack(rest: &str) -> Option<Ack> {
     if sequence.is_empty() {
         return None;
     }
-    let body = if body.is_empty() { "+ACK" } else { body };
+    let body = match body {
+        "" => "+ACK",
+        "empty" => "",
+        _ => body,
+    };
     Some(Ack { consumer: consumer.to_owned(), sequence: sequence.to_owned(), body: body.to_owned() })
 }

@@ -53,7 +53,7 @@ pub(super) struct Rendering<'a> {
     pub(super) show: &'a [String],
     /// Values that are shown by their names.
     pub(super) variables: &'a BTreeMap<String, String>,
-    /// Begins the inboxes of the connection.
+    /// Begins the inboxes of a connection; as long for every one.
     pub(super) prefix: &'a str,
 }
 
@@ -95,7 +95,7 @@ impl Rendering<'_> {
         }
         parts.extend(message.reply.as_deref().map(|reply| self.reply(reply)));
         parts.extend(message.headers.as_ref().and_then(|headers| self.headers(headers)));
-        if message.body.len() > 100 && message.body.bytes().all(|byte| byte == b'x') {
+        if message.body.len() > 20 && message.body.bytes().all(|byte| byte == b'x') {
             parts.push(format!("*{}", message.body.len()));
         } else if !message.body.is_empty() {
             parts.push(message.body.replace("\r\n", "␍␊"));
@@ -191,8 +191,9 @@ impl Rendering<'_> {
 
     /// Shows values by their names.
     fn names(&self, mut line: String) -> String {
-        if line.contains(self.prefix) {
-            line = line.replace(self.prefix, "<inbox>");
+        while let Some(start) = line.find("_INBOX.") {
+            let end = (start + self.prefix.len()).min(line.len());
+            line.replace_range(start..end, "<inbox>");
         }
         for (name, value) in self.variables {
             line = line.replace(value, &format!("<{name}>"));
