@@ -18,11 +18,14 @@
 //! - Whatever goes on after a request ends with the right to ask for it (`origin`).
 
 mod acknowledgement;
+mod advisory;
 mod api;
 mod api_error;
 mod clock;
 mod commit;
 mod config;
+mod consumer;
+mod consumer_config;
 mod dedupe;
 mod direct_get;
 mod duration;

@@ -97,12 +97,21 @@ impl Index {
         }
     }
 
-    /// Whether a client listens on a subject: as a member of this queue group, or without one.
-    pub(crate) fn has_interest(&self, subject: &str, queue: Option<&str>) -> bool {
+    /// Whether a client would receive something on a subject.
+    pub(crate) fn has_interest(&self, subject: &str) -> bool {
+        let mut found = false;
+        self.subscriptions.read().matches(subject, &mut |entry| found |= entry.is_live());
+        found
+    }
+
+    /// Whether a client listens on exactly this subject, and not on more: as a member of this queue group, or without
+    /// one.
+    pub(crate) fn has_listener(&self, subject: &str, queue: Option<&str>) -> bool {
         let mut found = false;
         self.subscriptions.read().matches(subject, &mut |entry| {
             if let Entry::Client(subscription) = entry {
-                found |= subscription.is_live() && subscription.queue() == queue;
+                let same = subscription.queue() == queue && subscription.filter().as_str() == subject;
+                found |= same && subscription.is_live();
             }
         });
         found

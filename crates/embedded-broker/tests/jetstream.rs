@@ -15,13 +15,14 @@
 //! | `until SUBJECT [BODY]` | asks again and again until the answer is the expected one: for what no message announces |
 //! | `silent SUBJECT [BODY]` | asks, then asks for something else that is answered: only that answer comes |
 //! | `put SUBJECT [BODY]` | publishes without a reply subject |
-//! | `ask NAME SUBJECT [BODY]` | publishes, with the inbox called NAME as reply subject |
+//! | `ask NAME SUBJECT [BODY]` | publishes, with the inbox called NAME as reply subject; NAME with a dot is a subject |
 //! | `sub NAME SUBJECT [GROUP]` | subscribes; NAME is what the subscription is called below |
 //! | `unsub NAME` | ends a subscription, or an inbox |
 //! | `get NAME [COUNT]` | the next messages of a subscription or inbox |
 //! | `ack CONSUMER SEQUENCE [BODY]` | acknowledges the last delivery of that message of a stream, `+ACK` by default; `empty` is no body |
 //! | `ackreq CONSUMER SEQUENCE [BODY]` | the same with a reply subject, and waits for the answer |
 //! | `ackask NAME CONSUMER SEQUENCE [BODY]` | the same with the inbox called NAME as reply subject |
+//! | `answer NAME [BODY]` | publishes to the reply subject of the last message of a subscription |
 //! | `err` | the next `-ERR` of the connection |
 //! | `mark NAME` | makes `<NAME>` the time now |
 //! | `sync` | PING, and waits for PONG |
@@ -146,8 +147,9 @@ macro_rules! suites {
 }
 
 suites! {
-    first { streams publish read retention consumers pull acks push }
-    second { batches }
+    first { streams publish read retention consumers pull acks push buckets restarts absent }
+    second { batches lives advisories pausing }
+    later { republish transforms mirrors atomic counters groups }
 }
 
 impl Case {

@@ -5,6 +5,7 @@
 //! published.
 
 mod answer;
+pub(crate) mod consumers;
 mod info;
 mod messages;
 mod streams;
@@ -19,6 +20,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
+    consumer::{
+        Event,
+        ack::{Ack, Delivery},
+        pull::{Refused, Request},
+    },
+    consumer_config::AckPolicy,
     direct_get::{Ask, DirectGet},
     engine::Engine,
     headers::Headers,
@@ -111,8 +118,10 @@ impl ApiSink {
     /// Makes the API reachable.
     pub(crate) fn install(engine: &Arc<Engine>) {
         let sink: Arc<dyn Sink> = Arc::new(Self { engine: Arc::downgrade(engine) });
-        if let Ok(filter) = "$JS.API.>".parse::<SubjectFilter>() {
-            engine.index.insert_sink(&filter, &sink);
+        for filter in ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>"] {
+            if let Ok(filter) = filter.parse::<SubjectFilter>() {
+                engine.index.insert_sink(&filter, &sink);
+            }
         }
     }
 }
@@ -120,7 +129,15 @@ impl ApiSink {
 impl Sink for ApiSink {
     fn offer(&self, message: &Inbound<'_>) -> Taken {
         let Some(engine) = self.engine.upgrade() else { return Taken::No };
-        let Some(subject) = message.subject.strip_prefix(PREFIX) else { return Taken::No };
+        let Some(subject) = message.subject.strip_prefix(PREFIX) else {
+            return match message.subject.strip_prefix("$JS.FC.") {
+                Some(rest) => flow(&engine, rest),
+                None => acknowledge(&engine, message),
+            };
+        };
+        if let Some(rest) = subject.strip_prefix("CONSUMER.MSG.NEXT.") {
+            return pull(&engine, rest, message);
+        }
         if let Some(rest) = subject.strip_prefix("DIRECT.GET.") {
             return direct_get(&engine, rest, message);
         }
@@ -157,6 +174,54 @@ fn direct_get(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken 
     if stream.get_directly(get) { Taken::Yes } else { Taken::No }
 }
 
+/// A consumer that does not exist is nobody who answers.
+fn pull(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken {
+    let consumer = rest.split_once('.').and_then(|(stream, name)| engine.stream(stream)?.consumers.get(name));
+    let Some(consumer) = consumer else { return Taken::No };
+    let Some(reply) = text(message.reply) else { return Taken::Yes };
+    let request = if needs_more(Headers::new(message.header_len, message.body)) {
+        Err(Refused("412 Required Api Level".to_owned()))
+    } else {
+        Request::parse(&message.body[message.header_len..])
+    };
+    let event = Event::Pull { request, reply: reply.into(), origin: Origin::of(message) };
+    if engine.commit.is_idle() {
+        return consumer.tell(event).map_or(Taken::Yes, Taken::Pressed);
+    }
+    // A client that published before it pulls is to get what it published.
+    engine.commit.after(move || drop(consumer.tell(event)));
+    Taken::Yes
+}
+
+/// A consumer that wants no acknowledgements is nobody who takes one.
+fn acknowledge(engine: &Arc<Engine>, message: &Inbound<'_>) -> Taken {
+    let Some(delivery) = Delivery::parse(message.subject) else { return Taken::No };
+    let consumer = engine.stream(delivery.stream).and_then(|stream| stream.consumers.get(delivery.consumer));
+    let Some(consumer) = consumer.filter(|consumer| consumer.config().ack_policy != AckPolicy::None) else {
+        return Taken::No;
+    };
+    let event = Event::Ack {
+        seq: delivery.seq,
+        delivery: delivery.number,
+        ack: Ack::parse(&message.body[message.header_len..]),
+        reply: text(message.reply).map(Into::into),
+        origin: Origin::of(message),
+    };
+    consumer.tell(event).map_or(Taken::Yes, Taken::Pressed)
+}
+
+/// An answer to a question of flow control.
+fn flow(engine: &Arc<Engine>, rest: &str) -> Taken {
+    let mut tokens = rest.splitn(3, '.');
+    let (Some(stream), Some(name), Some(id)) = (tokens.next(), tokens.next(), tokens.next()) else {
+        return Taken::No;
+    };
+    let Some(consumer) = engine.stream(stream).and_then(|stream| stream.consumers.get(name)) else {
+        return Taken::No;
+    };
+    consumer.tell(Event::Flow(id.into())).map_or(Taken::Yes, Taken::Pressed)
+}
+
 /// Whether a request needs features this broker does not have.
 fn needs_more(headers: Headers<'_>) -> bool {
     let level = headers.get("Nats-Required-Api-Level");
@@ -173,6 +238,7 @@ fn handle(request: ApiRequest, worker: &mut Worker) {
     let tokens: Vec<&str> = subject.split('.').collect();
     let known = match tokens.as_slice() {
         ["INFO"] => info::account(request, worker),
+        ["CONSUMER", verb, rest @ ..] => consumers::handle(verb, rest, request, worker),
         ["STREAM", verb, rest @ ..] => streams::handle(verb, rest, request, worker),
         _ => false,
     };

@@ -83,6 +83,8 @@ pub(crate) enum Operation {
     Purge(Purge),
     /// A consumer is done with this message.
     Processed(Seq),
+    /// A consumer is gone: delete what only it wanted.
+    InterestLost,
     /// Delete what is too old.
     Expire,
     /// Apply the limits, which have changed.
@@ -207,13 +209,15 @@ impl CommitQueue {
         }
     }
 
+    /// Whether nothing is queued or being written.
+    pub(crate) fn is_idle(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.items.is_empty() && !waiting.busy
+    }
+
     /// Runs `job` once everything that was queued before is durable: at once when nothing waits.
     pub(crate) fn after(&self, job: impl FnOnce() + Send + 'static) {
-        let idle = {
-            let waiting = self.waiting.lock();
-            waiting.items.is_empty() && !waiting.busy
-        };
-        if idle {
+        if self.is_idle() {
             job();
         } else {
             let _pressure = self.push(Item::Then(Box::new(job)));

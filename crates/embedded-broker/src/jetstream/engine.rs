@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     api::{ApiQueue, ApiSink},
     commit::{CommitQueue, Committer},
+    consumer::Consumer,
     config::{JetStreamConfig, JetStreamLimits, Store, SyncPolicy},
     publish::StreamSink,
     scheduler::{Scheduler, Worker},
@@ -129,6 +130,11 @@ impl Engine {
             let totals = stream.totals();
             self.usage.add(stream.storage, totals.bytes);
             let stream = self.add(stream);
+            let consumers = Consumer::recover(self, &stream);
+            for consumer in consumers.map_err(|error| JetStreamError::Read(Box::new(error)))? {
+                stream.consumers.add(&consumer);
+                consumer.wake();
+            }
             stream.arm_expiry();
         }
         Ok(())
@@ -188,6 +194,8 @@ impl Engine {
                 self.index.remove_sink(filter, &sink);
             }
             stream.close();
+            stream.consumers.clear();
+            stream.forget_followers();
         }
     }
 

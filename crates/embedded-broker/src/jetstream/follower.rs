@@ -9,14 +9,16 @@ use super::{
 
 /// Somebody who follows a stream. Called by the committer; nothing here may block.
 pub(crate) trait Follower: Send + Sync {
-    /// These messages are in the stream now, ascending.
+    /// These messages are in the stream, ascending. They can be read from the next [`Follower::shown`] on.
     fn committed(&self, messages: &[(Seq, Arc<str>)]);
 
-    /// This message left the stream.
-    fn removed(&self, seq: Seq, subject: &Arc<str>);
+    /// What is committed can be read.
+    fn shown(&self);
 
-    /// The stream now begins here, and what was before is gone: a purge of everything, which does not name each
-    /// message.
+    /// These messages left the stream.
+    fn removed(&self, messages: &[(Seq, Arc<str>)]);
+
+    /// The stream was emptied up to this sequence: whoever is before it goes on here. What was removed is told besides.
     fn purged(&self, first: Seq);
 
     /// Whether it still wants this message: it matches, and it is not acknowledged.

@@ -50,6 +50,18 @@ impl Sender {
         self.send(subject, &MessageFrame { subject: subject.as_bytes(), reply: None, header_len: 0, body })
     }
 
+    /// Whether somebody would receive what is sent there.
+    pub(crate) fn has_receiver(&mut self, to: &str) -> bool {
+        let route = self.routes.locate(to, &self.index);
+        let route = &self.routes[route];
+        !(route.plain.is_empty() && route.groups.is_empty() && route.sinks.is_empty())
+    }
+
+    /// Whether a client that something was sent to since the last flush is nearly full.
+    pub(crate) fn sees_full(&self) -> bool {
+        !self.aftermath.full.is_empty()
+    }
+
     /// Wakes the clients that something was sent to.
     pub(crate) fn flush(&mut self) {
         let _any = self.aftermath.wake();

@@ -4,6 +4,7 @@
 //! for and the committer has not written yet: checks of a publish (expected sequences, limits, duplicates) count it,
 //! readers do not see it. What readers see ends at the *visible* mark, which moves when a group is durable.
 
+mod consumers;
 mod expiry;
 mod filters;
 mod read;
@@ -29,6 +30,7 @@ use super::{
     usage::Usage,
 };
 
+use consumers::Consumers;
 pub(crate) use filters::Filters;
 pub(crate) use recover::RecoverError;
 pub(crate) use state::{Assigned, Committed, StreamState};
@@ -54,6 +56,7 @@ pub(crate) struct Stream {
     /// Nothing is taken any more: it is being deleted.
     closed: AtomicBool,
     followers: RwLock<Vec<Arc<dyn Follower>>>,
+    pub(crate) consumers: Consumers,
     /// When its expiry looks again: nanoseconds since 1970; 0 when nothing is to expire.
     armed: AtomicI64,
     turn: Turn,
@@ -98,6 +101,7 @@ impl Stream {
             config: ArcSwap::from_pointee(config),
             closed: AtomicBool::new(false),
             followers: RwLock::new(Vec::new()),
+            consumers: Consumers::default(),
             armed: AtomicI64::new(0),
             turn: Turn::default(),
             gets: DirectGets::default(),
@@ -172,6 +176,11 @@ impl Stream {
 
     pub(crate) fn unfollow(&self, follower: &Arc<dyn Follower>) {
         self.followers.write().retain(|known| !Arc::ptr_eq(known, follower));
+    }
+
+    /// Nobody follows it any more.
+    pub(crate) fn forget_followers(&self) {
+        self.followers.write().clear();
     }
 
     pub(crate) fn followers(&self) -> Vec<Arc<dyn Follower>> {

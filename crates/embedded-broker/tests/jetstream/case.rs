@@ -51,6 +51,7 @@ pub(super) enum Does {
     Ack(Ack),
     AckRequest(Ack),
     AckAsk { inbox: String, ack: Ack },
+    Answer { name: String, body: String },
     Error,
     Mark(String),
     Sync,

@@ -24,6 +24,8 @@ pub(super) struct Connection {
     subscriptions: HashMap<String, Subscription>,
     /// What came and was not taken, by number of the subscription.
     waiting: HashMap<usize, VecDeque<Message>>,
+    /// Reply subjects of the last messages, by name of the subscription.
+    replies: HashMap<String, String>,
     errors: VecDeque<String>,
     pongs: usize,
     next: usize,
@@ -45,6 +47,7 @@ impl Connection {
             patience,
             subscriptions: HashMap::new(),
             waiting: HashMap::new(),
+            replies: HashMap::new(),
             errors: VecDeque::new(),
             pongs: 0,
             next: REQUESTS + 1,
@@ -101,8 +104,11 @@ impl Connection {
         self.publish(subject, Some(&inbox), headers, body).await;
     }
 
-    /// The subject of an inbox, which is subscribed to when it is first named.
+    /// The subject of an inbox, which is subscribed to when it is first named. A name with a dot is a subject itself.
     pub(super) async fn inbox(&mut self, name: &str) -> String {
+        if name.contains('.') {
+            return name.to_owned();
+        }
         let subject = format!("{}.{name}", self.prefix);
         if !self.subscriptions.contains_key(name) {
             self.subscribe(name, &subject, None).await;
@@ -126,6 +132,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Where the sender of the last message of a subscription wants an answer.
+    pub(super) fn last_reply(&self, name: &str) -> Option<String> {
+        self.replies.get(name).cloned()
+    }
+
     /// The next message of a subscription. One that came to an inbox has `-` for a subject.
     pub(super) async fn next(&mut self, name: &str) -> Result<Message, String> {
         let Some(Subscription { sid, subject }) = self.subscriptions.get(name) else {
@@ -136,6 +147,9 @@ impl Connection {
             if let Some(mut message) = self.waiting.entry(sid).or_default().pop_front() {
                 if message.subject == subject && subject.starts_with(&self.prefix) {
                     "-".clone_into(&mut message.subject);
+                }
+                if let Some(reply) = &message.reply {
+                    self.replies.insert(name.to_owned(), reply.clone());
                 }
                 return Ok(message);
             }
@@ -164,7 +178,10 @@ impl Connection {
 
     /// What came and was not taken.
     pub(super) fn left_over(&self) -> Vec<String> {
-        let messages = self.waiting.values().flatten().map(|message| format!("{message:?}"));
+        let messages = self.waiting.values().flatten().map(|message| {
+            let body = message.body.chars().take(200).collect();
+            format!("{:?}", Message { body, ..message.clone() })
+        });
         messages.chain(self.errors.iter().cloned()).collect()
     }
 

@@ -121,6 +121,10 @@ fn does(text: &str) -> Option<Does> {
             let (inbox, rest) = named(rest)?;
             Does::AckAsk { inbox, ack: ack(&rest)? }
         }
+        "answer" => {
+            let (name, body) = named(rest)?;
+            Does::Answer { name, body }
+        }
         "err" => Does::Error,
         "mark" => Does::Mark(named(rest)?.0),
         "sync" => Does::Sync,

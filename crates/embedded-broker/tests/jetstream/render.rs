@@ -91,7 +91,7 @@ impl Rendering<'_> {
             parts.push(message.subject.clone());
         }
         if !status.is_empty() {
-            parts.push(status.to_owned());
+            parts.push(go_parser(status, " - ").to_owned());
         }
         parts.extend(message.reply.as_deref().map(|reply| self.reply(reply)));
         parts.extend(message.headers.as_ref().and_then(|headers| self.headers(headers)));
@@ -111,14 +111,17 @@ impl Rendering<'_> {
                 "<{stream} {consumer} {delivered} {stream_sequence} {consumer_sequence} {pending}>"
             );
         }
-        format!("<{}>", flow_control(reply))
+        format!("<{}>", made_up(reply))
     }
 
     #[expect(clippy::unused_self, reason = "one of several kinds of rendering")]
     fn headers(&self, headers: &Headers) -> Option<String> {
         let shown = headers.lines.iter().map(|line| match line.split_once(": ") {
             Some((name, _)) if MASKED_HEADERS.contains(&name) => format!("{name}: *"),
-            Some((name @ "Nats-Consumer-Stalled", value)) => format!("{name}: {}", flow_control(value)),
+            Some(("Nats-Stream-Source", _)) => source(line),
+            Some((name @ ("Nats-Consumer-Stalled" | "Nats-Subject"), value)) => {
+                format!("{name}: {}", made_up(value))
+            }
             _ => line.clone(),
         });
         let shown: Vec<_> = shown.collect();
@@ -138,7 +141,7 @@ impl Rendering<'_> {
         let error = value.as_object_mut().and_then(|members| members.remove("error"));
         let mut lines = fill(&spaced(&value));
         if let Some(error) = error {
-            let text = go_parser(error["description"].as_str().unwrap_or_default());
+            let text = go_parser(error["description"].as_str().unwrap_or_default(), ": ");
             lines[0].insert_str(0, &format!("! {} {} {text} ", error["code"], error["err_code"]));
         }
         lines
@@ -229,7 +232,7 @@ fn json(message: &Message) -> Option<Value> {
 }
 
 /// What is wrong with a JSON document is said in the words of the parser; that it is wrong is all that is compared.
-fn go_parser(text: &str) -> &str {
+fn go_parser<'a>(text: &'a str, before: &str) -> &'a str {
     let words = [
         "json: cannot unmarshal",
         "invalid character",
@@ -238,14 +241,32 @@ fn go_parser(text: &str) -> &str {
         "EOF",
         "parsing time",
     ];
-    match text.split_once(": ") {
+    match text.split_once(before) {
         Some(("invalid JSON", rest)) if words.iter().any(|word| rest.starts_with(word)) => "invalid JSON: *",
+        Some(("400 Bad Request", rest)) if words.iter().any(|word| rest.starts_with(word)) => {
+            "400 Bad Request - *"
+        }
         _ => text,
     }
 }
 
-/// The last token of a subject for flow control is made up by the server.
-fn flow_control(subject: &str) -> String {
+/// The header that says where a message comes from ends with a name that the server makes up.
+fn source(line: &str) -> String {
+    match line.rsplit_once(' ') {
+        Some((start, _)) if line.starts_with("Nats-Stream-Source: ") => format!("{start} *"),
+        _ => line.to_owned(),
+    }
+}
+
+/// A subject without what the server makes up: the time in it, or its last token.
+fn made_up(subject: &str) -> String {
+    if let Some(AckSubject { stream, consumer, delivered, stream_sequence, consumer_sequence, pending }) =
+        AckSubject::parse(subject)
+    {
+        return format!(
+            "$JS.ACK.{stream}.{consumer}.{delivered}.{stream_sequence}.{consumer_sequence}.*.{pending}"
+        );
+    }
     match subject.rsplit_once('.') {
         Some((start, _)) if subject.starts_with("$JS.FC.") => format!("{start}.*"),
         _ => subject.to_owned(),

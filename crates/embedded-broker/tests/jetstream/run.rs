@@ -137,6 +137,11 @@ impl Run<'_> {
                 let inbox = connection.inbox(inbox).await;
                 connection.publish(&subject, Some(&inbox), &headers, &body).await;
             }
+            Does::Answer { name, body } => {
+                let connection = self.connection(at).await;
+                let reply = connection.last_reply(name).ok_or("nothing asked for an answer")?;
+                connection.publish(&reply, None, &headers, body).await;
+            }
             Does::Error => return Ok(Some(vec![self.connection(at).await.next_error().await?])),
             Does::Mark(name) => drop(self.variables.insert(name.clone(), Timestamp::now().to_string())),
             Does::Sync => self.connection(at).await.sync().await?,

@@ -55,7 +55,7 @@ fn account_info(engine: &Engine) -> AccountInfo {
         reserved_memory: 0,
         reserved_storage: 0,
         streams: engine.num_streams(),
-        consumers: engine.streams().iter().map(|stream| stream.followers().len()).sum(),
+        consumers: engine.streams().iter().map(|stream| stream.consumers.len()).sum(),
         limits: AccountLimits {
             max_memory: number(engine.limits.max_memory),
             max_storage: number(engine.limits.max_storage),

@@ -126,7 +126,7 @@ impl StreamInfo {
                 subjects: None,
                 num_deleted: held.saturating_sub(totals.messages),
                 deleted: Vec::new(),
-                consumer_count: stream.followers().len() as u64,
+                consumer_count: stream.consumers.len() as u64,
             },
             cluster: None,
             ts: clock::rfc3339(clock::now()),

@@ -1,6 +1,9 @@
 //! One group: what is applied and synced together.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use super::{Done, Operation, Publish, Rollup, committer::Touched};
 use crate::jetstream::{
@@ -42,6 +45,8 @@ pub(super) struct TouchedStream {
     pub(super) limited: usize,
     /// The limits have changed since they were applied.
     pub(super) limits_changed: bool,
+    /// Messages that came and went within the group.
+    pub(super) short_lived: HashSet<Seq>,
     /// Subjects of which a message was removed because it was too old.
     pub(super) aged: Vec<Arc<str>>,
 }
@@ -108,6 +113,11 @@ impl Group {
                 let removed = self.remove_one(stream, seq)?;
                 Ok(Done { removed })
             }
+            Operation::InterestLost => {
+                self.apply()?;
+                let removed = self.interest_lost(stream)?;
+                Ok(Done { removed })
+            }
             Operation::Processed(seq) => {
                 self.apply()?;
                 let removed = self.processed(stream, seq)?;
@@ -171,10 +181,18 @@ impl Group {
 
     /// Lets everybody see what was done.
     pub(super) fn show(self) {
-        for touched in self.touched.into_values() {
-            touched.stream.show();
-            if !touched.added.is_empty() {
+        for mut touched in self.touched.into_values() {
+            if !touched.short_lived.is_empty() {
+                touched.added.retain(|(seq, _)| !touched.short_lived.contains(seq));
+            }
+            let new = !touched.added.is_empty();
+            if new {
+                // Counted before it can be read: what is delivered is taken off again.
                 touched.stream.tell(|follower| follower.committed(&touched.added));
+            }
+            touched.stream.show();
+            if new {
+                touched.stream.tell(|follower| follower.shown());
             }
             touched.stream.mark_deleted(&touched.aged);
             touched.stream.arm_expiry();
@@ -204,6 +222,7 @@ impl TouchedStream {
             rollups: Vec::new(),
             limited: 0,
             limits_changed: false,
+            short_lived: HashSet::new(),
             aged: Vec::new(),
         }
     }
@@ -243,6 +262,7 @@ impl Operation {
             | Self::Delete(_)
             | Self::Purge(_)
             | Self::Drop
+            | Self::InterestLost
             | Self::Limits
             | Self::Skip { .. } => true,
             // Done again after a crash, when it is due again.

@@ -47,8 +47,17 @@ impl Group {
         let touched = self.touch(stream);
         touched.dirty = true;
         touched.subjects.extend(messages.iter().map(|(_, record)| Arc::clone(&record.subject)));
+        let first_new = touched.added.first().map_or(Seq::MAX, |(seq, _)| *seq);
+        let mut gone = Vec::with_capacity(messages.len());
         for (seq, record) in messages {
-            stream.tell(|follower| follower.removed(*seq, &record.subject));
+            if *seq >= first_new {
+                touched.short_lived.insert(*seq);
+            } else {
+                gone.push((*seq, Arc::clone(&record.subject)));
+            }
+        }
+        if !gone.is_empty() {
+            stream.tell(|follower| follower.removed(&gone));
         }
         Ok(())
     }
@@ -138,7 +147,32 @@ impl Group {
             removed += page.len() as u64;
             self.remove(stream, &page)?;
         }
+        if purge.filter.is_everything() {
+            let first = stream.totals().first_seq;
+            stream.tell(|follower| follower.purged(first));
+        }
         Ok(removed)
+    }
+
+    /// Removes what nobody wants any more, after a consumer has gone.
+    pub(super) fn interest_lost(&mut self, stream: &Arc<Stream>) -> Result<u64, StoreError> {
+        if stream.config().retention != Retention::Interest {
+            return Ok(0);
+        }
+        let totals = stream.totals();
+        let (mut removed, mut from) = (0, totals.first_seq);
+        let followers = stream.followers();
+        loop {
+            let page = self.page(stream, &Filters::everything(), from, totals.last_seq)?;
+            let Some((last, _)) = page.last() else { return Ok(removed) };
+            from = last + 1;
+            let unwanted: Vec<_> = page
+                .into_iter()
+                .filter(|(seq, record)| !followers.iter().any(|one| one.needs(*seq, &record.subject)))
+                .collect();
+            removed += unwanted.len() as u64;
+            self.remove(stream, &unwanted)?;
+        }
     }
 
     /// The first of the newest `keep` messages of a filter; one after the last for 0, `None` when there are not more.

@@ -2,6 +2,8 @@
 
 use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{Filters, Stream, SubjectTotals};
 use crate::jetstream::store::{Record, Seq, StoreError};
 
@@ -285,6 +287,15 @@ impl Stream {
         })?;
         gaps.extend((expected..=last).take(limit - gaps.len()));
         Ok(gaps)
+    }
+
+    /// Hands the state entries whose key begins with `prefix` to `visit`.
+    pub(crate) fn scan_state(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.store.scan_state(self.id, prefix, visit)
     }
 
     /// From `from`, or the first message, to what readers see.

@@ -11,6 +11,7 @@ use crate::jetstream::{
     api_error::ApiError,
     clock,
     commit::{Operation, Purge, PurgeBound},
+    consumer::Stop,
     engine::Engine,
     json,
     scheduler::Worker,
@@ -123,6 +124,11 @@ pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
         Ok(stream) => stream,
         Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
     };
+    for consumer in stream.consumers.clear() {
+        consumer.stop(worker, Stop::Deleted);
+    }
+    // Those who wait hear of it before whoever asked.
+    worker.sender.flush();
     let usage = Arc::clone(&engine.usage);
     let gone = Arc::clone(&stream);
     engine.commit.operate(&stream, Operation::Drop, move |result, sender| match result {

@@ -1,0 +1,94 @@
+//! Advisories: what happened, for whoever listens. They are only put together when somebody does.
+
+use rand::RngExt as _;
+use serde_json::{Map, Value, json};
+
+use super::{
+    clock,
+    consumer::{Consumer, Exhausted},
+    json as json_text,
+    sender::Sender,
+    store::Seq,
+};
+
+/// A message was delivered as often as it may be.
+pub(super) fn exhausted(sender: &mut Sender, consumer: &Consumer, message: Exhausted) {
+    let members = json!({ "stream_seq": message.seq, "deliveries": message.deliveries });
+    of_consumer(sender, consumer, "CONSUMER.MAX_DELIVERIES", "max_deliver", members);
+}
+
+/// A client gave a message up.
+pub(super) fn terminated(
+    sender: &mut Sender,
+    consumer: &Consumer,
+    seq: Seq,
+    delivery: u64,
+    deliveries: u64,
+    reason: &str,
+) {
+    let mut members = json!({ "consumer_seq": delivery, "stream_seq": seq, "deliveries": deliveries });
+    if !reason.is_empty() {
+        members["reason"] = reason.into();
+    }
+    of_consumer(sender, consumer, "CONSUMER.MSG_TERMINATED", "terminated", members);
+}
+
+/// A client wants a message again.
+pub(super) fn refused(sender: &mut Sender, consumer: &Consumer, seq: Seq, delivery: u64, deliveries: u64) {
+    let members = json!({ "consumer_seq": delivery, "stream_seq": seq, "deliveries": deliveries });
+    of_consumer(sender, consumer, "CONSUMER.MSG_NAKED", "nak", members);
+}
+
+/// A consumer was made or deleted: `create`, `delete`.
+pub(super) fn consumer_action(sender: &mut Sender, consumer: &Consumer, action: &str) {
+    let subject = if action == "delete" { "CONSUMER.DELETED" } else { "CONSUMER.CREATED" };
+    of_consumer(sender, consumer, subject, "consumer_action", json!({ "action": action }));
+}
+
+/// A consumer was paused, or goes on.
+pub(super) fn paused(sender: &mut Sender, consumer: &Consumer, until: Option<i64>) {
+    let mut members = json!({ "paused": until.is_some() });
+    if let Some(until) = until {
+        members["pause_until"] = clock::rfc3339(until).into();
+    }
+    of_consumer(sender, consumer, "CONSUMER.PAUSE", "consumer_pause", members);
+}
+
+/// An acknowledgement that is reported, and the nanoseconds it took.
+pub(super) fn sampled(sender: &mut Sender, consumer: &Consumer, seq: Seq, deliveries: u64, took: i64) {
+    let subject = format!("$JS.EVENT.METRIC.CONSUMER.ACK.{}.{}", consumer.stream.name, consumer.name);
+    let members = json!({
+        "stream": &*consumer.stream.name, "consumer": &*consumer.name,
+        "stream_seq": seq, "ack_time": took, "deliveries": deliveries,
+    });
+    publish(sender, &subject, "io.nats.jetstream.metric.v1.consumer_ack", members);
+}
+
+fn of_consumer(sender: &mut Sender, consumer: &Consumer, subject: &str, kind: &str, members: Value) {
+    let subject = format!("$JS.EVENT.ADVISORY.{subject}.{}.{}", consumer.stream.name, consumer.name);
+    let mut all = Map::new();
+    all.insert("stream".to_owned(), (&*consumer.stream.name).into());
+    all.insert("consumer".to_owned(), (&*consumer.name).into());
+    if let Value::Object(members) = members {
+        all.extend(members);
+    }
+    publish(sender, &subject, &format!("io.nats.jetstream.advisory.v1.{kind}"), Value::Object(all));
+}
+
+fn publish(sender: &mut Sender, subject: &str, kind: &str, members: Value) {
+    if !sender.has_receiver(subject) {
+        return;
+    }
+    let mut random = rand::rng();
+    let id: String = (0..22).map(|_| char::from(random.sample(rand::distr::Alphanumeric))).collect();
+    let mut all = Map::new();
+    all.insert("type".to_owned(), kind.into());
+    all.insert("id".to_owned(), id.into());
+    all.insert("timestamp".to_owned(), clock::rfc3339(clock::now()).into());
+    if let Value::Object(members) = members {
+        all.extend(members);
+    }
+    let mut body = Vec::new();
+    json_text::write(&mut body, &Value::Object(all));
+    let _receivers = sender.publish(subject, &body);
+}

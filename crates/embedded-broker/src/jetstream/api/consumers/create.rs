@@ -1,0 +1,216 @@
+//! Making and changing consumers.
+
+use std::sync::Arc;
+
+use rand::RngExt as _;
+
+use crate::jetstream::{
+    advisory,
+    api::{Answer, ApiRequest},
+    api_error::ApiError,
+    commit::Operation,
+    consumer::{Consumer, ConsumerInfo},
+    consumer_config::{Action, Bounds, ConsumerConfig, ConsumerRequest},
+    scheduler::Worker,
+    store::StoreError,
+    stream::Stream,
+    stream_config::Retention,
+};
+
+/// Characters of a name that a client leaves to the server.
+const NAME: usize = 8;
+
+/// `CONSUMER.DURABLE.CREATE.STREAM.NAME`
+pub(super) fn create_durable(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
+    let read = read(stream, &request).and_then(|read| {
+        if read.config.durable_name.is_empty() {
+            return Err(ApiError::consumer_durable_name_not_set());
+        }
+        Ok(read)
+    });
+    go_on(stream, Some(name), None, request, worker, read);
+}
+
+/// `CONSUMER.CREATE.STREAM[.NAME[.FILTER]]`
+pub(super) fn create(
+    stream: &str,
+    name: Option<&str>,
+    filter: Option<&str>,
+    request: ApiRequest,
+    worker: &mut Worker,
+) {
+    let read = read(stream, &request).and_then(|read| {
+        if name.is_none() && !read.config.durable_name.is_empty() {
+            return Err(ApiError::consumer_ephemeral_with_durable_name());
+        }
+        Ok(read)
+    });
+    go_on(stream, name, filter, request, worker, read);
+}
+
+fn read(stream: &str, request: &ApiRequest) -> Result<ConsumerRequest, ApiError> {
+    request.check_level()?;
+    let read = ConsumerRequest::read(&request.body)?;
+    if read.stream_name == stream { Ok(read) } else { Err(ApiError::stream_mismatch()) }
+}
+
+fn go_on(
+    stream: &str,
+    name: Option<&str>,
+    filter: Option<&str>,
+    request: ApiRequest,
+    worker: &mut Worker,
+    read: Result<ConsumerRequest, ApiError>,
+) {
+    let answer = Answer::new(&worker.engine, &request, "consumer_create_response");
+    match read.and_then(|read| made(worker, stream, name, filter, read)) {
+        Err(error) => answer.give::<ConsumerInfo>(&mut worker.sender, Err(error)),
+        Ok(Made::Nothing(consumer)) => answer.give(&mut worker.sender, Ok(consumer.info())),
+        Ok(Made::Changed(consumer, created)) => {
+            let stored = consumer.is_stored();
+            let changes = match (stored, created) {
+                (false, _) => Vec::new(),
+                (true, true) => consumer.creation(),
+                (true, false) => vec![consumer.config_change(&consumer.config())],
+            };
+            // As it was made: delivering begins at once.
+            let info = consumer.info();
+            let stream = Arc::clone(&consumer.stream);
+            let commit = Arc::clone(&worker.engine.commit);
+            let give = move |result: Result<_, _>, sender: &mut _| match result {
+                Ok(_) => {
+                    if created {
+                        advisory::consumer_action(sender, &consumer, "create");
+                    }
+                    answer.give(sender, Ok(info));
+                    consumer.wake();
+                }
+                Err(failure) => {
+                    consumer.stream.consumers.remove(&consumer);
+                    answer.fail(sender, &failure);
+                }
+            };
+            commit.operate(&stream, Operation::Write(changes), give);
+        }
+    }
+}
+
+/// What a request came to.
+enum Made {
+    /// The consumer is there already, exactly so.
+    Nothing(Arc<Consumer>),
+    /// It is new, or another one than before. The flag says whether it is new.
+    Changed(Arc<Consumer>, bool),
+}
+
+fn made(
+    worker: &Worker,
+    stream: &str,
+    name: Option<&str>,
+    filter: Option<&str>,
+    request: ConsumerRequest,
+) -> Result<Made, ApiError> {
+    let ConsumerRequest { mut config, action, pedantic, .. } = request;
+    let stream = worker.engine.stream(stream).ok_or_else(ApiError::stream_not_found)?;
+    let name = named(&mut config, name)?;
+    if let Some(filter) = filter {
+        if !config.filter_subjects.is_empty() {
+            return Err(ApiError::consumer_multiple_filters_not_allowed());
+        }
+        if config.filter_subject != filter {
+            return Err(ApiError::consumer_filter_mismatch());
+        }
+    }
+    let stream_config = stream.config();
+    let config = config.with_defaults(&stream_config, pedantic)?;
+    config.check(&Bounds { stream: &stream_config })?;
+    match stream.consumers.get(&name) {
+        Some(existing) => change(&stream, existing, config, action),
+        None if action == Action::Update => Err(ApiError::consumer_does_not_exist()),
+        None => {
+            check_room(worker, &stream)?;
+            check_queue(&stream, &name, &config)?;
+            let made = Consumer::create(&worker.engine, &stream, &name, config);
+            let consumer = made.map_err(|error| unreadable(&error))?;
+            stream.consumers.add(&consumer);
+            Ok(Made::Changed(consumer, true))
+        }
+    }
+}
+
+/// The name of a consumer: from the subject, or from the configuration, or made up.
+fn named(config: &mut ConsumerConfig, subject: Option<&str>) -> Result<String, ApiError> {
+    if let Some(name) = subject {
+        ConsumerConfig::check_name(name)?;
+        if !config.durable_name.is_empty() && config.durable_name != name {
+            return Err(ApiError::consumer_durable_name_mismatch());
+        }
+        name.clone_into(&mut config.name);
+        return Ok(name.to_owned());
+    }
+    if !config.name.is_empty() {
+        ConsumerConfig::check_name(&config.name)?;
+        return Ok(config.name.clone());
+    }
+    let mut random = rand::rng();
+    Ok((0..NAME).map(|_| char::from(random.sample(rand::distr::Alphanumeric))).collect())
+}
+
+fn change(
+    stream: &Arc<Stream>,
+    existing: Arc<Consumer>,
+    mut config: ConsumerConfig,
+    action: Action,
+) -> Result<Made, ApiError> {
+    let before = existing.config();
+    // A pause is its own request; leaving it out does not end it.
+    config.pause_until = config.pause_until.or(before.pause_until);
+    if *before == config {
+        return Ok(Made::Nothing(existing));
+    }
+    if action == Action::Create {
+        return Err(ApiError::consumer_already_exists());
+    }
+    before.check_update(&config)?;
+    if before.deliver_subject != config.deliver_subject && existing.is_in_use() {
+        return Err(ApiError::consumer_name_exists());
+    }
+    check_queue(stream, &existing.name, &config)?;
+    existing.reconfigure(config).map_err(|error| unreadable(&error))?;
+    Ok(Made::Changed(existing, false))
+}
+
+fn check_room(worker: &Worker, stream: &Stream) -> Result<(), ApiError> {
+    let of_stream = stream.config().max_consumers();
+    let of_broker = worker.engine.limits.max_consumers.map(|most| most as u64);
+    let most = [of_stream, of_broker].into_iter().flatten().min();
+    if most.is_some_and(|most| stream.consumers.len() as u64 >= most) {
+        return Err(ApiError::maximum_consumers_limit());
+    }
+    Ok(())
+}
+
+/// In a work queue each message has one consumer.
+fn check_queue(stream: &Stream, name: &str, config: &ConsumerConfig) -> Result<(), ApiError> {
+    if stream.config().retention != Retention::WorkQueue {
+        return Ok(());
+    }
+    let filters = config.filters();
+    for other in stream.consumers.all().iter().filter(|other| &*other.name != name) {
+        let theirs = other.config().filters();
+        if filters.is_everything() {
+            return Err(ApiError::consumer_queue_not_unfiltered());
+        }
+        let overlaps =
+            theirs.is_everything() || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
+        if overlaps {
+            return Err(ApiError::consumer_queue_not_unique());
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(error: &StoreError) -> ApiError {
+    tracing::error!(%error, "a stream cannot be read for a consumer");
+    ApiError::consumer_create("the stream cannot be read")
+}
