@@ -73,6 +73,7 @@ fixed! {
     message_ttl_disabled => 400, 10166, "per-message TTL is disabled";
     counters_disabled => 400, 10168, "message counters is disabled";
     atomic_publish_disabled => 400, 10174, "atomic publish is disabled";
+    stream_source_not_allowed => 400, 10227, "message stream source header is not allowed";
     schedules_disabled => 400, 10188, "message schedules is disabled";
     consumer_invalid_priority_group => 400, 10160, "Provided priority group does not exist for this consumer";
     consumer_not_found => 404, 10014, "consumer not found";
@@ -136,6 +137,7 @@ impl From<&Failure> for ApiError {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::Full => Self::storage_resources_exceeded(),
+            Failure::Gone => Self::stream_not_found(),
             // What went wrong is in the log; it is nothing a client can do about.
             Failure::Failed(_) => Self::store_failed("the message could not be stored"),
         }

@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread::JoinHandle,
-    time::Instant,
 };
 
 use busauth::SubjectFilter;
@@ -152,14 +151,13 @@ impl Engine {
     }
 
     fn start_threads(self: &Arc<Self>, sync: SyncPolicy) -> Result<(), JetStreamError> {
-        let committer = Committer {
-            queue: Arc::clone(&self.commit),
-            files: Arc::clone(&self.files),
-            memory: Arc::clone(&self.memory),
+        let committer = Committer::new(
+            Arc::clone(&self.commit),
+            Arc::clone(&self.files),
+            Arc::clone(&self.memory),
             sync,
-            sender: Sender::new(Arc::clone(&self.index)),
-            synced: Instant::now(),
-        };
+            Sender::new(Arc::clone(&self.index)),
+        );
         self.start_thread("jetstream-commit", move || committer.run())?;
         for _ in 0..WORKERS {
             let worker = Worker { engine: Arc::clone(self), sender: Sender::new(Arc::clone(&self.index)) };
