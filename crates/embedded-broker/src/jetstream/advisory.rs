@@ -47,19 +47,27 @@ pub(super) fn consumer_action(sender: &mut Sender, consumer: &Consumer, action: 
 
 /// A consumer was paused, or goes on.
 pub(super) fn paused(sender: &mut Sender, consumer: &Consumer, until: Option<i64>) {
-    let mut members = json!({ "paused": until.is_some() });
-    if let Some(until) = until {
-        members["pause_until"] = clock::rfc3339(until).into();
-    }
+    let members = json!({ "paused": until.is_some(), "pause_until": clock::rfc3339(until.unwrap_or(0)) });
     of_consumer(sender, consumer, "CONSUMER.PAUSE", "consumer_pause", members);
 }
 
-/// An acknowledgement that is reported, and the nanoseconds it took.
-pub(super) fn sampled(sender: &mut Sender, consumer: &Consumer, seq: Seq, deliveries: u64, took: i64) {
+/// An acknowledgement that is reported.
+pub(super) struct Sample {
+    pub(super) seq: Seq,
+    /// Number of the delivery.
+    pub(super) delivery: u64,
+    pub(super) deliveries: u64,
+    /// Nanoseconds from the delivery to the acknowledgement.
+    pub(super) took: i64,
+}
+
+/// An acknowledgement is reported.
+pub(super) fn sampled(sender: &mut Sender, consumer: &Consumer, sample: &Sample) {
     let subject = format!("$JS.EVENT.METRIC.CONSUMER.ACK.{}.{}", consumer.stream.name, consumer.name);
     let members = json!({
         "stream": &*consumer.stream.name, "consumer": &*consumer.name,
-        "stream_seq": seq, "ack_time": took, "deliveries": deliveries,
+        "consumer_seq": sample.delivery, "stream_seq": sample.seq,
+        "ack_time": sample.took, "deliveries": sample.deliveries,
     });
     publish(sender, &subject, "io.nats.jetstream.metric.v1.consumer_ack", members);
 }

@@ -39,12 +39,15 @@ use super::{
     stream::{Filters, Stream},
     stream_config::Storage,
 };
-use crate::{pressure::Pressure, routing::{Index, InterestWatcher}};
+use crate::{
+    pressure::Pressure,
+    routing::{Index, InterestWatcher},
+};
 
 pub(crate) use events::Event;
-pub(crate) use progress::Exhausted;
-pub(crate) use info::ConsumerInfo;
 use flow::FlowControl;
+pub(crate) use info::ConsumerInfo;
+pub(crate) use progress::Exhausted;
 use progress::Progress;
 use pull::Waiting;
 
@@ -122,7 +125,11 @@ impl Consumer {
     ) -> Result<Arc<Self>, StoreError> {
         let filters = config.filters();
         let (next, listed) = beginning(stream, &filters, &config)?;
-        let mut state = State::new(Progress::starting_at(next), listed);
+        let mut progress = Progress::starting_at(next);
+        if let Some(first) = listed.first() {
+            progress.passed(first - 1);
+        }
+        let mut state = State::new(progress, listed);
         if config.replay_policy == ReplayPolicy::Original {
             state.replay_until = stream.last_seq();
         }
@@ -441,7 +448,9 @@ impl Consumer {
     fn inactive(&self, config: &ConsumerConfig, now: i64) -> bool {
         let mut state = self.state.lock();
         config.inactive_threshold > 0
-            && self.idle_since(&mut state, config).is_some_and(|since| since + config.inactive_threshold <= now)
+            && self
+                .idle_since(&mut state, config)
+                .is_some_and(|since| since + config.inactive_threshold <= now)
     }
 
     /// Since when nobody uses it; `None` while somebody does.
@@ -479,6 +488,9 @@ impl Consumer {
 
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Consumer").field("stream", &self.stream.name).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Consumer")
+            .field("stream", &self.stream.name)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

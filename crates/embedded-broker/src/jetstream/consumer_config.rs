@@ -146,11 +146,12 @@ pub(crate) enum Action {
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match &*String::deserialize(deserializer)? {
-            "" => Ok(Self::CreateOrUpdate),
-            "create" => Ok(Self::Create),
-            "update" => Ok(Self::Update),
-            other => Err(serde::de::Error::custom(format!("unknown consumer action: {other:?}"))),
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match value.as_str() {
+            Some("") => Ok(Self::CreateOrUpdate),
+            Some("create") => Ok(Self::Create),
+            Some("update") => Ok(Self::Update),
+            _ => Err(serde::de::Error::custom(format!("unknown consumer action: {value}"))),
         }
     }
 }

@@ -16,12 +16,16 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     api::{ApiQueue, ApiSink},
     commit::{CommitQueue, Committer},
-    consumer::Consumer,
     config::{JetStreamConfig, JetStreamLimits, Store, SyncPolicy},
+    consumer::Consumer,
     publish::StreamSink,
     scheduler::{Scheduler, Worker},
     sender::Sender,
-    store::{FoundStream, StoreError, StoreHealth, StreamId, StreamStore, memory::MemoryStore},
+    store::{
+        FoundStream, StoreError, StoreHealth, StreamId, StreamStore,
+        fjall::{FjallStore, SpaceLimits},
+        memory::MemoryStore,
+    },
     stream::{RecoverError, Stream, StreamParts},
     stream_config::{Existing, Storage},
     usage::Usage,
@@ -92,8 +96,8 @@ impl Engine {
         let files: Arc<dyn StreamStore> = match &config.store {
             Store::Memory => Arc::new(MemoryStore::new()),
             Store::Directory(directory) => {
-                let _ = directory;
-                Arc::new(MemoryStore::new())
+                let opened = FjallStore::open(directory, SpaceLimits::default());
+                Arc::new(opened.map_err(|error| JetStreamError::Open(Box::new(error)))?)
             }
         };
         let scheduler = Arc::new(Scheduler::default());
@@ -195,6 +199,7 @@ impl Engine {
             stream.consumers.clear();
             stream.forget_followers();
         }
+        self.files.close();
     }
 
     /// What a stream of this kind works with.

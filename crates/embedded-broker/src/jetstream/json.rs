@@ -30,6 +30,10 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid_json(format!("invalid character: {error}")))?;
+    // A list would be read as the members in their order.
+    if !value.is_object() {
+        return Err(ApiError::invalid_json("json: cannot unmarshal: not an object"));
+    }
     strip_nulls(&mut value);
     serde_json::from_value(value).map_err(|error| ApiError::invalid_json(in_words_of_go(&error.to_string())))
 }
@@ -44,7 +48,8 @@ pub(crate) fn read_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Res
 }
 
 /// Members whose words `null` is none of.
-const WORDS: [&str; 6] = ["retention", "storage", "discard", "deliver_policy", "ack_policy", "replay_policy"];
+const WORDS: [&str; 7] =
+    ["retention", "storage", "discard", "deliver_policy", "ack_policy", "replay_policy", "action"];
 
 fn strip_nulls(value: &mut Value) {
     match value {

@@ -13,7 +13,11 @@
 //!
 //! Calls block on the disk. They are made on the threads of JetStream, never on the async runtime.
 
+pub(crate) mod fjall;
 pub(crate) mod memory;
+
+#[cfg(test)]
+mod conformance;
 
 use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
@@ -181,6 +185,10 @@ pub(crate) trait StreamStore: Send + Sync {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// Makes everything durable and lets others have the directory. Nothing is asked of the store afterwards; again does
+    /// nothing.
+    fn close(&self);
 
     /// Whether the store is whole and takes changes.
     fn health(&self) -> StoreHealth;

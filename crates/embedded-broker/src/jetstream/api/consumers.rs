@@ -110,7 +110,10 @@ fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
     });
     let (consumer, until) = match found {
         Ok(found) => found,
-        Err(error) => return answer.give::<Paused>(&mut worker.sender, Err(error)),
+        Err(error) => {
+            let beside = Paused { paused: false, pause_until: clock::rfc3339(0), pause_remaining: None };
+            return answer.give_or::<Paused, _>(&mut worker.sender, Err(error), beside);
+        }
     };
     let mut config = (*consumer.config()).clone();
     config.pause_until = until.filter(|until| until.0 > clock::now());
@@ -120,16 +123,22 @@ fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
     }
     advisory::paused(&mut worker.sender, &consumer, paused.map(|until| until.0));
     let changes = if consumer.is_stored() { vec![consumer.config_change(&config)] } else { Vec::new() };
-    worker.engine.commit.operate(&consumer.stream, Operation::Write(changes), move |result, sender| match result {
-        Ok(_) => {
-            let remaining = paused.map(|until| until.0 - clock::now()).filter(|rest| *rest > 0);
-            let until = clock::rfc3339(until.map_or(0, |until| until.0));
-            answer.give(
-                sender,
-                Ok(Paused { paused: remaining.is_some(), pause_until: until, pause_remaining: remaining }),
-            );
+    worker.engine.commit.operate(&consumer.stream, Operation::Write(changes), move |result, sender| {
+        match result {
+            Ok(_) => {
+                let remaining = paused.map(|until| until.0 - clock::now()).filter(|rest| *rest > 0);
+                let until = clock::rfc3339(until.map_or(0, |until| until.0));
+                answer.give(
+                    sender,
+                    Ok(Paused {
+                        paused: remaining.is_some(),
+                        pause_until: until,
+                        pause_remaining: remaining,
+                    }),
+                );
+            }
+            Err(failure) => answer.fail(sender, &failure),
         }
-        Err(failure) => answer.fail(sender, &failure),
     });
 }
 
@@ -164,6 +173,7 @@ fn reset(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) -> 
 fn unpin(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
     let answer = Answer::new(&worker.engine, &request, "consumer_unpin_response");
     // No consumer here has groups.
-    let error = find(worker, stream, name).map_or_else(|error| error, |_| ApiError::consumer_invalid_priority_group());
+    let error = find(worker, stream, name)
+        .map_or_else(|error| error, |_| ApiError::consumer_invalid_priority_group());
     answer.give::<Success>(&mut worker.sender, Err(error));
 }

@@ -39,7 +39,10 @@ enum Plan {
     /// Single ones at the beginning.
     Listed(Vec<Seq>),
     /// What comes next, up to so many.
-    New { from: Seq, most: usize },
+    New {
+        from: Seq,
+        most: usize,
+    },
 }
 
 /// What became of a message.
@@ -75,7 +78,10 @@ impl Consumer {
     }
 
     fn plan(&self, state: &mut State, config: &ConsumerConfig, worker: &mut Worker, now: i64) -> Plan {
-        if self.is_stopped() || state.not_before > now || config.pause_until.is_some_and(|until| until.0 > now) {
+        if self.is_stopped()
+            || state.not_before > now
+            || config.pause_until.is_some_and(|until| until.0 > now)
+        {
             return Plan::Nothing;
         }
         let wanted = if config.is_push() {
@@ -97,9 +103,9 @@ impl Consumer {
         if !again.is_empty() {
             return Plan::Again(again);
         }
-        let room = config.max_ack_pending().map_or(usize::MAX, |most| {
-            most.saturating_sub(state.progress.num_ack_pending())
-        });
+        let room = config
+            .max_ack_pending()
+            .map_or(usize::MAX, |most| most.saturating_sub(state.progress.num_ack_pending()));
         let most = wanted.min(room);
         if most == 0 {
             return Plan::Nothing;
@@ -134,7 +140,9 @@ impl Consumer {
                 continue;
             }
             let sent = match record {
-                Ok(Some(record)) if !enough => self.send(&mut state, config, worker, &engine, seq, &record, now, true),
+                Ok(Some(record)) if !enough => {
+                    self.send(&mut state, config, worker, &engine, seq, &record, now, true)
+                }
                 Ok(Some(_)) => Sent::NotNow,
                 // It left the stream, or is damaged: nobody can have it.
                 Ok(None) | Err(_) => {
@@ -173,7 +181,9 @@ impl Consumer {
                     // What follows the list begins where it began before.
                     state.progress.skip_to(beyond);
                 }
-                Ok(None) | Err(_) => state.progress.num_pending = state.progress.num_pending.saturating_sub(1),
+                Ok(None) | Err(_) => {
+                    state.progress.num_pending = state.progress.num_pending.saturating_sub(1)
+                }
             }
             state.listed.pop_front();
         }
@@ -261,7 +271,9 @@ impl Consumer {
             let _number = state.progress.deliver_again(config, seq, now);
         } else {
             let _number = state.progress.deliver_new(config, seq, now);
-            if config.ack_policy == super::AckPolicy::None && self.stream.config().retention != Retention::Limits {
+            if config.ack_policy == super::AckPolicy::None
+                && self.stream.config().retention != Retention::Limits
+            {
                 engine.commit.processed(&self.stream, seq);
             }
         }

@@ -3,12 +3,12 @@
 use super::{
     AckPolicy, Consumer, ConsumerConfig, State, Waiting,
     ack::Ack,
-    progress::Acked,
+    progress::{Acked, Finished},
     pull::{Refused, Request},
     status,
 };
 use crate::jetstream::{
-    advisory,
+    advisory::{self, Sample},
     commit::Reply,
     origin::Origin,
     scheduler::Worker,
@@ -36,7 +36,13 @@ pub(crate) enum Event {
 }
 
 impl Consumer {
-    pub(super) fn work_off(&self, events: Vec<Event>, config: &ConsumerConfig, worker: &mut Worker, now: i64) {
+    pub(super) fn work_off(
+        &self,
+        events: Vec<Event>,
+        config: &ConsumerConfig,
+        worker: &mut Worker,
+        now: i64,
+    ) {
         if events.is_empty() {
             return;
         }
@@ -94,7 +100,14 @@ impl Consumer {
                 let deliveries = state.progress.deliveries(seq);
                 if let Some(pending) = state.progress.pending(seq).copied() {
                     let acked = state.progress.done(seq);
-                    advisory::terminated(&mut worker.sender, self, seq, pending.delivery, deliveries, &reason);
+                    advisory::terminated(
+                        &mut worker.sender,
+                        self,
+                        seq,
+                        pending.delivery,
+                        deliveries,
+                        &reason,
+                    );
                     self.processed(state, config, worker, acked, now);
                 }
             }
@@ -112,10 +125,17 @@ impl Consumer {
     }
 
     /// Lets the stream know of messages that are done, where it cares.
-    fn processed(&self, state: &mut State, config: &ConsumerConfig, worker: &mut Worker, acked: Acked, now: i64) {
+    fn processed(
+        &self,
+        state: &mut State,
+        config: &ConsumerConfig,
+        worker: &mut Worker,
+        acked: Acked,
+        now: i64,
+    ) {
         let Acked::Done(messages) = acked else { return };
         let cares = self.stream.config().retention != Retention::Limits;
-        for (seq, sent) in messages {
+        for Finished { seq, delivery, deliveries, sent } in messages {
             if cares {
                 self.commit.processed(&self.stream, seq);
             }
@@ -124,7 +144,8 @@ impl Consumer {
                 state.sampled += u64::from(percent);
                 if state.sampled >= 100 {
                     state.sampled -= 100;
-                    advisory::sampled(&mut worker.sender, self, seq, state.progress.deliveries(seq), now - sent);
+                    let sample = Sample { seq, delivery, deliveries, took: now - sent };
+                    advisory::sampled(&mut worker.sender, self, &sample);
                 }
             }
         }

@@ -63,8 +63,19 @@ pub(crate) enum Acked {
     Unknown,
     /// It was acknowledged before.
     Before,
-    /// These messages are done; with the time each was sent last.
-    Done(Vec<(Seq, i64)>),
+    /// These messages are done.
+    Done(Vec<Finished>),
+}
+
+/// A message that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) seq: Seq,
+    /// Number of its first delivery.
+    pub(crate) delivery: u64,
+    pub(crate) deliveries: u64,
+    /// When it was delivered last.
+    pub(crate) sent: i64,
 }
 
 /// A message that was delivered too often.
@@ -79,6 +90,12 @@ impl Progress {
     pub(crate) fn starting_at(next: Seq) -> Self {
         let place = Place { consumer: 0, stream: next.saturating_sub(1) };
         Self { delivered: place, floor: place, next, ..Self::default() }
+    }
+
+    /// Counts everything up to a sequence as delivered and done, but not what follows.
+    pub(crate) fn passed(&mut self, seq: Seq) {
+        self.delivered.stream = seq;
+        self.floor.stream = seq;
     }
 
     /// As it was stored.
@@ -193,6 +210,7 @@ impl Progress {
 
     /// A message is done: acknowledged, given up, or gone.
     pub(crate) fn done(&mut self, seq: Seq) -> Acked {
+        let deliveries = self.deliveries(seq);
         let message = self.take(seq);
         let delivery = message.map_or(0, |message| message.delivery);
         if self.pending.is_empty() {
@@ -205,7 +223,9 @@ impl Progress {
             }
         }
         match message {
-            Some(message) => Acked::Done(vec![(seq, message.sent)]),
+            Some(Pending { delivery, sent, .. }) => {
+                Acked::Done(vec![Finished { seq, delivery, deliveries, sent }])
+            }
             None => Acked::Before,
         }
     }
@@ -215,7 +235,13 @@ impl Progress {
             return Acked::Before;
         }
         let seqs: Vec<_> = self.pending.range(..=seq).map(|(seq, _)| *seq).collect();
-        let done = seqs.into_iter().filter_map(|seq| Some((seq, self.take(seq)?.sent))).collect();
+        let mut done = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            let deliveries = self.deliveries(seq);
+            if let Some(Pending { delivery, sent, .. }) = self.take(seq) {
+                done.push(Finished { seq, delivery, deliveries, sent });
+            }
+        }
         self.set_floor(Place { consumer: delivery, stream: seq });
         Acked::Done(done)
     }

@@ -42,7 +42,8 @@ impl Consumer {
             self.look_for_listeners(&mut state, config, now);
             if state.active && state.next_heartbeat.is_some_and(|due| due <= now) {
                 let stalled = state.flow.asked().filter(|_| state.flow.is_stalled());
-                let stalled = stalled.map(|id| format!("Nats-Consumer-Stalled: {}\r\n", self.flow_subject(id)));
+                let stalled =
+                    stalled.map(|id| format!("Nats-Consumer-Stalled: {}\r\n", self.flow_subject(id)));
                 let headers = format!("{}{}", last(&state), stalled.unwrap_or_default());
                 status::send(&mut worker.sender, &config.deliver_subject, "100 Idle Heartbeat", &headers);
                 state.next_heartbeat = heartbeat(config, now);

@@ -121,7 +121,8 @@ fn recover_state(stream: &Stream, name: &str) -> Result<State, StoreError> {
     let prefix = places_key(name);
     stream.scan_state(&prefix, &mut |key, mut value: Bytes| {
         match <[u8; 8]>::try_from(&key[prefix.len()..]) {
-            Ok(seq) => messages.extend(decode(&value).map(|(pending, count)| (Seq::from_be_bytes(seq), pending, count))),
+            Ok(seq) => messages
+                .extend(decode(&value).map(|(pending, count)| (Seq::from_be_bytes(seq), pending, count))),
             Err(_) if value.len() == 40 => places = std::array::from_fn(|_| value.get_u64()),
             Err(_) => {}
         }

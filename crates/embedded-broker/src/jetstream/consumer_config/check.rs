@@ -51,7 +51,8 @@ impl ConsumerConfig {
                 self.ack_wait = ACK_WAIT;
             }
             if self.max_ack_pending == 0 {
-                self.max_ack_pending = Some(limits.max_ack_pending).filter(|most| *most > 0).unwrap_or(MAX_ACK_PENDING);
+                self.max_ack_pending =
+                    Some(limits.max_ack_pending).filter(|most| *most > 0).unwrap_or(MAX_ACK_PENDING);
             }
         } else if self.max_ack_pending == 0 && limits.max_ack_pending > 0 {
             self.max_ack_pending = limits.max_ack_pending;
@@ -160,7 +161,8 @@ impl ConsumerConfig {
             if subject.is_empty() {
                 return Err(ApiError::consumer_empty_filter());
             }
-            let filter: SubjectFilter = subject.parse().map_err(|_| ApiError::stream_config("invalid subject"))?;
+            let filter: SubjectFilter =
+                subject.parse().map_err(|_| ApiError::stream_config("invalid subject"))?;
             if filters.iter().any(|other| other.overlaps(&filter)) {
                 return Err(ApiError::consumer_overlapping_filters());
             }

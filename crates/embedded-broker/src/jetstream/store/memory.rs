@@ -124,6 +124,15 @@ impl StreamStore for MemoryStore {
     }
 
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            let is_wrong = match change {
+                Change::Put { record, .. } => record.header_len > record.data.len(),
+                _ => false,
+            };
+            if is_wrong || change.stream().0 == 0 {
+                return Err(StoreError::Failed("not a message, or not a stream".into()));
+            }
+        }
         let mut inner = self.inner.write();
         for change in changes {
             inner.apply(change);
@@ -246,6 +255,8 @@ impl StreamStore for MemoryStore {
         );
         Ok(())
     }
+
+    fn close(&self) {}
 
     fn health(&self) -> StoreHealth {
         StoreHealth { problems: Vec::new(), writable: true }

@@ -163,6 +163,9 @@ fn change(
     action: Action,
 ) -> Result<Made, ApiError> {
     let before = existing.config();
+    if config.inactive_threshold == 0 {
+        config.inactive_threshold = before.inactive_threshold;
+    }
     // A pause is its own request; leaving it out does not end it.
     config.pause_until = config.pause_until.or(before.pause_until);
     if *before == config {
@@ -201,8 +204,8 @@ fn check_queue(stream: &Stream, name: &str, config: &ConsumerConfig) -> Result<(
         if filters.is_everything() {
             return Err(ApiError::consumer_queue_not_unfiltered());
         }
-        let overlaps =
-            theirs.is_everything() || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
+        let overlaps = theirs.is_everything()
+            || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
         if overlaps {
             return Err(ApiError::consumer_queue_not_unique());
         }

@@ -1,6 +1,6 @@
 //! The bookkeeping of a consumer.
 
-use super::{Acked, Exhausted, Place, Progress};
+use super::{Acked, Exhausted, Finished, Place, Progress};
 use crate::jetstream::consumer_config::{AckPolicy, ConsumerConfig};
 
 const WAIT: i64 = 1000;
@@ -19,6 +19,12 @@ fn delivered(config: &ConsumerConfig, count: u64) -> Progress {
     progress
 }
 
+/// These messages are done, each at its first delivery at time 0.
+fn done(seqs: &[u64]) -> Acked {
+    let finished = |seq: &u64| Finished { seq: *seq, delivery: *seq, deliveries: 1, sent: 0 };
+    Acked::Done(seqs.iter().map(finished).collect())
+}
+
 fn floor(progress: &Progress) -> (u64, u64) {
     let Place { consumer, stream } = progress.floor;
     (consumer, stream)
@@ -29,7 +35,7 @@ fn the_floor_waits_for_the_first_that_is_missing() {
     let config = config(AckPolicy::Explicit);
     let mut progress = delivered(&config, 4);
     for (seq, expected) in [(3, (0, 0)), (1, (1, 1)), (2, (3, 3)), (4, (4, 4))] {
-        assert_eq!(progress.acknowledge(config.ack_policy, seq, seq, 1), Acked::Done(vec![(seq, 0)]));
+        assert_eq!(progress.acknowledge(config.ack_policy, seq, seq, 1), done(&[seq]));
         assert_eq!(floor(&progress), expected, "after {seq}");
     }
     assert_eq!(progress.acknowledge(config.ack_policy, 4, 4, 1), Acked::Before);
@@ -40,7 +46,7 @@ fn the_floor_waits_for_the_first_that_is_missing() {
 fn acknowledging_all_takes_what_is_before() {
     let config = config(AckPolicy::All);
     let mut progress = delivered(&config, 4);
-    assert_eq!(progress.acknowledge(config.ack_policy, 3, 3, 1), Acked::Done(vec![(1, 0), (2, 0), (3, 0)]));
+    assert_eq!(progress.acknowledge(config.ack_policy, 3, 3, 1), done(&[1, 2, 3]));
     assert_eq!((floor(&progress), progress.num_ack_pending()), ((3, 3), 1));
 }
 
@@ -57,7 +63,10 @@ fn what_is_lost_comes_again_in_the_order_of_the_stream() {
     assert!(progress.prolong(&config, 1, 500));
     assert_eq!(progress.next_deadline(), Some(WAIT));
     assert_eq!(progress.expire(&config, WAIT), []);
-    assert_eq!([progress.take_again(), progress.take_again(), progress.take_again()], [Some(2), Some(3), None]);
+    assert_eq!(
+        [progress.take_again(), progress.take_again(), progress.take_again()],
+        [Some(2), Some(3), None]
+    );
     assert_eq!(progress.deliver_again(&config, 2, WAIT), (4, 2));
     assert_eq!(progress.num_redelivered(), 1);
     let _acked = progress.acknowledge(config.ack_policy, 2, 4, WAIT);
@@ -70,7 +79,10 @@ fn refused_ones_come_in_the_order_of_refusal_and_not_when_acknowledged_meanwhile
     let mut progress = delivered(&config, 3);
     assert!(progress.refuse(3, None) && progress.refuse(1, None) && progress.refuse(2, None));
     let _acked = progress.acknowledge(config.ack_policy, 1, 1, 1);
-    assert_eq!([progress.take_again(), progress.take_again(), progress.take_again()], [Some(3), Some(2), None]);
+    assert_eq!(
+        [progress.take_again(), progress.take_again(), progress.take_again()],
+        [Some(3), Some(2), None]
+    );
     assert!(!progress.refuse(1, None));
 }
 
