@@ -39,6 +39,25 @@ pub(super) fn refused(sender: &mut Sender, consumer: &Consumer, seq: Seq, delive
     of_consumer(sender, consumer, "CONSUMER.MSG_NAKED", "nak", members);
 }
 
+/// Requests were dropped, because too many waited.
+pub(super) fn requests_dropped(sender: &mut Sender, server: &str, dropped: u64) {
+    let members = json!({ "server": server, "dropped": dropped });
+    let kind = "io.nats.jetstream.advisory.v1.api_limit_reached";
+    publish(sender, "$JS.EVENT.ADVISORY.API.LIMIT_REACHED", kind, members);
+}
+
+/// A stream was made, changed or deleted: `create`, `modify`, `delete`.
+pub(super) fn stream_action(sender: &mut Sender, stream: &str, action: &str) {
+    let subject = match action {
+        "create" => "CREATED",
+        "modify" => "UPDATED",
+        _ => "DELETED",
+    };
+    let subject = format!("$JS.EVENT.ADVISORY.STREAM.{subject}.{stream}");
+    let members = json!({ "stream": stream, "action": action });
+    publish(sender, &subject, "io.nats.jetstream.advisory.v1.stream_action", members);
+}
+
 /// A consumer was made or deleted: `create`, `delete`.
 pub(super) fn consumer_action(sender: &mut Sender, consumer: &Consumer, action: &str) {
     let subject = if action == "delete" { "CONSUMER.DELETED" } else { "CONSUMER.CREATED" };

@@ -23,6 +23,7 @@ use super::{
     sender::Sender,
     store::{Change, Record, Seq},
     stream::{Filters, Stream},
+    stream_config::StreamConfig,
 };
 use crate::pressure::Pressure;
 
@@ -102,8 +103,8 @@ pub(crate) enum Rollup {
 pub(crate) enum Operation {
     /// Begin to exist, with these state entries.
     Create(Vec<Change>),
-    /// A changed configuration: these state entries, and then the limits.
-    Configure(Vec<Change>),
+    /// Take this configuration, and apply its limits.
+    Configure(Arc<StreamConfig>),
     /// These changes of state entries.
     Write(Vec<Change>),
     /// Delete one message.

@@ -1,5 +1,7 @@
 //! The engine: all streams of a broker, and the threads that work for them.
 
+mod recover;
+
 use std::{
     collections::BTreeMap,
     ops::Bound,
@@ -15,18 +17,17 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     api::{ApiQueue, ApiSink},
-    commit::{CommitQueue, Committer},
+    commit::{CommitQueue, Committer, Done, Failure, Operation},
     config::{JetStreamConfig, JetStreamLimits, Store, SyncPolicy},
-    consumer::Consumer,
     publish::StreamSink,
     scheduler::{Scheduler, Worker},
     sender::Sender,
     store::{
-        FoundStream, StoreError, StoreHealth, StreamId, StreamStore,
+        StoreHealth, StreamId, StreamStore,
         fjall::{FjallStore, SpaceLimits},
         memory::MemoryStore,
     },
-    stream::{RecoverError, Stream, StreamParts},
+    stream::{Stream, StreamParts},
     stream_config::{Existing, Storage},
     usage::Usage,
 };
@@ -53,6 +54,8 @@ pub(crate) struct Engine {
     memory: Arc<dyn StreamStore>,
     streams: RwLock<BTreeMap<Arc<str>, Entry>>,
     next_stream: AtomicU32,
+    /// What could not be read at the start, a sentence each.
+    problems: Mutex<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -113,6 +116,7 @@ impl Engine {
             memory,
             streams: RwLock::default(),
             next_stream: AtomicU32::new(1),
+            problems: Mutex::default(),
             threads: Mutex::default(),
             index,
             scheduler,
@@ -121,37 +125,6 @@ impl Engine {
         engine.start_threads(config.sync)?;
         ApiSink::install(&engine);
         Ok(engine)
-    }
-
-    fn recover(self: &Arc<Self>) -> Result<(), JetStreamError> {
-        let read = |error: StoreError| JetStreamError::Read(Box::new(error));
-        let found = self.files.streams().map_err(read)?;
-        self.next_stream.store(self.files.next_stream().map_err(read)?.0, Relaxed);
-        for found in found {
-            let stream =
-                self.recover_stream(&found).map_err(|error| JetStreamError::Read(Box::new(error)))?;
-            let totals = stream.totals();
-            self.usage.add(stream.storage, totals.bytes);
-            let stream = self.add(stream);
-            let consumers = Consumer::recover(self, &stream);
-            for consumer in consumers.map_err(|error| JetStreamError::Read(Box::new(error)))? {
-                stream.consumers.add(&consumer);
-                consumer.wake();
-            }
-            stream.arm_expiry();
-        }
-        Ok(())
-    }
-
-    fn recover_stream(&self, found: &FoundStream) -> Result<Stream, RecoverError> {
-        if let Some(lost) = &found.lost {
-            tracing::error!(
-                stream = found.stream.0,
-                ?lost,
-                "messages that were acknowledged are missing on disk"
-            );
-        }
-        Stream::recover(found, self.parts(Storage::File))
     }
 
     fn start_threads(self: &Arc<Self>, sync: SyncPolicy) -> Result<(), JetStreamError> {
@@ -233,31 +206,47 @@ impl Engine {
         self.streams.read().len()
     }
 
-    /// Lets a stream take messages.
-    pub(crate) fn add(&self, stream: Stream) -> Arc<Stream> {
+    /// Makes a new stream: it is written first, so that no message of it is before it.
+    pub(crate) fn create(
+        &self,
+        stream: Stream,
+        then: impl FnOnce(&Arc<Stream>, Result<Done, Failure>, &mut Sender) + Send + 'static,
+    ) {
+        let stream = self.register(stream);
+        let made = Arc::clone(&stream);
+        self.commit.operate(&stream, Operation::Create(stream.creation()), move |result, sender| {
+            then(&made, result, sender);
+        });
+        self.subscribe(&stream);
+    }
+
+    /// Lets a stream be found.
+    fn register(&self, stream: Stream) -> Arc<Stream> {
         let stream = Arc::new(stream);
         let sink: Arc<dyn Sink> = Arc::new(StreamSink(Arc::clone(&stream)));
-        let filters = stream.config().filters();
-        for filter in &filters {
-            self.index.insert_sink(filter, &sink);
-        }
-        let entry = Entry { stream: Arc::clone(&stream), sink, filters };
+        let entry = Entry { stream: Arc::clone(&stream), sink, filters: Vec::new() };
         self.streams.write().insert(Arc::clone(&stream.name), entry);
         stream
     }
 
-    /// Puts the subjects of a changed configuration in force.
-    pub(crate) fn resubscribe(&self, stream: &Stream) {
-        let mut streams = self.streams.write();
-        let Some(entry) = streams.get_mut(&stream.name) else { return };
+    /// Puts the subjects of a stream in force, as they are configured now.
+    pub(crate) fn subscribe(&self, stream: &Arc<Stream>) {
         let filters = stream.config().filters();
-        for filter in filters.iter().filter(|filter| !entry.filters.contains(filter)) {
-            self.index.insert_sink(filter, &entry.sink);
+        let (sink, before) = {
+            let mut streams = self.streams.write();
+            let Some(entry) = streams.get_mut(&stream.name) else { return };
+            if !Arc::ptr_eq(&entry.stream, stream) {
+                return;
+            }
+            (Arc::clone(&entry.sink), std::mem::replace(&mut entry.filters, filters.clone()))
+        };
+        // Without the lock, which connections take as well.
+        for filter in filters.iter().filter(|filter| !before.contains(filter)) {
+            self.index.insert_sink(filter, &sink);
         }
-        for filter in entry.filters.iter().filter(|filter| !filters.contains(filter)) {
-            self.index.remove_sink(filter, &entry.sink);
+        for filter in before.iter().filter(|filter| !filters.contains(filter)) {
+            self.index.remove_sink(filter, &sink);
         }
-        entry.filters = filters;
     }
 
     /// Takes a stream out: it takes nothing any more, and nobody finds it.
@@ -280,9 +269,15 @@ impl Engine {
         drop(self.deliveries.write());
     }
 
-    /// Whether the stores are whole.
+    /// Whether the stores are whole, and everybody who works for them is there.
     pub(crate) fn health(&self) -> StoreHealth {
-        self.files.health()
+        let mut health = self.files.health();
+        health.problems.extend(self.problems.lock().iter().cloned());
+        if self.threads.lock().iter().any(JoinHandle::is_finished) {
+            health.problems.push("a thread of JetStream has ended: restart the broker".to_owned());
+            health.writable = false;
+        }
+        health
     }
 
     /// A page of streams by name, from `offset` on, and how many there are: those that take something `filter`

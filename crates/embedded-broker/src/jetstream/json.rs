@@ -34,7 +34,12 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if !value.is_object() {
         return Err(ApiError::invalid_json("json: cannot unmarshal: not an object"));
     }
-    strip_nulls(&mut value);
+    match value {
+        // Says nothing, as in Go.
+        Value::Null => value = Value::Object(serde_json::Map::new()),
+        Value::Array(_) => return Err(ApiError::invalid_json("json: cannot unmarshal: a list")),
+        _ => strip_nulls(&mut value),
+    }
     serde_json::from_value(value).map_err(|error| ApiError::invalid_json(in_words_of_go(&error.to_string())))
 }
 

@@ -34,8 +34,7 @@ use super::{
 use consumers::Consumers;
 use expiry::Expiry;
 pub(crate) use filters::Filters;
-pub(crate) use recover::RecoverError;
-pub(crate) use state::{Assigned, Committed, StreamState};
+pub(crate) use state::{Committed, StreamState};
 pub(crate) use totals::{SubjectTotals, Totals, message_bytes, subject_key};
 
 /// A stream.
@@ -122,8 +121,9 @@ impl Stream {
         self.config.load_full()
     }
 
-    pub(crate) fn set_config(&self, config: StreamConfig) {
-        self.config.store(Arc::new(config));
+    /// For the committer.
+    pub(super) fn set_config(&self, config: Arc<StreamConfig>) {
+        self.config.store(config);
     }
 
     /// First sequence that may hold a message; one more than the last when it is empty.
@@ -208,12 +208,7 @@ impl Stream {
 
     /// Lets readers see what is committed, and tells the followers what a group did. For the committer, when the group
     /// is durable.
-    pub(super) fn show(
-        &self,
-        added: &[(Seq, Arc<str>)],
-        removed: &[(Seq, Arc<str>)],
-        purged: Option<Seq>,
-    ) {
+    pub(super) fn show(&self, added: &[(Seq, Arc<str>)], removed: &[(Seq, Arc<str>)], purged: Option<Seq>) {
         let _nobody_joins = self.joining.lock();
         // Copied, so that no lock is held that whoever leaves needs.
         let followers = self.followers();

@@ -22,10 +22,7 @@ impl Usage {
     pub(crate) fn reserve(&self, storage: Storage, bytes: u64) -> Result<(), ApiError> {
         let most = self.most(storage).unwrap_or(u64::MAX);
         let fits = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most);
-        self.of(storage)
-            .fetch_update(Relaxed, Relaxed, fits)
-            .map(|_| ())
-            .map_err(|_| Self::exceeded(storage))
+        self.of(storage).fetch_update(Relaxed, Relaxed, fits).map(|_| ()).map_err(|_| Self::exceeded(storage))
     }
 
     /// What is said when there is no room left.

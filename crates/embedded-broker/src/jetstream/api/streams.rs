@@ -96,6 +96,13 @@ fn refuse(request: ApiRequest, worker: &mut Worker, kind: &'static str, error: A
     answer.give::<super::answer::Nothing>(&mut worker.sender, Err(error));
 }
 
+impl Paging {
+    /// Of an answer without a list.
+    fn nowhere() -> Self {
+        Self { total: 0, offset: 0, limit: 0 }
+    }
+}
+
 impl StreamInfo {
     /// A stream at this moment.
     pub(crate) fn of(stream: &Stream) -> Self {
@@ -117,8 +124,7 @@ impl StreamInfo {
             state: StreamStateInfo {
                 messages: totals.messages,
                 bytes: totals.bytes,
-                // A stream that never had a message has no first one.
-                first_seq: if totals.last_seq == 0 { 0 } else { totals.first_seq },
+                first_seq: stream.first_seq_shown(),
                 first_ts: clock::rfc3339(first.map_or(0, |record| record.time)),
                 last_seq: totals.last_seq,
                 last_ts: clock::rfc3339(totals.last_time),

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{CommitQueue, Done, Failure, Item, Operation, Publish, Reply, Seen, Skip, Then, Work, group::Group};
+use super::{
+    CommitQueue, Done, Failure, Item, Operation, Publish, Reply, Seen, Skip, Then, Work, group::Group,
+};
 use crate::jetstream::{
     acknowledgement,
     config::SyncPolicy,
@@ -386,7 +388,8 @@ impl Step {
             | Self::Seen(Seen { epoch, .. }) => *epoch,
             Self::Job(_) => return None,
         };
-        (epoch != stream.epoch()).then(|| Failure::Failed("a message before it could not be stored".to_owned()))
+        (epoch != stream.epoch())
+            .then(|| Failure::Failed("a message before it could not be stored".to_owned()))
     }
 
     /// What follows from it, before it is known how it ends.

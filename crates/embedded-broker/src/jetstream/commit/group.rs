@@ -44,13 +44,7 @@ impl Outcome {
 
 impl Group {
     pub(super) fn new(store: Arc<dyn StreamStore>) -> Self {
-        Self {
-            store,
-            changes: Vec::new(),
-            touched: HashMap::default(),
-            needs_sync: false,
-            rests: Vec::new(),
-        }
+        Self { store, changes: Vec::new(), touched: HashMap::default(), needs_sync: false, rests: Vec::new() }
     }
 
     /// Adds a message.
@@ -82,8 +76,10 @@ impl Group {
                 self.changes.extend(changes.iter().cloned());
                 Ok(Outcome::removed(0))
             }
-            Operation::Configure(changes) => {
-                self.changes.extend(changes.iter().cloned());
+            Operation::Configure(config) => {
+                self.changes.push(stream.config_change(config));
+                stream.set_config(Arc::clone(config));
+                stream.look_at_all_ages();
                 let touched = self.touch(stream);
                 touched.limits_changed = true;
                 touched.look_for_expiry = true;

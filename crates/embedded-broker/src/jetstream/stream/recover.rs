@@ -61,7 +61,10 @@ impl Stream {
     }
 
     /// Reads a stream back. After damage it is counted again; the changes that store what was counted are answered too.
-    pub(crate) fn recover(found: &FoundStream, parts: StreamParts) -> Result<(Self, Vec<Change>), RecoverError> {
+    pub(crate) fn recover(
+        found: &FoundStream,
+        parts: StreamParts,
+    ) -> Result<(Self, Vec<Change>), RecoverError> {
         let store = Arc::clone(&parts.store);
         let Stored { created, config } = stored(store.as_ref(), found.stream)?;
         let first = config.first_seq.unwrap_or(1).max(1);
@@ -96,7 +99,7 @@ impl Stream {
         let first = self.committed_totals().first_seq;
         let committed = committed(self.store.as_ref(), self.id, first)?;
         let ids = self.stored_ids(&config, committed.totals)?;
-        self.set_config(config);
+        self.set_config(Arc::new(config));
         self.look_at_all_ages();
         let mut state = self.state.lock();
         let before = state.bytes();
@@ -197,7 +200,8 @@ impl Committed {
     fn corrections(&self, stored: &Self, stream: StreamId) -> Vec<Change> {
         let gone = stored.subjects.keys().filter(|subject| !self.subjects.contains_key(*subject));
         let gone = gone.map(|subject| Change::ClearState { stream, key: subject_key(subject) });
-        let other = self.subjects.iter().filter(|(subject, totals)| stored.subjects.get(*subject) != Some(totals));
+        let other =
+            self.subjects.iter().filter(|(subject, totals)| stored.subjects.get(*subject) != Some(totals));
         let other = other.map(|(subject, totals)| Change::SetState {
             stream,
             key: subject_key(subject),

@@ -68,15 +68,7 @@ impl StreamState {
             bytes: 0,
             subjects: HashMap::default(),
         };
-        Self {
-            committed,
-            assigned,
-            dedupe,
-            shown,
-            shown_subjects,
-            was_purged: false,
-            is_reloading: false,
-        }
+        Self { committed, assigned, dedupe, shown, shown_subjects, was_purged: false, is_reloading: false }
     }
 
     /// The last sequence of a subject, assigned ones included; 0 when it has no message.
@@ -199,13 +191,15 @@ impl Committed {
         filter: &'a SubjectFilter,
     ) -> impl Iterator<Item = (&'a Arc<str>, &'a SubjectTotals)> {
         // The table is in the order of bytes: what a filter matches begins with its text before the wildcard.
-        let wild = filter.has_wildcard().then(|| filter.as_str().split(['*', '>']).next().unwrap_or_default());
+        let wild =
+            filter.has_wildcard().then(|| filter.as_str().split(['*', '>']).next().unwrap_or_default());
         let below = wild.into_iter().flat_map(move |prefix| {
             let from = (Bound::Included(prefix), Bound::Unbounded);
             let begin_so = self.subjects.range::<str, _>(from);
             begin_so.take_while(move |(subject, _)| subject.starts_with(prefix))
         });
-        let exactly = (!filter.has_wildcard()).then(|| self.subjects.get_key_value(filter.as_str())).flatten();
+        let exactly =
+            (!filter.has_wildcard()).then(|| self.subjects.get_key_value(filter.as_str())).flatten();
         below.filter(|(subject, _)| filter.matches_str(subject)).chain(exactly)
     }
 }

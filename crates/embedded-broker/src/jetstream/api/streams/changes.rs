@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StreamInfo;
 use crate::jetstream::{
+    advisory,
     api::{Answer, ApiRequest, answer::Success},
     api_error::ApiError,
     clock,
@@ -29,11 +30,10 @@ pub(super) fn create(name: &str, request: ApiRequest, worker: &mut Worker) {
             answer.give(&mut worker.sender, Ok(info));
         }
         Ok(Created::New(stream)) => {
-            let changes = stream.creation();
-            let made = Arc::clone(&stream);
-            engine.commit.operate(&stream, Operation::Write(changes), move |result, sender| match result {
+            engine.create(stream, move |made, result, sender| match result {
                 Ok(_) => {
-                    let info = StreamInfo { did_create: true, ..StreamInfo::of(&made) };
+                    advisory::stream_action(sender, &made.name, "create");
+                    let info = StreamInfo { did_create: true, ..StreamInfo::of(made) };
                     answer.give(sender, Ok(info));
                 }
                 Err(failure) => {
@@ -49,7 +49,7 @@ pub(super) fn create(name: &str, request: ApiRequest, worker: &mut Worker) {
 enum Created {
     /// It is there already, exactly so.
     Existing(Arc<Stream>),
-    New(Arc<Stream>),
+    New(Stream),
 }
 
 fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
@@ -76,7 +76,7 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     }
     let parts = engine.parts(config.storage);
     let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
-    Ok(Created::New(engine.add(stream)))
+    Ok(Created::New(stream))
 }
 
 pub(super) fn update(name: &str, request: ApiRequest, worker: &mut Worker) {
@@ -86,14 +86,14 @@ pub(super) fn update(name: &str, request: ApiRequest, worker: &mut Worker) {
         Ok(updated) => updated,
         Err(error) => return answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
     };
-    let changes = vec![stream.config_change(&config)];
-    stream.set_config(config);
-    engine.resubscribe(&stream);
-    // First what must not be forgotten, then what follows from it.
-    engine.commit.operate(&stream, Operation::Write(changes), |_, _| {});
     let changed = Arc::clone(&stream);
-    engine.commit.operate(&stream, Operation::Limits, move |result, sender| match result {
-        Ok(_) => answer.give(sender, Ok(StreamInfo::of(&changed))),
+    let operation = Operation::Configure(Arc::new(config));
+    engine.commit.operate(&stream, operation, move |result, sender| match result {
+        Ok(_) => {
+            answer.engine().subscribe(&changed);
+            advisory::stream_action(sender, &changed.name, "modify");
+            answer.give(sender, Ok(StreamInfo::of(&changed)));
+        }
         Err(failure) => answer.fail(sender, &failure),
     });
 }
@@ -129,11 +129,10 @@ pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
     }
     // Those who wait hear of it before whoever asked.
     worker.sender.flush();
-    let usage = Arc::clone(&engine.usage);
     let gone = Arc::clone(&stream);
     engine.commit.operate(&stream, Operation::Drop, move |result, sender| match result {
         Ok(_) => {
-            usage.subtract(gone.storage, gone.totals().bytes);
+            advisory::stream_action(sender, &gone.name, "delete");
             answer.give(sender, Ok(Success { success: true }));
         }
         Err(failure) => answer.fail(sender, &failure),
@@ -165,7 +164,7 @@ pub(super) fn purge(name: &str, request: ApiRequest, worker: &mut Worker) {
             return answer.give_or::<Purged, _>(&mut worker.sender, Err(error), beside);
         }
     };
-    engine.commit.operate(&stream, Operation::Purge(purge), move |result, sender| match result {
+    stream.purge(purge, move |result, sender| match result {
         Ok(done) => answer.give(sender, Ok(Purged { success: true, purged: done.removed })),
         Err(failure) => answer.fail(sender, &failure),
     });
