@@ -39,6 +39,32 @@ pub(super) fn refused(sender: &mut Sender, consumer: &Consumer, seq: Seq, delive
     of_consumer(sender, consumer, "CONSUMER.MSG_NAKED", "nak", members);
 }
 
+/// Where requests and their answers are shown.
+pub(super) const AUDIT: &str = "$JS.EVENT.ADVISORY.API";
+
+/// A request to the API and its answer.
+pub(super) fn audit(
+    sender: &mut Sender,
+    server: &str,
+    client: Option<Value>,
+    subject: &str,
+    request: &[u8],
+    answer: &[u8],
+) {
+    let mut members = json!({
+        "server": server,
+        "subject": format!("$JS.API.{subject}"),
+        "response": String::from_utf8_lossy(answer),
+    });
+    if let Some(client) = client {
+        members["client"] = client;
+    }
+    if !request.is_empty() {
+        members["request"] = String::from_utf8_lossy(request).into();
+    }
+    publish(sender, AUDIT, "io.nats.jetstream.advisory.v1.api_audit", members);
+}
+
 /// Requests were dropped, because too many waited.
 pub(super) fn requests_dropped(sender: &mut Sender, server: &str, dropped: u64) {
     let members = json!({ "server": server, "dropped": dropped });

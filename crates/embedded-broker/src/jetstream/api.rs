@@ -43,6 +43,7 @@ use crate::{
 };
 
 pub(crate) use answer::Answer;
+pub(crate) use streams::{StateInfo, StreamInfo};
 
 /// Features this broker has, as clients ask for it (ADR-44): message TTLs, delete markers, pausing consumers.
 pub(crate) const API_LEVEL: u64 = 1;

@@ -5,6 +5,7 @@ mod recover;
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -31,7 +32,10 @@ use super::{
     stream_config::{Existing, Storage},
     usage::Usage,
 };
-use crate::routing::{Index, Sink};
+use crate::{
+    monitoring::JetStreamStats,
+    routing::{Index, Sink},
+};
 
 /// Worker threads: one can wait for the disk while another delivers.
 const WORKERS: usize = 2;
@@ -43,6 +47,9 @@ pub(crate) struct Engine {
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) limits: JetStreamLimits,
+    pub(crate) sync: SyncPolicy,
+    /// Where streams are kept, if they are.
+    pub(crate) directory: Option<PathBuf>,
     /// Name of the server, for answers that tell who leads.
     pub(crate) server_name: Box<str>,
     /// Held for reading from the check of a delivery's rights to its append. A change of access takes it for writing
@@ -72,6 +79,13 @@ struct Entry {
 pub(crate) struct ApiCounters {
     pub(crate) total: AtomicU64,
     pub(crate) errors: AtomicU64,
+}
+
+impl ApiCounters {
+    /// All requests, and those that were answered with an error.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        (self.total.load(Relaxed), self.errors.load(Relaxed))
+    }
 }
 
 /// Why JetStream could not be started.
@@ -108,6 +122,11 @@ impl Engine {
             commit: Arc::new(CommitQueue::new(config.limits.max_uncommitted)),
             usage: Arc::new(Usage::new(&config.limits)),
             limits: config.limits.clone(),
+            sync: config.sync,
+            directory: match &config.store {
+                Store::Memory => None,
+                Store::Directory(directory) => Some(directory.clone()),
+            },
             server_name: server_name.into(),
             deliveries: RwLock::new(()),
             api: Arc::new(ApiQueue::new(Arc::clone(&scheduler))),
@@ -278,6 +297,38 @@ impl Engine {
             health.writable = false;
         }
         health
+    }
+
+    /// What is wrong, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let health = self.health();
+        let full =
+            || "JetStream does not take messages: the disk is full, or the store has failed".to_owned();
+        let problems = health.problems.into_iter().next();
+        problems.or_else(|| (!health.writable).then(full))
+    }
+
+    /// Bytes that streams of this kind keep for themselves by their limits.
+    pub(crate) fn reserved(&self, storage: Storage) -> u64 {
+        let streams = self.streams.read();
+        let of_kind = streams.values().filter(|entry| entry.stream.storage == storage);
+        of_kind.filter_map(|entry| entry.stream.config().max_bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// Counters.
+    pub(crate) fn stats(&self) -> JetStreamStats {
+        let (requests, errors) = self.counters.numbers();
+        let stats = JetStreamStats { streams: 0, consumers: 0, messages: 0, bytes: 0, requests, errors };
+        self.streams().iter().fold(stats, |stats, stream| {
+            let totals = stream.totals();
+            JetStreamStats {
+                streams: stats.streams + 1,
+                consumers: stats.consumers + stream.consumers.len(),
+                messages: stats.messages + totals.messages,
+                bytes: stats.bytes + totals.bytes,
+                ..stats
+            }
+        })
     }
 
     /// A page of streams by name, from `offset` on, and how many there are: those that take something `filter`

@@ -14,9 +14,9 @@ use crate::{
 /// A stream as clients see it.
 #[derive(Serialize)]
 pub(crate) struct StreamInfo {
-    config: StreamConfig,
-    created: String,
-    state: StreamStateInfo,
+    pub(crate) config: StreamConfig,
+    pub(crate) created: String,
+    pub(crate) state: StateInfo,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<Cluster>,
     ts: String,
@@ -31,7 +31,7 @@ struct Cluster {
 
 /// What a stream holds.
 #[derive(Serialize)]
-struct StreamStateInfo {
+pub(crate) struct StateInfo {
     messages: u64,
     bytes: u64,
     first_seq: u64,
@@ -121,7 +121,7 @@ impl StreamInfo {
         Self {
             config: (*stream.config()).clone(),
             created: clock::rfc3339(stream.created),
-            state: StreamStateInfo {
+            state: StateInfo {
                 messages: totals.messages,
                 bytes: totals.bytes,
                 first_seq: stream.first_seq_shown(),

@@ -18,6 +18,7 @@ use crate::jetstream::{
     scheduler::Worker,
     stream::{Filters, Stream},
     stream_config::{StreamConfig, StreamRequest},
+    usage::Usage,
 };
 
 pub(super) fn create(name: &str, request: ApiRequest, worker: &mut Worker) {
@@ -74,6 +75,7 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     if engine.limits.max_streams.is_some_and(|most| engine.num_streams() >= most) {
         return Err(ApiError::maximum_streams_limit());
     }
+    check_room(engine, &config, 0)?;
     let parts = engine.parts(config.storage);
     let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
     Ok(Created::New(stream))
@@ -112,8 +114,19 @@ fn updated(
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
     let config = config.with_defaults();
     config.check(&engine.others(name))?;
-    let config = stream.config().updated(config)?;
+    let before = stream.config();
+    let config = before.updated(config)?;
+    check_room(engine, &config, before.max_bytes().unwrap_or(0))?;
     Ok((stream, config))
+}
+
+/// Whether what the stream keeps for itself by its limit, and did not keep `before`, is left.
+fn check_room(engine: &Engine, config: &StreamConfig, before: u64) -> Result<(), ApiError> {
+    let (Some(most), Some(wanted)) = (engine.usage.most(config.storage), config.max_bytes()) else {
+        return Ok(());
+    };
+    let reserved = engine.reserved(config.storage).saturating_sub(before);
+    if reserved.saturating_add(wanted) > most { Err(Usage::exceeded(config.storage)) } else { Ok(()) }
 }
 
 pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
