@@ -124,6 +124,7 @@ explained! {
     stream_transform => 400, 10156, "stream transform: {}";
     stream_snapshot => 500, 10064, "snapshot failed: {}";
     stream_restore => 500, 10062, "restore failed: {}";
+    stream_update_failed => 500, 10069, "{}";
     stream_purge_failed => 500, 10110, "{}";
     stream_msg_delete_failed => 500, 10057, "{}";
     store_failed => 503, 10077, "{}";

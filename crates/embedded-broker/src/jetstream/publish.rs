@@ -18,6 +18,7 @@ use super::{
     store::{Record, Seq},
     stream::{Stream, StreamState, message_bytes},
     stream_config::{Discard, Retention, StreamConfig},
+    ttl::{self, Ttl},
 };
 use crate::{
     pressure::Pressure,
@@ -104,8 +105,16 @@ impl Stream {
             remember(state, config, conditions.msg_id, seq, now);
             return Ok(Some(Item::Skip(Skip { stream, epoch, seq, time: now, reply })));
         }
-        let expires = conditions.ttl()?.and_then(|ttl| ttl.deadline(config, now));
-        let record = record(message, headers, now);
+        let mut record = record(message, headers, now);
+        let mut expires = None;
+        if let Some(asked) = conditions.ttl()?
+            && let Some(life) = asked.life(config)
+        {
+            expires = Some(now.saturating_add(life));
+            if asked != Ttl::After(life) {
+                record = with_ttl(record, life);
+            }
+        }
         let bytes = message_bytes(self.storage, &record);
         check_limits(state, config, &record, bytes, rollup)?;
         self.usage.reserve(self.storage, bytes)?;
@@ -177,6 +186,14 @@ fn check_limits(
         return Err(ApiError::store_failed("maximum bytes exceeded"));
     }
     Ok(())
+}
+
+/// A message that lives longer than it asked for, and says so.
+fn with_ttl(record: Record, life: i64) -> Record {
+    let mut data = Headers::of(&record).with(ttl::TTL, &(life / 1_000_000_000).to_string());
+    let header_len = data.len();
+    data.extend_from_slice(&record.data[record.header_len..]);
+    Record { header_len, data: data.into(), ..record }
 }
 
 /// What is stored: as it came, but for a status in the first line, which is only for whoever received it first.

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Header with which a message asks for its life time.
-const TTL: &str = "Nats-TTL";
+pub(crate) const TTL: &str = "Nats-TTL";
 
 /// Header of a message that stands for those that have expired.
 const MARKER_REASON: &str = "Nats-Marker-Reason";
@@ -50,19 +50,18 @@ impl Ttl {
 }
 
 impl Ttl {
-    /// When a message that is stored now ends, in a stream with this configuration; `None` when it stays.
-    pub(crate) fn deadline(self, config: &StreamConfig, now: i64) -> Option<i64> {
+    /// Nanoseconds that a message lives in a stream with this configuration; `None` when it stays.
+    pub(crate) fn life(self, config: &StreamConfig) -> Option<i64> {
         let Self::After(ttl) = self else { return None };
         // The marker that follows lives that long; a message that ended before it would leave none to see.
-        let ttl =
-            if config.max_msgs_per_subject == 1 { ttl } else { ttl.max(config.subject_delete_marker_ttl) };
-        Some(now.saturating_add(ttl))
+        let raised = config.max_msgs_per_subject != 1 && config.subject_delete_marker_ttl > ttl;
+        Some(if raised { config.subject_delete_marker_ttl } else { ttl })
     }
 }
 
 /// When a stored message ends by its own wish, as the configuration is now.
 pub(crate) fn deadline(record: &Record, config: &StreamConfig) -> Option<i64> {
-    Ttl::parse(Headers::of(record).get(TTL)?)?.deadline(config, record.time)
+    Some(record.time.saturating_add(Ttl::parse(Headers::of(record).get(TTL)?)?.life(config)?))
 }
 
 /// Whether a message stays, whatever the age limit of its stream.

@@ -1,5 +1,6 @@
 //! `STREAM.…`: making, changing, describing and deleting streams.
 
+mod absent;
 mod changes;
 mod listing;
 
@@ -68,18 +69,8 @@ pub(super) fn handle(verb: &str, rest: &[&str], request: ApiRequest, worker: &mu
         ("LIST", []) => listing::list(request, worker),
         ("MSG", ["GET", name]) => messages::get(name, request, worker),
         ("MSG", ["DELETE", name]) => messages::delete(name, request, worker),
-        ("SNAPSHOT", [_]) => refuse(
-            request,
-            worker,
-            "stream_snapshot_response",
-            ApiError::stream_snapshot("snapshots are not offered by this server"),
-        ),
-        ("RESTORE", [_]) => refuse(
-            request,
-            worker,
-            "stream_restore_response",
-            ApiError::stream_restore("snapshots are not offered by this server"),
-        ),
+        ("SNAPSHOT", [name]) => absent::snapshot(name, request, worker),
+        ("RESTORE", [_]) => absent::restore(request, worker),
         ("LEADER", ["STEPDOWN", _]) => {
             refuse(request, worker, "stream_leader_stepdown_response", ApiError::cluster_required())
         }

@@ -56,7 +56,7 @@ impl<'a> Conditions<'a> {
         if self.expected_stream.is_some_and(|expected| expected != &*stream.name) {
             return Err(ApiError::stream_not_match());
         }
-        if self.ttl.is_some() && !config.allow_msg_ttl {
+        if self.ttl()?.is_some() && !config.allow_msg_ttl {
             return Err(ApiError::message_ttl_disabled());
         }
         self.check_last_of_subject(state, subject)?;

@@ -82,7 +82,12 @@ impl Stream {
         let state = StreamState::new(committed, Dedupe::default());
         let stream = Self::with_state(found.stream, config, created, parts, state);
         let ids = stream.stored_ids(&stream.config(), stream.totals())?;
-        stream.state.lock().dedupe.add_all(ids);
+        let last = stream.last_id(stream.totals().last_seq)?;
+        {
+            let mut state = stream.state.lock();
+            state.dedupe.add_all(ids);
+            state.assigned.last_msg_id = last;
+        }
         Ok((stream, repairs))
     }
 
@@ -99,6 +104,7 @@ impl Stream {
         let first = self.committed_totals().first_seq;
         let committed = committed(self.store.as_ref(), self.id, first)?;
         let ids = self.stored_ids(&config, committed.totals)?;
+        let last = self.last_id(committed.totals.last_seq)?;
         self.set_config(Arc::new(config));
         self.look_at_all_ages();
         let mut state = self.state.lock();
@@ -107,9 +113,20 @@ impl Stream {
         *state = StreamState::new(committed, Dedupe::default());
         state.was_purged = was_purged;
         state.dedupe.add_all(ids);
+        state.assigned.last_msg_id = last;
         self.usage.subtract(self.storage, before);
         self.usage.add(self.storage, state.bytes());
         Ok(())
+    }
+
+    /// The message id of the last message.
+    fn last_id(&self, last: Seq) -> Result<Option<Box<str>>, StoreError> {
+        // One that cannot be read has none to show.
+        let record = match self.store.get(self.id, last) {
+            Err(StoreError::Damaged { .. }) => None,
+            record => record?,
+        };
+        Ok(record.and_then(|record| Headers::of(&record).get("Nats-Msg-Id").map(Into::into)))
     }
 
     /// The message ids within the duplicate window, oldest first.

@@ -116,8 +116,30 @@ fn updated(
     config.check(&engine.others(name))?;
     let before = stream.config();
     let config = before.updated(config)?;
+    check_consumers(&stream, &config)?;
     check_room(engine, &config, before.max_bytes().unwrap_or(0))?;
     Ok((stream, config))
+}
+
+/// Whether the consumers that are there keep to the bounds for consumers.
+fn check_consumers(stream: &Stream, config: &StreamConfig) -> Result<(), ApiError> {
+    let within = |value: i64, most: i64| most <= 0 || value <= most;
+    let beyond: Vec<String> = stream
+        .consumers
+        .all()
+        .iter()
+        .filter(|consumer| {
+            let (consumer, limits) = (consumer.config(), &config.consumer_limits);
+            !within(consumer.max_ack_pending, limits.max_ack_pending)
+                || !within(consumer.inactive_threshold, limits.inactive_threshold)
+        })
+        .map(|consumer| consumer.name.to_string())
+        .collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let beyond = beyond.join(", ");
+    Err(ApiError::stream_update_failed(format!("change to limits violates consumers: {beyond}")))
 }
 
 /// Whether what the stream keeps for itself by its limit, and did not keep `before`, is left.
