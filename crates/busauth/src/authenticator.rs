@@ -7,7 +7,10 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{acl::Acl, nkey::UserId};
+use crate::{
+    acl::Acl,
+    nkey::{LoginRefused, UserId},
+};
 
 /// Who a connection is: the text of a [`UserId`], or a name in another scheme. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +95,15 @@ impl Principal {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<LoginRefused> for AuthFailure {
+    fn from(refused: LoginRefused) -> Self {
+        match refused {
+            LoginRefused::Key(_) => Self::Malformed("nkey"),
+            LoginRefused::Signature(_) => Self::WrongCredentials,
+        }
     }
 }
 

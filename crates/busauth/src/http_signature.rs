@@ -61,7 +61,7 @@ pub use fields::SignatureFields;
 pub use mode::{AuthMode, AuthModeError};
 pub use nonce::{HttpNonce, HttpNonceError};
 pub use rejection::SignatureRejection;
-pub use verify::{Claim, read_claim};
+pub use verify::{Claim, read_claim, read_claim_with};
 
 use crate::identity::Identity;
 use base::Components;

@@ -38,13 +38,14 @@ pub use acl::{Acl, SubscribeDecision};
 pub use authenticator::{AuthFailure, Authenticated, Authenticator, Presented, Principal};
 pub use http_signature::{
     AuthMode, AuthModeError, AuthorityError, Claim, ContentDigest, ContentDigestHasher, DigestMismatch,
-    HttpNonce, HttpNonceError, RequestTarget, SignatureRejection, SignedBody, read_claim, request_authority,
+    HttpNonce, HttpNonceError, RequestTarget, SignatureRejection, SignedBody, read_claim, read_claim_with,
+    request_authority,
 };
 pub use identity::{
     CardError, CertificateError, Certificates, ExchangeSecret, Handle, HandleError, Identity, IdentityCard,
     NonceRefused,
 };
-pub use nkey::{ExchangeKey, KeyError, LoginKey, UserId};
+pub use nkey::{ExchangeKey, KeyCache, KeyError, LoginKey, LoginRefused, UserId};
 pub use nonce_store::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreError};
 pub use permissions::{
     Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, Space, SubscribeRule, SubscribeRules,

@@ -7,6 +7,7 @@
 
 mod exchange_key;
 mod field;
+mod key_cache;
 mod login_key;
 mod user_id;
 
@@ -18,7 +19,8 @@ use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
 pub use exchange_key::ExchangeKey;
-pub use login_key::LoginKey;
+pub use key_cache::KeyCache;
+pub use login_key::{LoginKey, LoginRefused};
 pub use user_id::UserId;
 
 const CHECKSUM: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use busauth::{
     Acl, AuthFailure, Authenticated, Authenticator, LoginKey, Presented, Principal, Signature, UserId,
 };
-use membership_store::{UserAccess, View};
+use membership_store::{User, View};
 
 use crate::grants::{PlaintextRooms, grants};
 
@@ -37,7 +37,7 @@ impl AccessTable {
         user.is_active().then(|| self.compile(&user))
     }
 
-    fn compile(&self, user: &UserAccess) -> Arc<Acl> {
+    fn compile(&self, user: &User) -> Arc<Acl> {
         let memberships = self.view.memberships(&user.id);
         let rooms = memberships.iter().map(|(room, role)| (room.as_ref(), *role));
         Arc::new(Acl::compile(&grants(user, rooms, self.options.plaintext_rooms)))
@@ -50,10 +50,9 @@ impl Authenticator for AccessTable {
         let (Some(nkey), Some(signature)) = (presented.nkey, presented.signature) else {
             return Err(AuthFailure::NoCredentials);
         };
-        let login: LoginKey = nkey.parse().map_err(|_| AuthFailure::Malformed("nkey"))?;
         let signature = Signature::from_connect(signature).map_err(|_| AuthFailure::Malformed("sig"))?;
         // The signature first: a stranger's takes as long as a user's.
-        login.verify_nonce(presented.nonce, &signature).map_err(|_| AuthFailure::WrongCredentials)?;
+        let login = LoginKey::log_in(nkey, presented.nonce, &signature)?;
         let user = self.view.user_by_login(&login).ok_or(AuthFailure::Unknown)?;
         if !user.is_active() {
             return Err(AuthFailure::Revoked);

@@ -13,7 +13,7 @@ use axum::extract::FromRequestParts;
 use busauth::{
     AuthMode, Claim, ContentDigest, Freshness, NonceStoreError, UserId,
     http_signature::{MAX_AHEAD_SECONDS, UNSIGNED_USER},
-    read_claim, request_authority,
+    read_claim_with, request_authority,
 };
 use control_api::ProblemCode;
 use http::{HeaderMap, header, request::Parts};
@@ -46,7 +46,7 @@ impl FromRequestParts<Arc<ControlPlane>> for Caller {
         }
         let HasBody(has_body) = parts.extensions.get().copied().unwrap_or(HasBody(true));
         let authority = own_authority(control, parts)?.to_owned();
-        match read_claim(parts, &authority, has_body)? {
+        match read_claim_with(&control.keys, parts, &authority, has_body)? {
             Some(claim) => {
                 let caller = authenticate(control, parts, &claim).await?;
                 if let Some(digest) = claim.content_digest() {
@@ -97,6 +97,7 @@ async fn authenticate(control: &ControlPlane, parts: &Parts, claim: &Claim) -> R
     if !user.is_active() {
         return Err(revoked(user.id));
     }
+    claim.remember_key(&control.keys);
     // After the signature, so that nobody can use up somebody else's share.
     control.user_rate.admit(user.id, Instant::now()).map_err(Refusal::rate_limited)?;
     let nonce = control.parts.nonces.insert_if_absent(&user.id, claim.nonce(), now, claim.nonce_expires());

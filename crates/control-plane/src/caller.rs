@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busauth::UserId;
 use control_api::ProblemCode;
-use membership_store::{Actor, BusRole, UserAccess, View};
+use membership_store::{Actor, BusRole, User, View};
 
 use crate::problem::{Refusal, Result};
 
@@ -12,16 +12,16 @@ use crate::problem::{Refusal, Result};
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// A user who signed the request.
-    Signed(Arc<UserAccess>),
+    Signed(Arc<User>),
     /// A user whom an unsigned request names, in a mode that lets it. Never an admin.
-    Named(Arc<UserAccess>),
+    Named(Arc<User>),
     /// Whoever has a shell on the bus host, through the local control socket.
     Operator,
 }
 
 impl Caller {
     /// The user, unless it is the operator, who is nobody in particular.
-    pub(crate) fn user(&self) -> Option<&UserAccess> {
+    pub(crate) fn user(&self) -> Option<&User> {
         match self {
             Self::Signed(user) | Self::Named(user) => Some(user),
             Self::Operator => None,
@@ -47,7 +47,7 @@ impl Caller {
     /// The caller as the store knows it now: the role may have changed since the request arrived, and whoever
     /// was revoked in the meantime changes nothing any more.
     pub(crate) fn refreshed(&self, view: &View) -> Result<Self> {
-        let now = |user: &UserAccess| match view.user(&user.id) {
+        let now = |user: &User| match view.user(&user.id) {
             Some(user) if user.is_active() => Ok(user),
             _ => Err(revoked(user.id)),
         };

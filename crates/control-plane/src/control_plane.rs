@@ -3,7 +3,7 @@
 use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
 
 use axum::Router;
-use busauth::UserId;
+use busauth::{KeyCache, UserId};
 use membership_store::{MembershipStore, NewAuditEntry};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,8 @@ pub struct ControlPlane {
     pub(crate) user_rate: RateLimiter<UserId>,
     pub(crate) address_rate: RateLimiter<std::net::IpAddr>,
     pub(crate) started: Instant,
+    /// Signing keys of users who were heard lately.
+    pub(crate) keys: KeyCache,
     changes: TaskTracker,
     /// Shared by changes between their last look at the caller's rights and the store's answer; exclusive for
     /// changes that take such rights away, and for the deletion of a room. So nothing is changed by a user after
@@ -46,6 +48,7 @@ impl ControlPlane {
             user_rate: RateLimiter::new(limits.user_requests_per_second, limits.user_burst),
             address_rate: RateLimiter::new(limits.address_requests_per_second, limits.address_burst),
             started: Instant::now(),
+            keys: KeyCache::default(),
             changes: TaskTracker::new(),
             standing: RwLock::new(()),
             config,

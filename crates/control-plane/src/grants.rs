@@ -5,7 +5,7 @@
 //! JetStream API answers with the server's rights to whatever reply subject a request names.
 
 use control_api::subjects;
-use membership_store::{RoomAccess, UserAccess};
+use membership_store::{RoomAccess, User};
 use room_protocol::{Encryption, RoomRole};
 
 use busauth::{
@@ -27,7 +27,7 @@ pub enum PlaintextRooms {
 /// in a group would take messages away from others). Replies inside the room likewise. Events of the room
 /// reach members also while it is frozen or closed.
 pub fn grants<'a>(
-    user: &UserAccess,
+    user: &User,
     memberships: impl IntoIterator<Item = (&'a RoomAccess, RoomRole)>,
     plaintext: PlaintextRooms,
 ) -> Permissions {

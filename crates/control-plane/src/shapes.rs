@@ -20,10 +20,10 @@ pub(crate) fn stored_role(role: BusRole) -> membership_store::BusRole {
     }
 }
 
-pub(crate) fn user_info(user: User) -> UserInfo {
+pub(crate) fn user_info(user: &User) -> UserInfo {
     UserInfo {
         id: user.id,
-        handle: user.handle,
+        handle: user.handle.clone(),
         role: bus_role(user.role),
         login: user.login,
         exchange: user.exchange,

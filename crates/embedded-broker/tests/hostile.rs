@@ -2,6 +2,8 @@
 //!
 //! `UNIBUS_LONG=1` makes the numbers ten times as large.
 
+mod memory;
+
 use std::{env, net::SocketAddr, time::Duration};
 
 use embedded_broker::{Authentication, Broker, BrokerConfig, Limits};

@@ -1,7 +1,9 @@
 //! What the tests share: a client that speaks raw protocol, users, and brokers.
 
+pub(crate) mod child;
 pub(crate) mod logins;
 pub(crate) mod nats_server;
+pub(crate) mod open_files;
 mod pki;
 pub(crate) mod raw_client;
 pub(crate) mod users;

@@ -45,4 +45,4 @@ pub use model::{
 };
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use store::MembershipStore;
-pub use view::{RoomAccess, UserAccess, View, ViewLimits, ViewSize};
+pub use view::{RoomAccess, View, ViewLimits, ViewSize};

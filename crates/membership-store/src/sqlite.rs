@@ -127,7 +127,8 @@ impl MembershipStore for SqliteStore {
     }
 
     async fn user(&self, id: &UserId) -> Result<User, StoreError> {
-        read::user(&self.inner.readers, id).await
+        self.check_open()?;
+        self.inner.view.user(id).map(|user| User::clone(&user)).ok_or(StoreError::NotFound)
     }
 
     async fn users(&self, page: Page<UserId>) -> Result<Listing<User, UserId>, StoreError> {

@@ -1,9 +1,9 @@
 //! Users, rooms and memberships in memory: what every permission is answered from.
 //!
 //! Reads take a short shared lock and touch only what they ask about; no read waits for the disk. The view
-//! holds summaries, no statements and no keys of rooms: users and rooms are behind one `Arc` each and numbered,
-//! and a membership is a (number, role) in the slice of its room and in that of its user. The default
-//! [`ViewLimits`] fit in less than 300 MB.
+//! holds users as they are stored and summaries of rooms, no statements and no keys of rooms: users and rooms are
+//! behind one `Arc` each and numbered, and a membership is a (number, role) in the slice of its room and in that of
+//! its user. The default [`ViewLimits`] fit in less than 300 MB.
 
 mod subjects;
 mod tables;
@@ -21,40 +21,6 @@ use crate::{Bound, BusRole, Conflict, Listing, Page, StoreError, User};
 use tables::Tables;
 
 pub(crate) use subjects::folded;
-
-/// What access decisions need of a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserAccess {
-    /// The signing key.
-    pub id: UserId,
-    /// The user's name on the bus.
-    pub handle: Handle,
-    /// The key that answers NATS nonces.
-    pub login: LoginKey,
-    /// The role on the bus.
-    pub role: BusRole,
-    /// A revoked user has no rights, whatever else is stored about it.
-    pub revoked: bool,
-}
-
-impl UserAccess {
-    /// Not revoked.
-    pub fn is_active(&self) -> bool {
-        !self.revoked
-    }
-}
-
-impl From<&User> for UserAccess {
-    fn from(user: &User) -> Self {
-        Self {
-            id: user.id,
-            handle: user.handle.clone(),
-            login: user.login,
-            role: user.role,
-            revoked: user.revoked.is_some(),
-        }
-    }
-}
 
 /// What access decisions and listings need of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,17 +104,17 @@ pub struct View {
 
 impl View {
     /// A user, revoked or not.
-    pub fn user(&self, id: &UserId) -> Option<Arc<UserAccess>> {
+    pub fn user(&self, id: &UserId) -> Option<Arc<User>> {
         self.tables.read().user(id).cloned()
     }
 
     /// The user whose login key this is, revoked or not.
-    pub fn user_by_login(&self, login: &LoginKey) -> Option<Arc<UserAccess>> {
+    pub fn user_by_login(&self, login: &LoginKey) -> Option<Arc<User>> {
         self.tables.read().user_by_login(login).cloned()
     }
 
     /// The user who has, or had, this handle.
-    pub fn user_by_handle(&self, handle: &Handle) -> Option<Arc<UserAccess>> {
+    pub fn user_by_handle(&self, handle: &Handle) -> Option<Arc<User>> {
         self.tables.read().user_by_handle(handle).cloned()
     }
 
@@ -158,7 +124,7 @@ impl View {
     }
 
     /// The members of a room with their roles, revoked users included; in no particular order.
-    pub fn members(&self, room: &RoomId) -> Vec<(Arc<UserAccess>, RoomRole)> {
+    pub fn members(&self, room: &RoomId) -> Vec<(Arc<User>, RoomRole)> {
         self.tables.read().members(room)
     }
 
@@ -282,7 +248,7 @@ impl View {
             if tables.role_of(&next.id(), id).is_some() {
                 continue;
             }
-            if user.revoked {
+            if !user.is_active() {
                 return Err(Conflict::MemberRevoked(*id).into());
             }
             added += 1;
@@ -298,7 +264,7 @@ impl View {
         let tables = self.tables.read();
         let mut orphaned = Vec::new();
         for (room, role) in tables.memberships(user) {
-            let other_owner = |(member, role): &(Arc<UserAccess>, RoomRole)| {
+            let other_owner = |(member, role): &(Arc<User>, RoomRole)| {
                 *role == RoomRole::Owner && member.is_active() && member.id != *user
             };
             if role == RoomRole::Owner && !room.frozen && !tables.members(&room.id).iter().any(other_owner) {
@@ -321,12 +287,12 @@ impl View {
     }
 
     /// Adds or replaces a user.
-    pub(crate) fn put_user(&self, user: UserAccess) {
+    pub(crate) fn put_user(&self, user: User) {
         self.tables.write().put_user(user);
     }
 
     /// Replaces a user and freezes rooms, in one step.
-    pub(crate) fn revoke(&self, user: UserAccess, frozen: &[RoomId]) {
+    pub(crate) fn revoke(&self, user: User, frozen: &[RoomId]) {
         let mut tables = self.tables.write();
         tables.put_user(user);
         for id in frozen {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use anyhow::Result;
-use busauth::{Signature, UserId};
+use busauth::{LoginKey, Signature};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -75,10 +75,9 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
-fn signer(request: &Request<Incoming>) -> Option<UserId> {
+/// One key decoded, one signature verified.
+fn signer(request: &Request<Incoming>) -> Option<LoginKey> {
     let header = |name| request.headers().get(name)?.to_str().ok();
-    let user: UserId = header(KEY)?.parse().ok()?;
     let signature: Signature = header(SIGNATURE)?.parse().ok()?;
-    user.verify(header(MESSAGE)?.as_bytes(), &signature).ok()?;
-    Some(user)
+    LoginKey::log_in(header(KEY)?, header(MESSAGE)?, &signature).ok()
 }

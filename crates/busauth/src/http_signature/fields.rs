@@ -4,13 +4,14 @@
 
 use std::fmt;
 
+use ed25519_dalek::VerifyingKey;
 use sfv::visitor::{
     DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor,
 };
 use sfv::{BareItemFromInput, KeyRef};
 
 use super::{ALGORITHM, HttpNonce, LABEL, SignatureRejection, TAG};
-use crate::nkey::UserId;
+use crate::nkey::{KeyCache, UserId};
 use crate::signature::Signature;
 
 /// Longest field that is parsed. Ours need about 350 bytes; proxies may add signatures of theirs.
@@ -159,6 +160,8 @@ impl Covered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureFields {
     pub(super) params: SignatureParams,
+    /// The user's key, ready to verify with.
+    pub(super) key: VerifyingKey,
     pub(super) signature: Signature,
 }
 
@@ -168,6 +171,15 @@ impl SignatureFields {
     /// `None` when neither has a member of ours. Pure; the work is linear in the input, which is
     /// at most 8 KiB each.
     pub fn parse(signature_input: &[u8], signature: &[u8]) -> Result<Option<Self>, SignatureRejection> {
+        Self::read(signature_input, signature, None)
+    }
+
+    /// [`SignatureFields::parse`] with the keys of users who were heard before.
+    pub(super) fn read(
+        signature_input: &[u8],
+        signature: &[u8],
+        known: Option<&KeyCache>,
+    ) -> Result<Option<Self>, SignatureRejection> {
         let input = Member::<RawInput>::read(signature_input, INPUT_FIELD)?;
         let signature = Member::<RawSignature>::read(signature, SIGNATURE_FIELD)?;
         let (input, signature) = match (input, signature) {
@@ -179,9 +191,9 @@ impl SignatureFields {
         if !input.is_list {
             return Err(SignatureRejection::Malformed(INPUT_FIELD));
         }
-        let params = input.check()?;
+        let (params, key) = input.check(known)?;
         let signature = signature.bytes.ok_or(SignatureRejection::Malformed(SIGNATURE_FIELD))?;
-        Ok(Some(Self { params, signature: Signature(signature) }))
+        Ok(Some(Self { params, key, signature: Signature(signature) }))
     }
 }
 
@@ -206,7 +218,7 @@ enum Value {
 }
 
 impl RawInput {
-    fn check(&self) -> Result<SignatureParams, SignatureRejection> {
+    fn check(&self, known: Option<&KeyCache>) -> Result<(SignatureParams, VerifyingKey), SignatureRejection> {
         let covered = Covered::read(&self.components)?;
         let order = self.order()?;
         let created = match self.value(Parameter::Created)? {
@@ -221,8 +233,9 @@ impl RawInput {
             return Err(SignatureRejection::Tag);
         }
         let nonce = self.text(Parameter::Nonce)?.parse().map_err(SignatureRejection::Nonce)?;
-        let user = self.text(Parameter::KeyId)?.parse().map_err(SignatureRejection::KeyId)?;
-        Ok(SignatureParams { covered, order, created, nonce, user })
+        let (user, key) =
+            UserId::read(self.text(Parameter::KeyId)?, known).map_err(SignatureRejection::KeyId)?;
+        Ok((SignatureParams { covered, order, created, nonce, user }, key))
     }
 
     /// The order of the parameters; each of the five is there exactly once, and nothing else.

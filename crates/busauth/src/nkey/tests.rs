@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::{Kind, decode_public, decode_seed, encode_public, encode_seed, field};
-use crate::{ExchangeKey, Identity, KeyError, LoginKey, UserId};
+use crate::{BadSignature, ExchangeKey, Identity, KeyError, LoginKey, UserId};
 
 /// Seed and public key from the NATS documentation's page on the tool `nk`.
 const USER_SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
@@ -139,6 +139,10 @@ proptest! {
         theirs.verify(nonce.as_bytes(), &signature.0).unwrap();
         let signature = crate::Signature(theirs.sign(nonce.as_bytes()).unwrap().try_into().unwrap());
         ours.login_key().verify_nonce(nonce, &signature).unwrap();
+        let text = ours.login_key().to_string();
+        prop_assert_eq!(LoginKey::log_in(&text, nonce, &signature), Ok(ours.login_key()));
+        prop_assert_eq!(LoginKey::log_in(&text, "another", &signature), Err(BadSignature.into()));
+        prop_assert_eq!(LoginKey::log_in(CURVE, nonce, &signature), Err(KeyError::Kind { expected: "U" }.into()));
     }
 
     #[test]

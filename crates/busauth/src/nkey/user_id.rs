@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{KeyError, Kind, decode_public, encode_public, field};
+use ed25519_dalek::VerifyingKey;
+
+use super::{KeyCache, KeyError, Kind, decode_public, encode_public, field};
 use crate::signature::{BadSignature, Signature};
 use crate::text_form::serde_as_text;
 
@@ -19,6 +21,13 @@ impl UserId {
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
         field::ed25519(&bytes)?;
         Ok(Self(bytes))
+    }
+
+    /// Reads the text of an id, with the key worked out for verifying: from the cache, if it has it.
+    pub(crate) fn read(text: &str, known: Option<&KeyCache>) -> Result<(Self, VerifyingKey), KeyError> {
+        let id = Self(decode_public(Kind::User, text)?);
+        let key = known.and_then(|known| known.get(&id)).map_or_else(|| field::ed25519(&id.0), Ok)?;
+        Ok((id, key))
     }
 
     /// The public key's 32 bytes (RFC 8032 encoding).

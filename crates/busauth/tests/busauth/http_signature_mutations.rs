@@ -1,7 +1,10 @@
 //! Any request can be signed, and no covered part of it can be changed afterwards.
 
 use busauth::http_signature::{self, CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT, SignatureFields};
-use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget, SignedBody, read_claim};
+use busauth::{
+    Claim, ContentDigest, HttpNonce, Identity, KeyCache, RequestTarget, SignatureRejection, SignedBody,
+    read_claim, read_claim_with,
+};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, header};
 use proptest::prelude::*;
@@ -99,9 +102,24 @@ fn signed(case: &Case) -> Parts {
     parts
 }
 
-/// Everything that depends on the signed parts; the time is left to its own test.
+/// Everything that depends on the signed parts; the time is left to its own test. Whether the user's key was
+/// remembered makes no difference.
 fn accepted(parts: &Parts, authority: &str, body: Option<&[u8]>) -> bool {
-    let Ok(Some(claim)) = read_claim(parts, authority, body.is_some()) else {
+    let read = || read_claim(parts, authority, body.is_some());
+    let accepted = holds(read(), body);
+    let keys = KeyCache::default();
+    for _ in 0..2 {
+        let claim = read_claim_with(&keys, parts, authority, body.is_some());
+        assert_eq!(holds(claim, body), accepted);
+        if let Ok(Some(claim)) = read() {
+            claim.remember_key(&keys);
+        }
+    }
+    accepted
+}
+
+fn holds(claim: Result<Option<Claim>, SignatureRejection>, body: Option<&[u8]>) -> bool {
+    let Ok(Some(claim)) = claim else {
         return false;
     };
     let body_matches = match (claim.content_digest(), body) {

@@ -12,13 +12,17 @@ use super::*;
 const ROOM: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAA";
 const OTHER_ROOM: &str = "BAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-fn user(identity: &Identity) -> UserAccess {
-    UserAccess {
-        id: identity.id(),
+fn user(identity: &Identity) -> User {
+    let card = identity.card(None);
+    User {
+        id: card.id,
         handle: "alice".parse().unwrap(),
-        login: identity.login_key(),
+        login: card.login,
+        exchange: card.exchange,
+        certificates: card.certificates,
         role: BusRole::Member,
-        revoked: false,
+        created: 1,
+        revoked: None,
     }
 }
 
@@ -171,7 +175,7 @@ fn on_a_public_bus_rooms_without_encryption_are_read_only() {
 #[test]
 fn a_revoked_user_has_nothing() {
     let identity = Identity::generate();
-    let revoked = UserAccess { revoked: true, ..user(&identity) };
+    let revoked = User { revoked: Some(2), ..user(&identity) };
     let room = Arc::new(room(Encryption::E2e));
     let permissions = grants(&revoked, [(room.as_ref(), RoomRole::Owner)], PlaintextRooms::Allowed);
     assert_eq!(permissions, Permissions::default());

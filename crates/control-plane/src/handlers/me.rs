@@ -20,6 +20,6 @@ pub(crate) async fn me(State(control): State<Arc<ControlPlane>>, caller: Caller)
     let mut rooms: Vec<_> =
         view.memberships(&id).iter().map(|(room, role)| shapes::room_summary(room, Some(*role))).collect();
     rooms.sort_unstable_by_key(|room| room.id);
-    let user = shapes::user_info(control.store().user(&id).await?);
+    let user = shapes::user_info(&control.store().user(&id).await?);
     Ok(Json(Me { user, rooms }))
 }

@@ -42,7 +42,7 @@ pub(crate) async fn list(
     let _permit = authorize(store.view(), caller, ReadUsers)?;
     if let Some(handle) = params.handle {
         let users = match store.view().user_by_handle(&handle) {
-            Some(user) => vec![shapes::user_info(store.user(&user.id).await?)],
+            Some(user) => vec![shapes::user_info(&user)],
             None => Vec::new(),
         };
         return Ok(Json(Users { users, next: None }));
@@ -52,7 +52,7 @@ pub(crate) async fn list(
         limit: page_size(params.limit, &control.config.limits),
     };
     let listing = store.users(page).await?;
-    Ok(Json(Users { users: listing.items.into_iter().map(shapes::user_info).collect(), next: listing.next }))
+    Ok(Json(Users { users: listing.items.iter().map(shapes::user_info).collect(), next: listing.next }))
 }
 
 /// One user.
@@ -63,7 +63,7 @@ pub(crate) async fn get(
 ) -> Result<Json<UserInfo>> {
     let _permit = authorize(control.store().view(), caller, ReadUsers)?;
     let user = control.store().user(&id).await.map_err(|error| user_error(error, id))?;
-    Ok(Json(shapes::user_info(user)))
+    Ok(Json(shapes::user_info(&user)))
 }
 
 /// Admits a user.
@@ -89,7 +89,7 @@ async fn admit(control: Arc<ControlPlane>, permit: Permit<ManageUsers>, body: Ne
     drop(standing);
     let detail = format!("{} as {}", user.handle, body.role);
     control.record(permit.caller(), "user.add", user.id, Some(detail)).await;
-    Ok(shapes::user_info(user))
+    Ok(shapes::user_info(&user))
 }
 
 /// Changes a user's role on the bus.
@@ -117,7 +117,7 @@ async fn change_role(
     events::tell_user(&*control.parts.data_plane, &id, &UserEvent::Role).await;
     control.record(permit.caller(), "user.set_role", id, Some(body.role.to_string())).await;
     in_force?;
-    Ok(shapes::user_info(user))
+    Ok(shapes::user_info(&user))
 }
 
 /// Revokes a user on both planes: in force when the answer is sent.
@@ -164,7 +164,7 @@ async fn revoke_everywhere(
         (!revocation.frozen.is_empty()).then(|| format!("rooms frozen: {}", revocation.frozen.len()));
     control.record(permit.caller(), "user.revoke", id, detail).await;
     in_force?;
-    Ok(Revoked { user: shapes::user_info(revocation.user), frozen: revocation.frozen })
+    Ok(Revoked { user: shapes::user_info(&revocation.user), frozen: revocation.frozen })
 }
 
 fn user_error(error: StoreError, id: UserId) -> Refusal {

@@ -170,7 +170,7 @@ impl Run for ApiQueue {
                 return;
             };
             self.done(request.bytes());
-            if handle(request, worker) {
+            if handle(&request, worker) {
                 self.pause(&Arc::clone(&worker.engine).commit);
             }
         }
@@ -305,7 +305,7 @@ fn text(bytes: Option<&[u8]>) -> Option<&str> {
 }
 
 /// Answers a request. A subject that is none of the API's is not answered at all. Answers whether something is changed.
-fn handle(request: ApiRequest, worker: &mut Worker) -> bool {
+fn handle(request: &ApiRequest, worker: &mut Worker) -> bool {
     let subject = request.subject.clone();
     let tokens: Vec<&str> = subject.split('.').collect();
     let known = match tokens.as_slice() {

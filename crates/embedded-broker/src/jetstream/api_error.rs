@@ -22,7 +22,7 @@ macro_rules! fixed {
     ($($name:ident => $code:literal, $err_code:literal, $text:literal;)*) => {
         impl ApiError {
             $(
-                #[doc = $text]
+                #[doc = concat!("`", $text, "`")]
                 pub(crate) fn $name() -> Self {
                     Self { code: $code, err_code: $err_code, description: Cow::Borrowed($text) }
                 }
@@ -36,7 +36,7 @@ macro_rules! explained {
     ($($name:ident => $code:literal, $err_code:literal, $text:literal;)*) => {
         impl ApiError {
             $(
-                #[doc = $text]
+                #[doc = concat!("`", $text, "`")]
                 pub(crate) fn $name(what: impl std::fmt::Display) -> Self {
                     Self { code: $code, err_code: $err_code, description: Cow::Owned(format!($text, what)) }
                 }

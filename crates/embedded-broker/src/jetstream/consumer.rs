@@ -106,15 +106,6 @@ struct State {
     stored: HashSet<Seq>,
 }
 
-/// Why a consumer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// It, or its stream, is deleted.
-    Deleted,
-    /// The broker stops.
-    Shutdown,
-}
-
 impl Consumer {
     /// A new consumer; it follows its stream from now on. Reads the stream.
     pub(crate) fn create(
@@ -176,10 +167,7 @@ impl Consumer {
         };
         let count = if from <= upto { self.stream.count(filters, from..=upto)? } else { 0 };
         self.state.lock().progress.num_pending += count + listed;
-        if let Some(subject) = self.watched() {
-            let watcher: Weak<dyn InterestWatcher> = self.me.clone() as _;
-            self.index.watches().watch(&subject, watcher);
-        }
+        self.watch();
         Ok(())
     }
 
@@ -196,15 +184,9 @@ impl Consumer {
             let count = if from <= upto { self.stream.count(&filters, from..=upto)? } else { 0 };
             self.state.lock().progress.num_pending = count;
         }
-        if self.watched().as_deref() != Some(config.deliver_subject.as_str()) {
-            self.unwatch();
-            self.config.store(Arc::new(config));
-            if let Some(subject) = self.watched() {
-                self.index.watches().watch(&subject, self.me.clone() as Weak<dyn InterestWatcher>);
-            }
-        } else {
-            self.config.store(Arc::new(config));
-        }
+        self.unwatch();
+        self.config.store(Arc::new(config));
+        self.watch();
         self.wake();
         Ok(())
     }
@@ -231,6 +213,14 @@ impl Consumer {
     fn watched(&self) -> Option<Box<str>> {
         let config = self.config.load();
         config.is_push().then(|| config.deliver_subject.as_str().into())
+    }
+
+    /// Wants to know who listens to it.
+    fn watch(&self) {
+        if let Some(subject) = self.watched() {
+            let watcher: Weak<dyn InterestWatcher> = self.me.clone() as _;
+            self.index.watches().watch(&subject, watcher);
+        }
     }
 
     fn unwatch(&self) {
@@ -262,17 +252,15 @@ impl Consumer {
     }
 
     /// Ends it: nothing is delivered any more, and those who wait are told. Removes it from the stream's followers.
-    pub(crate) fn stop(self: &Arc<Self>, worker: &mut Worker, stop: Stop) {
+    pub(crate) fn stop(self: &Arc<Self>, worker: &mut Worker) {
         self.unwatch();
         let follower: Arc<dyn Follower> = Arc::clone(self) as _;
         self.stream.unfollow(&follower);
         // Under the lock of what is delivered, so that nothing is sent after those who wait were told.
         let mut state = self.state.lock();
         self.stopped.store(true, SeqCst);
-        if stop == Stop::Deleted {
-            for waiting in state.waiting.drain(..) {
-                status::send(&mut worker.sender, &waiting.reply, "409 Consumer Deleted", "");
-            }
+        for waiting in state.waiting.drain(..) {
+            status::send(&mut worker.sender, &waiting.reply, "409 Consumer Deleted", "");
         }
         drop(state);
         self.pressure.release();

@@ -58,10 +58,10 @@ pub(crate) fn format(nanoseconds: i64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let mut text = String::new();
     if hours > 0 {
-        text.push_str(&format!("{hours}h"));
+        text = format!("{hours}h");
     }
     if hours > 0 || minutes > 0 {
-        text.push_str(&format!("{minutes}m"));
+        text = format!("{text}{minutes}m");
     }
     text.push_str(&seconds.to_string());
     if fraction > 0 {

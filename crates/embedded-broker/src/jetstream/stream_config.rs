@@ -18,8 +18,9 @@ use super::{api_error::ApiError, json};
 pub(crate) use check::Existing;
 
 /// Configuration of a stream. Numbers follow nats-server: durations in nanoseconds, -1 for "no limit".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the members that clients send")]
 pub(crate) struct StreamConfig {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -157,51 +158,6 @@ pub(crate) const SERVER_METADATA: [&str; 2] = ["_nats.ver", "_nats.level"];
 
 /// The API level a stream's configuration needs.
 pub(crate) const REQUIRED_LEVEL: &str = "_nats.req.level";
-
-impl Default for StreamConfig {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            description: String::new(),
-            subjects: Vec::new(),
-            retention: Retention::default(),
-            max_consumers: 0,
-            max_msgs: 0,
-            max_bytes: 0,
-            max_age: 0,
-            max_msgs_per_subject: 0,
-            max_msg_size: 0,
-            discard: Discard::default(),
-            storage: Storage::default(),
-            num_replicas: 0,
-            no_ack: false,
-            duplicate_window: 0,
-            placement: None,
-            mirror: None,
-            sources: None,
-            compression: Compression::default(),
-            first_seq: None,
-            subject_transform: None,
-            republish: None,
-            sealed: false,
-            deny_delete: false,
-            deny_purge: false,
-            allow_rollup_hdrs: false,
-            allow_direct: false,
-            mirror_direct: false,
-            discard_new_per_subject: false,
-            consumer_limits: ConsumerLimits::default(),
-            allow_msg_ttl: false,
-            subject_delete_marker_ttl: 0,
-            allow_msg_counter: false,
-            allow_atomic: false,
-            allow_msg_schedules: false,
-            persist_mode: None,
-            allow_batched: false,
-            metadata: BTreeMap::new(),
-        }
-    }
-}
 
 impl StreamConfig {
     /// Most messages.

@@ -97,8 +97,11 @@ fn key(deadline: i64, seq: Seq) -> Box<[u8]> {
     key.into()
 }
 
-/// Up to `limit` deadlines that are past: the keys of their entries, and the messages.
-pub(crate) fn due(stream: &Stream, now: i64, limit: usize) -> Result<Vec<(Box<[u8]>, Seq)>, StoreError> {
+/// A deadline that is past: the key of its entry, and the message.
+pub(crate) type Due = (Box<[u8]>, Seq);
+
+/// Up to `limit` deadlines that are past.
+pub(crate) fn due(stream: &Stream, now: i64, limit: usize) -> Result<Vec<Due>, StoreError> {
     let mut due = Vec::new();
     stream.store.scan_state(stream.id, &[DEADLINE], &mut |key, _| match decode(key) {
         Some((deadline, _)) if deadline > now || due.len() >= limit => ControlFlow::Break(()),

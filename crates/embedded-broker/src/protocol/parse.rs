@@ -119,7 +119,9 @@ impl Parser {
     /// After [`Step::Incomplete`] the next call must show the same bytes again, with more behind them; after
     /// [`Step::Op`] whatever follows that operation.
     pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, ParseError> {
-        if input.len() < self.frame_len {
+        // Nothing is new before the first byte behind the payload. That one is not waited past: whether the frame is
+        // refused for it must not depend on how the bytes came.
+        if input.len() + 1 < self.frame_len {
             return Ok(Step::Incomplete(self.frame_len));
         }
         let Some((verb, verb_len)) = self.verb(input)? else {

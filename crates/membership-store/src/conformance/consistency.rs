@@ -6,7 +6,7 @@ use busauth::UserId;
 use room_protocol::{RoomId, RoomRole};
 
 use crate::view::RoomAccess;
-use crate::{BusRole, MembershipStore, Page, User, UserAccess};
+use crate::{BusRole, MembershipStore, Page, User};
 
 /// Compares every user, room and membership of the view with what is stored.
 ///
@@ -18,7 +18,8 @@ pub async fn check_view(store: &dyn MembershipStore) {
     let view = store.view();
     for user in &users {
         let access = view.user(&user.id).expect("every stored user is in view");
-        assert_eq!(*access, UserAccess::from(user));
+        assert_eq!(&*access, user, "the whole record");
+        assert_eq!(store.user(&user.id).await.as_ref(), Ok(user));
         assert_eq!(view.user_by_login(&user.login).as_ref(), Some(&access), "found by login key");
         assert_eq!(view.user_by_handle(&user.handle).as_ref(), Some(&access), "found by handle");
     }

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::open::{OpenError, Place};
 use crate::record::{self, RecordError, RoomHeader, UserRecord};
 use crate::view::MemberChange;
-use crate::{Bound, RoomAccess, User, UserAccess, View, ViewLimits};
+use crate::{Bound, RoomAccess, User, View, ViewLimits};
 
 /// Why the view cannot be built.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ async fn users(connection: &mut SqliteConnection, view: &View) -> Result<HashMap
     while let Some((key, text)) = rows.try_next().await? {
         let user = User::from(record::decode::<UserRecord>(&text)?);
         ids.insert(key, user.id);
-        view.put_user(UserAccess::from(&user));
+        view.put_user(user);
     }
     Ok(ids)
 }

@@ -25,13 +25,6 @@ fn rows<C>(page: &Page<C>) -> i64 {
     size(page) + 1
 }
 
-/// One user.
-pub(super) async fn user(readers: &SqlitePool, id: &UserId) -> Result<User, StoreError> {
-    let sql = "SELECT record FROM users WHERE id = ?";
-    let text: Option<String> = sqlx::query_scalar(sql).bind(id.to_string()).fetch_optional(readers).await?;
-    Ok(record::decode::<UserRecord>(&text.ok_or(StoreError::NotFound)?)?.into())
-}
-
 /// Users in the order of their ids' text.
 pub(super) async fn users(
     readers: &SqlitePool,

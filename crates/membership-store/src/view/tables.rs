@@ -9,8 +9,8 @@ use busauth::{Handle, LoginKey, UserId};
 use room_protocol::{RoomId, RoomRole, RoomState, RoomSubject};
 
 use super::subjects::SubjectIndex;
-use super::{MemberChange, RoomAccess, UserAccess, ViewSize};
-use crate::BusRole;
+use super::{MemberChange, RoomAccess, ViewSize};
+use crate::{BusRole, User};
 
 /// One end of a membership: the number of the user or room at the other end, and the role. Eight bytes.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl Links {
 
 #[derive(Debug)]
 struct UserRow {
-    access: Arc<UserAccess>,
+    record: Arc<User>,
     rooms: Links,
 }
 
@@ -98,22 +98,22 @@ pub(super) struct Tables {
     memberships: usize,
 }
 
-fn is_active_admin(user: &UserAccess) -> bool {
+fn is_active_admin(user: &User) -> bool {
     user.is_active() && user.role == BusRole::Admin
 }
 
 /// Reading.
 impl Tables {
-    pub(super) fn user(&self, id: &UserId) -> Option<&Arc<UserAccess>> {
-        self.by_id.get(id).map(|n| &self.users[*n as usize].access)
+    pub(super) fn user(&self, id: &UserId) -> Option<&Arc<User>> {
+        self.by_id.get(id).map(|n| &self.users[*n as usize].record)
     }
 
-    pub(super) fn user_by_login(&self, login: &LoginKey) -> Option<&Arc<UserAccess>> {
-        self.by_login.get(login).map(|n| &self.users[*n as usize].access)
+    pub(super) fn user_by_login(&self, login: &LoginKey) -> Option<&Arc<User>> {
+        self.by_login.get(login).map(|n| &self.users[*n as usize].record)
     }
 
-    pub(super) fn user_by_handle(&self, handle: &Handle) -> Option<&Arc<UserAccess>> {
-        self.by_handle.get(handle).map(|n| &self.users[*n as usize].access)
+    pub(super) fn user_by_handle(&self, handle: &Handle) -> Option<&Arc<User>> {
+        self.by_handle.get(handle).map(|n| &self.users[*n as usize].record)
     }
 
     fn room_row(&self, id: &RoomId) -> Option<&RoomRow> {
@@ -148,9 +148,9 @@ impl Tables {
         links.filter_map(|link| Some((self.room_at(link.to)?.clone(), link.role))).collect()
     }
 
-    pub(super) fn members(&self, room: &RoomId) -> Vec<(Arc<UserAccess>, RoomRole)> {
+    pub(super) fn members(&self, room: &RoomId) -> Vec<(Arc<User>, RoomRole)> {
         let Some(row) = self.room_row(room) else { return Vec::new() };
-        row.members.0.iter().map(|link| (self.users[link.to as usize].access.clone(), link.role)).collect()
+        row.members.0.iter().map(|link| (self.users[link.to as usize].record.clone(), link.role)).collect()
     }
 
     pub(super) fn role_of(&self, room: &RoomId, user: &UserId) -> Option<RoomRole> {
@@ -183,7 +183,7 @@ impl Tables {
         let removed = if kept == members_before.len() {
             Vec::new()
         } else {
-            let users = members_before.iter().map(|link| self.users[link.to as usize].access.id);
+            let users = members_before.iter().map(|link| self.users[link.to as usize].record.id);
             users.filter(|id| next.role_of(id).is_none()).collect()
         };
         MemberChange { set, removed }
@@ -192,10 +192,10 @@ impl Tables {
 
 /// Changing.
 impl Tables {
-    pub(super) fn put_user(&mut self, user: UserAccess) {
+    pub(super) fn put_user(&mut self, user: User) {
         self.active_admins += usize::from(is_active_admin(&user));
         if let Some(n) = self.by_id.get(&user.id) {
-            let before = mem::replace(&mut self.users[*n as usize].access, Arc::new(user));
+            let before = mem::replace(&mut self.users[*n as usize].record, Arc::new(user));
             self.active_admins -= usize::from(is_active_admin(&before));
             return;
         }
@@ -203,7 +203,7 @@ impl Tables {
         self.by_id.insert(user.id, n);
         self.by_login.insert(user.login, n);
         self.by_handle.insert(user.handle.clone(), n);
-        self.users.push(UserRow { access: Arc::new(user), rooms: Links::default() });
+        self.users.push(UserRow { record: Arc::new(user), rooms: Links::default() });
     }
 
     pub(super) fn put_room(&mut self, room: RoomAccess, change: &MemberChange) {

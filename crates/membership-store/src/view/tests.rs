@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use room_protocol::{Encryption, FirstOwner, History, Op, RoomLimits, RoomRole, RoomState, Statement};
 
 use super::subjects::SubjectIndex;
-use super::{MemberChange, RoomAccess, UserAccess, View, ViewLimits};
-use crate::BusRole;
+use super::{MemberChange, RoomAccess, View, ViewLimits};
+use crate::{BusRole, User};
 
 fn overlaps(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase() + ".", other.to_ascii_lowercase() + ".");
@@ -101,13 +101,16 @@ fn full_view() -> View {
     let mut ids = Vec::with_capacity(limits.users);
     let owner = Identity::generate();
     for n in 0..limits.users {
-        let identity = Identity::generate();
-        let user = UserAccess {
-            id: identity.id(),
+        let card = Identity::generate().card(None);
+        let user = User {
+            id: card.id,
             handle: format!("somebody-with-number-{n}").parse().expect("a handle"),
-            login: identity.login_key(),
+            login: card.login,
+            exchange: card.exchange,
+            certificates: card.certificates,
             role: BusRole::Member,
-            revoked: false,
+            created: 1,
+            revoked: None,
         };
         ids.push(user.id);
         view.put_user(user);

@@ -27,10 +27,9 @@ impl Users {
 impl Authenticator for Users {
     async fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated, AuthFailure> {
         let nkey = presented.nkey.ok_or(AuthFailure::NoCredentials)?;
-        let key: LoginKey = nkey.parse().map_err(|_| AuthFailure::Malformed("nkey"))?;
         let signature = Signature::from_connect(presented.signature.unwrap_or_default())
             .map_err(|_| AuthFailure::Malformed("sig"))?;
-        key.verify_nonce(presented.nonce, &signature).map_err(|_| AuthFailure::WrongCredentials)?;
+        let key = LoginKey::log_in(nkey, presented.nonce, &signature)?;
         let (principal, acl) = self.0.get(&key).cloned().ok_or(AuthFailure::Unknown)?;
         Ok(Authenticated { principal, acl })
     }

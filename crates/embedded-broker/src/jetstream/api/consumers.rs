@@ -13,7 +13,7 @@ use crate::jetstream::{
     api_error::ApiError,
     clock,
     commit::{Failure, Operation},
-    consumer::{Consumer, ConsumerInfo, Stop},
+    consumer::{Consumer, ConsumerInfo},
     consumer_config::Time,
     json,
     scheduler::Worker,
@@ -21,7 +21,7 @@ use crate::jetstream::{
     store::Seq,
 };
 
-pub(super) fn handle(verb: &str, rest: &[&str], request: ApiRequest, worker: &mut Worker) -> bool {
+pub(super) fn handle(verb: &str, rest: &[&str], request: &ApiRequest, worker: &mut Worker) -> bool {
     match (verb, rest) {
         ("CREATE", [stream]) => create::create(stream, None, None, request, worker),
         ("CREATE", [stream, name]) => create::create(stream, Some(name), None, request, worker),
@@ -37,7 +37,7 @@ pub(super) fn handle(verb: &str, rest: &[&str], request: ApiRequest, worker: &mu
         ("RESET", [stream, name]) => return reset(stream, name, request, worker),
         ("UNPIN", [stream, name]) => unpin(stream, name, request, worker),
         ("LEADER", ["STEPDOWN", _, _]) => {
-            let answer = Answer::new(&worker.engine, &request, "consumer_leader_stepdown_response");
+            let answer = Answer::new(&worker.engine, request, "consumer_leader_stepdown_response");
             answer.give::<Success>(&mut worker.sender, Err(ApiError::cluster_required()));
         }
         _ => return false,
@@ -51,8 +51,8 @@ fn find(worker: &Worker, stream: &str, name: &str) -> Result<Arc<Consumer>, ApiE
     stream.consumers.get(name).ok_or_else(ApiError::consumer_not_found)
 }
 
-fn delete(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_delete_response");
+fn delete(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_delete_response");
     let checked = request.check_level().and_then(|()| request.check_empty());
     let consumer = match checked.and_then(|()| find(worker, stream, name)) {
         Ok(consumer) => consumer,
@@ -79,7 +79,7 @@ fn remove(
     if !stream.consumers.remove(consumer) {
         return;
     }
-    consumer.stop(worker, Stop::Deleted);
+    consumer.stop(worker);
     advisory::consumer_action(&mut worker.sender, consumer, "delete");
     worker.sender.flush();
     let changes = if consumer.is_stored() { consumer.removal() } else { Vec::new() };
@@ -96,14 +96,16 @@ struct PauseRequest {
 
 #[derive(Serialize)]
 struct Paused {
-    paused: bool,
-    pause_until: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pause_remaining: Option<i64>,
+    #[serde(rename = "paused")]
+    is_on: bool,
+    #[serde(rename = "pause_until")]
+    until: String,
+    #[serde(rename = "pause_remaining", skip_serializing_if = "Option::is_none")]
+    remaining: Option<i64>,
 }
 
-fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_pause_response");
+fn pause(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_pause_response");
     let found = request.check_level().and_then(|()| {
         let wanted: PauseRequest = json::read_or_default(&request.body)?;
         Ok((find(worker, stream, name)?, wanted.pause_until.filter(|until| until.0 != 0)))
@@ -111,7 +113,7 @@ fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
     let (consumer, until) = match found {
         Ok(found) => found,
         Err(error) => {
-            let beside = Paused { paused: false, pause_until: clock::rfc3339(0), pause_remaining: None };
+            let beside = Paused { is_on: false, until: clock::rfc3339(0), remaining: None };
             return answer.give_or::<Paused, _>(&mut worker.sender, Err(error), beside);
         }
     };
@@ -128,14 +130,7 @@ fn pause(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
             Ok(_) => {
                 let remaining = paused.map(|until| until.0 - clock::now()).filter(|rest| *rest > 0);
                 let until = clock::rfc3339(until.map_or(0, |until| until.0));
-                answer.give(
-                    sender,
-                    Ok(Paused {
-                        paused: remaining.is_some(),
-                        pause_until: until,
-                        pause_remaining: remaining,
-                    }),
-                );
+                answer.give(sender, Ok(Paused { is_on: remaining.is_some(), until, remaining }));
             }
             Err(failure) => answer.fail(sender, &failure),
         }
@@ -156,9 +151,9 @@ struct Reset {
 }
 
 /// A consumer that is not there is nobody who answers.
-fn reset(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) -> bool {
+fn reset(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) -> bool {
     let Ok(consumer) = find(worker, stream, name) else { return false };
-    let answer = Answer::new(&worker.engine, &request, "consumer_reset_response");
+    let answer = Answer::new(&worker.engine, request, "consumer_reset_response");
     let result = request.check_level().and_then(|()| {
         let wanted: ResetRequest = json::read_or_default(&request.body)?;
         let floor = consumer.ack_floor();
@@ -170,8 +165,8 @@ fn reset(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) -> 
     true
 }
 
-fn unpin(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_unpin_response");
+fn unpin(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_unpin_response");
     // No consumer here has groups.
     let error = find(worker, stream, name)
         .map_or_else(|error| error, |_| ApiError::consumer_invalid_priority_group());

@@ -38,9 +38,9 @@ struct ApiInfo {
     errors: u64,
 }
 
-pub(super) fn account(request: ApiRequest, worker: &mut Worker) -> bool {
+pub(super) fn account(request: &ApiRequest, worker: &mut Worker) -> bool {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "account_info_response");
+    let answer = Answer::new(&engine, request, "account_info_response");
     let info = request.check_level().map(|()| account_info(&engine));
     answer.give(&mut worker.sender, info);
     true

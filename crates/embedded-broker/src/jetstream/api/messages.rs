@@ -50,10 +50,10 @@ struct Message {
     time: String,
 }
 
-pub(super) fn get(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn get(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_msg_get_response");
-    let found = found(&engine, name, &request);
+    let answer = Answer::new(&engine, request, "stream_msg_get_response");
+    let found = found(&engine, name, request);
     answer.give(&mut worker.sender, found);
 }
 
@@ -129,10 +129,10 @@ struct DeleteRequest {
     no_erase: bool,
 }
 
-pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_msg_delete_response");
-    let (stream, seq) = match to_delete(&engine, name, &request) {
+    let answer = Answer::new(&engine, request, "stream_msg_delete_response");
+    let (stream, seq) = match to_delete(&engine, name, request) {
         Ok(found) => found,
         Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
     };

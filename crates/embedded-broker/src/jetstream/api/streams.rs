@@ -58,7 +58,7 @@ pub(crate) struct Paging {
     pub(crate) limit: usize,
 }
 
-pub(super) fn handle(verb: &str, rest: &[&str], request: ApiRequest, worker: &mut Worker) -> bool {
+pub(super) fn handle(verb: &str, rest: &[&str], request: &ApiRequest, worker: &mut Worker) -> bool {
     match (verb, rest) {
         ("CREATE", [name]) => changes::create(name, request, worker),
         ("UPDATE", [name]) => changes::update(name, request, worker),
@@ -72,18 +72,18 @@ pub(super) fn handle(verb: &str, rest: &[&str], request: ApiRequest, worker: &mu
         ("SNAPSHOT", [name]) => absent::snapshot(name, request, worker),
         ("RESTORE", [_]) => absent::restore(request, worker),
         ("LEADER", ["STEPDOWN", _]) => {
-            refuse(request, worker, "stream_leader_stepdown_response", ApiError::cluster_required())
+            refuse(request, worker, "stream_leader_stepdown_response", ApiError::cluster_required());
         }
         ("PEER", ["REMOVE", _]) => {
-            refuse(request, worker, "stream_remove_peer_response", ApiError::cluster_required())
+            refuse(request, worker, "stream_remove_peer_response", ApiError::cluster_required());
         }
         _ => return false,
     }
     true
 }
 
-fn refuse(request: ApiRequest, worker: &mut Worker, kind: &'static str, error: ApiError) {
-    let answer = Answer::new(&worker.engine, &request, kind);
+fn refuse(request: &ApiRequest, worker: &mut Worker, kind: &'static str, error: ApiError) {
+    let answer = Answer::new(&worker.engine, request, kind);
     answer.give::<super::answer::Nothing>(&mut worker.sender, Err(error));
 }
 

@@ -87,7 +87,7 @@ impl Consumer {
         let wanted = if config.is_push() {
             if state.active && !(config.flow_control && state.flow.is_stalled()) { ROUND } else { 0 }
         } else {
-            self.wanted(state, worker, now)
+            Self::wanted(state, worker, now)
         };
         if wanted == 0 {
             return Plan::Nothing;
@@ -117,7 +117,7 @@ impl Consumer {
     }
 
     /// How many messages those want who wait. Those that nobody waits for any more go.
-    fn wanted(&self, state: &mut State, worker: &mut Worker, now: i64) -> usize {
+    fn wanted(state: &mut State, worker: &mut Worker, now: i64) -> usize {
         let mut wanted = 0u64;
         state.waiting.retain(|waiting| {
             let there = !waiting.is_expired(now) && worker.sender.has_receiver(&waiting.reply);
@@ -182,7 +182,7 @@ impl Consumer {
                     state.progress.skip_to(beyond);
                 }
                 Ok(None) | Err(_) => {
-                    state.progress.num_pending = state.progress.num_pending.saturating_sub(1)
+                    state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
                 }
             }
             state.listed.pop_front();

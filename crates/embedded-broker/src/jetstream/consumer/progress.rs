@@ -126,11 +126,6 @@ impl Progress {
         self.counts.len()
     }
 
-    /// Whether something waits to be delivered again.
-    pub(crate) fn has_again(&self) -> bool {
-        !self.again.is_empty()
-    }
-
     /// The next message to be delivered again.
     pub(crate) fn take_again(&mut self) -> Option<Seq> {
         loop {
@@ -290,15 +285,14 @@ impl Progress {
         overdue.sort_unstable();
         let mut exhausted = Vec::new();
         for seq in overdue {
-            match self.exhausted(config, seq) {
-                Some(message) => exhausted.push(message),
-                None => {
-                    if let Some(message) = self.pending.get_mut(&seq) {
-                        message.deadline = None;
-                    }
-                    self.queue_again(seq);
-                }
+            if let Some(message) = self.exhausted(config, seq) {
+                exhausted.push(message);
+                continue;
             }
+            if let Some(message) = self.pending.get_mut(&seq) {
+                message.deadline = None;
+            }
+            self.queue_again(seq);
         }
         exhausted
     }

@@ -14,8 +14,7 @@ impl Consumer {
         now: i64,
     ) {
         state.next_heartbeat = heartbeat(config, now);
-        if config.rate_limit_bps > 0 {
-            let time = (bytes as u64).saturating_mul(8_000_000_000) / config.rate_limit_bps;
+        if let Some(time) = (bytes as u64).saturating_mul(8_000_000_000).checked_div(config.rate_limit_bps) {
             state.not_before = state.not_before.max(now).saturating_add_unsigned(time);
         }
         if config.flow_control

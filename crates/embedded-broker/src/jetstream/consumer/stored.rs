@@ -97,9 +97,10 @@ impl Consumer {
         let mut found = Vec::new();
         stream.scan_state(&[CONFIG], &mut |key, value| {
             let name = std::str::from_utf8(&key[1..]).ok();
-            match (name, serde_json::from_slice::<Stored>(&value)) {
-                (Some(name), Ok(stored)) => found.push((name.to_owned(), stored)),
-                _ => tracing::error!(stream = %stream.name, "the configuration of a consumer cannot be read"),
+            if let (Some(name), Ok(stored)) = (name, serde_json::from_slice::<Stored>(&value)) {
+                found.push((name.to_owned(), stored));
+            } else {
+                tracing::error!(stream = %stream.name, "the configuration of a consumer cannot be read");
             }
             ControlFlow::Continue(())
         })?;

@@ -111,7 +111,7 @@ impl<'a> Conditions<'a> {
         match value.to_ascii_lowercase().as_str() {
             "sub" => Ok(Some(Rollup::Subject)),
             "all" => Ok(Some(Rollup::Stream)),
-            _ => Err(ApiError::rollup_failed(&format!("rollup value invalid: {value:?}"))),
+            _ => Err(ApiError::rollup_failed(format!("rollup value invalid: {value:?}"))),
         }
     }
 }

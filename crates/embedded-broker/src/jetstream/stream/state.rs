@@ -138,15 +138,12 @@ impl Committed {
         totals.bytes += bytes;
         totals.last_seq = seq;
         totals.last_time = record.time;
-        match self.subjects.get_mut(&record.subject) {
-            Some(subject) => {
-                subject.last = seq;
-                subject.count += 1;
-            }
-            None => {
-                let subject = SubjectTotals { first: seq, last: seq, count: 1 };
-                self.subjects.insert(Arc::clone(&record.subject), subject);
-            }
+        if let Some(subject) = self.subjects.get_mut(&record.subject) {
+            subject.last = seq;
+            subject.count += 1;
+        } else {
+            let subject = SubjectTotals { first: seq, last: seq, count: 1 };
+            self.subjects.insert(Arc::clone(&record.subject), subject);
         }
     }
 

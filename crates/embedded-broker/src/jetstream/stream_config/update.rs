@@ -14,10 +14,9 @@ impl StreamConfig {
         if self.storage != new.storage {
             return refuse("change storage type");
         }
-        if self.retention != new.retention {
-            if self.retention == Retention::WorkQueue || new.retention == Retention::WorkQueue {
-                return refuse("change retention policy to/from workqueue");
-            }
+        let queue = self.retention == Retention::WorkQueue || new.retention == Retention::WorkQueue;
+        if queue && self.retention != new.retention {
+            return refuse("change retention policy to/from workqueue");
         }
         if self.deny_delete && !new.deny_delete {
             return refuse("cancel deny message deletes");

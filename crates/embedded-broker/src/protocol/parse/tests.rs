@@ -140,6 +140,22 @@ fn says_how_much_a_frame_needs_once_it_knows() {
     assert_eq!(first(b"PU"), Ok(Step::Incomplete(3)));
 }
 
+#[test]
+fn a_payload_without_its_crlf_is_refused_at_the_first_wrong_byte() {
+    let input = b"HPUB a.b 12 14\r\nNATS/1.0\r\n\r\nhi";
+    for (more, refused) in [(b"N".as_slice(), true), (b"\rN", true), (b"\n", true), (b"\r", false)] {
+        let whole = [input, more].concat();
+        let expected = if refused { vec![Outcome::Failed(ParseError::UnknownOperation)] } else { Vec::new() };
+        let single: Vec<&[u8]> = whole.chunks(1).collect();
+        assert_eq!(parse(&[&whole]), expected, "{}", more.escape_ascii());
+        assert_eq!(parse(&single), expected, "{}", more.escape_ascii());
+        assert_eq!(parse(&[input, more]), expected, "{}", more.escape_ascii());
+    }
+    // Found by the fuzz target `client_frames`: one byte more than the payload, and the byte is wrong.
+    let found = b"HPUB a.b 12 14\r\n84\r\nNATS/1\x07CONN.";
+    assert_eq!(parse(&found.chunks(4).collect::<Vec<_>>()), parse(&[found]));
+}
+
 /// Bytes that are often nearly a protocol: whole operations, halves of them, and noise.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let token = "[a-z.*>$_ \t]{0,6}";

@@ -8,8 +8,8 @@ use sqlx::SqliteConnection;
 
 use super::Inner;
 use crate::record::{self, UserRecord};
-use crate::sqlite::{errors::damaged, read};
-use crate::{BusRole, Conflict, NewUser, Revocation, RoomAccess, StoreError, User, UserAccess};
+use crate::sqlite::errors::damaged;
+use crate::{BusRole, Conflict, NewUser, Revocation, RoomAccess, StoreError, User};
 
 /// Adds a user.
 pub(in crate::sqlite) async fn add(store: Arc<Inner>, new: NewUser) -> Result<User, StoreError> {
@@ -34,7 +34,7 @@ pub(in crate::sqlite) async fn add(store: Arc<Inner>, new: NewUser) -> Result<Us
         .execute(transaction.connection())
         .await?;
     let _turn = transaction.commit().await?;
-    store.view.put_user(UserAccess::from(&user));
+    store.view.put_user(user.clone());
     Ok(user)
 }
 
@@ -45,7 +45,7 @@ pub(in crate::sqlite) async fn set_role(
     role: BusRole,
 ) -> Result<User, StoreError> {
     let turn = store.writer.turn().await?;
-    let mut user = read::user(&store.readers, &id).await?;
+    let mut user = stored(&store, &id)?;
     if !user.is_active() {
         return Err(Conflict::UserRevoked.into());
     }
@@ -59,7 +59,7 @@ pub(in crate::sqlite) async fn set_role(
     let mut transaction = turn.begin().await?;
     replace(transaction.connection(), &user).await?;
     let _turn = transaction.commit().await?;
-    store.view.put_user(UserAccess::from(&user));
+    store.view.put_user(user.clone());
     Ok(user)
 }
 
@@ -70,7 +70,7 @@ pub(in crate::sqlite) async fn revoke(
     at: u64,
 ) -> Result<Revocation, StoreError> {
     let turn = store.writer.turn().await?;
-    let mut user = read::user(&store.readers, &id).await?;
+    let mut user = stored(&store, &id)?;
     if !user.is_active() {
         return Ok(Revocation { user, frozen: Vec::new() });
     }
@@ -85,8 +85,13 @@ pub(in crate::sqlite) async fn revoke(
     }
     let _turn = transaction.commit().await?;
     let frozen: Vec<RoomId> = orphaned.iter().map(|room| room.id).collect();
-    store.view.revoke(UserAccess::from(&user), &frozen);
+    store.view.revoke(user.clone(), &frozen);
     Ok(Revocation { user, frozen })
+}
+
+/// The user as it is stored: while it is this writer's turn, the view is.
+fn stored(store: &Inner, id: &UserId) -> Result<User, StoreError> {
+    store.view.user(id).map(|user| User::clone(&user)).ok_or(StoreError::NotFound)
 }
 
 async fn replace(connection: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {

@@ -21,8 +21,8 @@ use crate::jetstream::{
 const NAME: usize = 8;
 
 /// `CONSUMER.DURABLE.CREATE.STREAM.NAME`
-pub(super) fn create_durable(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
-    let read = read(stream, &request).and_then(|read| {
+pub(super) fn create_durable(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
+    let read = read(stream, request).and_then(|read| {
         if read.config.durable_name.is_empty() {
             return Err(ApiError::consumer_durable_name_not_set());
         }
@@ -36,10 +36,10 @@ pub(super) fn create(
     stream: &str,
     name: Option<&str>,
     filter: Option<&str>,
-    request: ApiRequest,
+    request: &ApiRequest,
     worker: &mut Worker,
 ) {
-    let read = read(stream, &request).and_then(|read| {
+    let read = read(stream, request).and_then(|read| {
         if name.is_none() && !read.config.durable_name.is_empty() {
             return Err(ApiError::consumer_ephemeral_with_durable_name());
         }
@@ -58,11 +58,11 @@ fn go_on(
     stream: &str,
     name: Option<&str>,
     filter: Option<&str>,
-    request: ApiRequest,
+    request: &ApiRequest,
     worker: &mut Worker,
     read: Result<ConsumerRequest, ApiError>,
 ) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_create_response");
+    let answer = Answer::new(&worker.engine, request, "consumer_create_response");
     match read.and_then(|read| made(worker, stream, name, filter, read)) {
         Err(error) => answer.give::<ConsumerInfo>(&mut worker.sender, Err(error)),
         Ok(Made::Nothing(consumer)) => answer.give(&mut worker.sender, Ok(consumer.info())),

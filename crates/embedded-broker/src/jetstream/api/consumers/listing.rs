@@ -6,7 +6,7 @@ use super::find;
 use crate::jetstream::{
     api::{Answer, ApiRequest, streams::Paging},
     api_error::ApiError,
-    consumer::ConsumerInfo,
+    consumer::{Consumer, ConsumerInfo},
     json,
     scheduler::Worker,
 };
@@ -36,23 +36,22 @@ impl<T> List<T> {
     }
 }
 
-pub(super) fn info(stream: &str, name: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_info_response");
+pub(super) fn info(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_info_response");
     let checked = request.check_level().and_then(|()| request.check_empty());
     let info = checked.and_then(|()| find(worker, stream, name)).map(|consumer| consumer.info());
     answer.give(&mut worker.sender, info);
 }
 
-pub(super) fn names(stream: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_names_response");
-    let list = page(worker, stream, &request, NAMES, |consumer| consumer.name.to_string());
+pub(super) fn names(stream: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_names_response");
+    let list = page(worker, stream, request, NAMES, |consumer| consumer.name.to_string());
     answer.give_or(&mut worker.sender, list, List::<String>::empty());
 }
 
-pub(super) fn list(stream: &str, request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "consumer_list_response");
-    let list: Result<List<ConsumerInfo>, _> =
-        page(worker, stream, &request, DESCRIPTIONS, |consumer| consumer.listed());
+pub(super) fn list(stream: &str, request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "consumer_list_response");
+    let list: Result<List<ConsumerInfo>, _> = page(worker, stream, request, DESCRIPTIONS, Consumer::listed);
     answer.give_or(&mut worker.sender, list, List::<String>::empty());
 }
 
@@ -61,7 +60,7 @@ fn page<T>(
     stream: &str,
     request: &ApiRequest,
     limit: usize,
-    show: impl Fn(&crate::jetstream::consumer::Consumer) -> T,
+    show: impl Fn(&Consumer) -> T,
 ) -> Result<List<T>, ApiError> {
     request.check_level()?;
     let wanted: ListRequest = json::read_or_default(&request.body)?;

@@ -21,10 +21,10 @@ struct NoPlace {
     deliver_subject: &'static str,
 }
 
-pub(super) fn snapshot(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn snapshot(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_snapshot_response");
-    let checked = members(&request).and_then(|asked| {
+    let answer = Answer::new(&engine, request, "stream_snapshot_response");
+    let checked = members(request).and_then(|asked| {
         let _stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
         let place = asked.get("deliver_subject").and_then(Value::as_str).unwrap_or_default();
         Err(if place.is_empty() { ApiError::bad_request() } else { ApiError::stream_snapshot(NOT_OFFERED) })
@@ -32,9 +32,9 @@ pub(super) fn snapshot(name: &str, request: ApiRequest, worker: &mut Worker) {
     answer.give::<Nothing>(&mut worker.sender, checked);
 }
 
-pub(super) fn restore(request: ApiRequest, worker: &mut Worker) {
-    let answer = Answer::new(&worker.engine, &request, "stream_restore_response");
-    let checked = members(&request).and_then(|asked| {
+pub(super) fn restore(request: &ApiRequest, worker: &mut Worker) {
+    let answer = Answer::new(&worker.engine, request, "stream_restore_response");
+    let checked = members(request).and_then(|asked| {
         let has_config =
             asked.get("config").and_then(Value::as_object).is_some_and(|config| !config.is_empty());
         Err(if has_config { ApiError::stream_restore(NOT_OFFERED) } else { ApiError::bad_request() })

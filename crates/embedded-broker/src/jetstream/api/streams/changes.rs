@@ -12,7 +12,6 @@ use crate::jetstream::{
     api_error::ApiError,
     clock,
     commit::{Operation, Purge, PurgeBound},
-    consumer::Stop,
     engine::Engine,
     json,
     scheduler::Worker,
@@ -21,10 +20,10 @@ use crate::jetstream::{
     usage::Usage,
 };
 
-pub(super) fn create(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_create_response");
-    match created(&engine, name, &request) {
+    let answer = Answer::new(&engine, request, "stream_create_response");
+    match created(&engine, name, request) {
         Err(error) => answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
         Ok(Created::Existing(stream)) => {
             let info = StreamInfo { did_create: true, ..StreamInfo::of(&stream) };
@@ -81,10 +80,10 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     Ok(Created::New(stream))
 }
 
-pub(super) fn update(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn update(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_update_response");
-    let (stream, config) = match updated(&engine, name, &request) {
+    let answer = Answer::new(&engine, request, "stream_update_response");
+    let (stream, config) = match updated(&engine, name, request) {
         Ok(updated) => updated,
         Err(error) => return answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
     };
@@ -151,16 +150,16 @@ fn check_room(engine: &Engine, config: &StreamConfig, before: u64) -> Result<(),
     if reserved.saturating_add(wanted) > most { Err(Usage::exceeded(config.storage)) } else { Ok(()) }
 }
 
-pub(super) fn delete(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_delete_response");
+    let answer = Answer::new(&engine, request, "stream_delete_response");
     let checked = request.check_level().and_then(|()| request.check_empty());
     let stream = match checked.and_then(|()| engine.remove(name).ok_or_else(ApiError::stream_not_found)) {
         Ok(stream) => stream,
         Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
     };
     for consumer in stream.consumers.clear() {
-        consumer.stop(worker, Stop::Deleted);
+        consumer.stop(worker);
     }
     // Those who wait hear of it before whoever asked.
     worker.sender.flush();
@@ -189,10 +188,10 @@ struct Purged {
     purged: u64,
 }
 
-pub(super) fn purge(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn purge(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_purge_response");
-    let (stream, purge) = match purge_of(&engine, name, &request) {
+    let answer = Answer::new(&engine, request, "stream_purge_response");
+    let (stream, purge) = match purge_of(&engine, name, request) {
         Ok(purge) => purge,
         Err(error) => {
             let beside = Purged { success: false, purged: 0 };

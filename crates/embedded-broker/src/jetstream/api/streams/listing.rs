@@ -41,10 +41,10 @@ struct InfoAnswer {
     info: StreamInfo,
 }
 
-pub(super) fn info(name: &str, request: ApiRequest, worker: &mut Worker) {
+pub(super) fn info(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_info_response");
-    let info = described(&engine, name, &request);
+    let answer = Answer::new(&engine, request, "stream_info_response");
+    let info = described(&engine, name, request);
     answer.give_or(&mut worker.sender, info, Paging::nowhere());
 }
 
@@ -100,20 +100,20 @@ struct Descriptions {
     streams: Vec<StreamInfo>,
 }
 
-pub(super) fn names(request: ApiRequest, worker: &mut Worker) {
+pub(super) fn names(request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_names_response");
-    let page = page(&engine, &request, NAMES).map(|(streams, paging)| {
+    let answer = Answer::new(&engine, request, "stream_names_response");
+    let page = page(&engine, request, NAMES).map(|(streams, paging)| {
         let names: Vec<_> = streams.iter().map(|stream| stream.name.to_string()).collect();
         Names { paging, streams: Some(names).filter(|names| !names.is_empty()) }
     });
     answer.give_or(&mut worker.sender, page, Names { paging: Paging::nowhere(), streams: None });
 }
 
-pub(super) fn list(request: ApiRequest, worker: &mut Worker) {
+pub(super) fn list(request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
-    let answer = Answer::new(&engine, &request, "stream_list_response");
-    let page = page(&engine, &request, DESCRIPTIONS).map(|(streams, paging)| Descriptions {
+    let answer = Answer::new(&engine, request, "stream_list_response");
+    let page = page(&engine, request, DESCRIPTIONS).map(|(streams, paging)| Descriptions {
         paging,
         streams: streams.iter().map(|stream| StreamInfo::listed(stream)).collect(),
     });
@@ -123,11 +123,7 @@ pub(super) fn list(request: ApiRequest, worker: &mut Worker) {
 
 fn page(engine: &Engine, request: &ApiRequest, limit: usize) -> Result<(Vec<Arc<Stream>>, Paging), ApiError> {
     request.check_level()?;
-    let wanted: ListRequest = if request.body.trim_ascii().is_empty() {
-        ListRequest::default()
-    } else {
-        json::read(&request.body)?
-    };
+    let wanted: ListRequest = json::read_or_default(&request.body)?;
     let filter: Option<SubjectFilter> = match wanted.subject.as_str() {
         "" => None,
         subject => Some(subject.parse().map_err(|_| ApiError::bad_request())?),
