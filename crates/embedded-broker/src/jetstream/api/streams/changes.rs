@@ -54,14 +54,14 @@ enum Created {
 
 fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
     request.check_level()?;
-    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    let StreamRequest { config, pedantic } = StreamConfig::read(&request.body)?;
     if config.name != name {
         return Err(ApiError::stream_mismatch());
     }
     if config.sealed {
         return Err(ApiError::stream_config("stream configuration for create can not be sealed"));
     }
-    let config = config.with_defaults();
+    let config = config.with_defaults(pedantic)?;
     if let Some(existing) = engine.stream(name) {
         config.check(&engine.others(name))?;
         return if *existing.config() == config {
@@ -105,13 +105,13 @@ fn updated(
     request: &ApiRequest,
 ) -> Result<(Arc<Stream>, StreamConfig), ApiError> {
     request.check_level()?;
-    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    let StreamRequest { config, pedantic } = StreamConfig::read(&request.body)?;
     StreamConfig::check_name(&config.name)?;
     if config.name != name {
         return Err(ApiError::stream_mismatch());
     }
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
-    let config = config.with_defaults();
+    let config = config.with_defaults(pedantic)?;
     config.check(&engine.others(name))?;
     let before = stream.config();
     let config = before.updated(config)?;
