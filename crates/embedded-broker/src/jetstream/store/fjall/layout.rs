@@ -33,8 +33,16 @@ pub(crate) enum LayoutError {
 #[derive(Debug)]
 pub(super) struct Layout {
     directory: PathBuf,
-    /// The lock is released when this is closed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started by another thread has the file as well, until it runs.
+        if let Err(error) = rustix::fs::flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(%error, "cannot unlock the directory of the streams");
+        }
+    }
 }
 
 /// What the directory says of itself.
@@ -65,7 +73,7 @@ impl Layout {
             .open(&path)
             .map_err(failed(&path))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { directory: directory.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(Self { directory: directory.to_path_buf(), lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(LayoutError::Locked(directory.to_path_buf())),
             Err(error) => Err(failed(&path)(error.into())),
         }
