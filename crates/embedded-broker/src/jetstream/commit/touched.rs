@@ -12,6 +12,10 @@ use crate::jetstream::{
 };
 
 /// What a group did to one stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is work that is left to do, independent of the others"
+)]
 pub(super) struct TouchedStream {
     pub(super) stream: Arc<Stream>,
     /// Messages that were added.

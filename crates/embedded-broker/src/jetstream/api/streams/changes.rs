@@ -30,7 +30,7 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
             answer.give(&mut worker.sender, Ok(info));
         }
         Ok(Created::New(stream)) => {
-            engine.create(stream, move |made, result, sender| match result {
+            engine.create(*stream, move |made, result, sender| match result {
                 Ok(_) => {
                     advisory::stream_action(sender, &made.name, "create");
                     let info = StreamInfo { did_create: true, ..StreamInfo::of(made) };
@@ -49,7 +49,7 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
 enum Created {
     /// It is there already, exactly so.
     Existing(Arc<Stream>),
-    New(Stream),
+    New(Box<Stream>),
 }
 
 fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
@@ -77,7 +77,7 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     check_room(engine, &config, 0)?;
     let parts = engine.parts(config.storage);
     let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
-    Ok(Created::New(stream))
+    Ok(Created::New(Box::new(stream)))
 }
 
 pub(super) fn update(name: &str, request: &ApiRequest, worker: &mut Worker) {
