@@ -51,7 +51,11 @@ impl Setup {
             internal: false,
             places: Arc::new(tokio::sync::Semaphore::new(8)),
         };
-        Self { shared: Arc::new(Shared::new(&BrokerConfig::default())), rights, door: Arc::new(door) }
+        Self {
+            shared: Arc::new(Shared::new(&BrokerConfig::default()).unwrap()),
+            rights,
+            door: Arc::new(door),
+        }
     }
 
     /// A connection that has logged in and may do everything.

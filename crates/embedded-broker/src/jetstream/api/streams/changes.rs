@@ -36,10 +36,7 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
                     let info = StreamInfo { did_create: true, ..StreamInfo::of(made) };
                     answer.give(sender, Ok(info));
                 }
-                Err(failure) => {
-                    answer.engine().remove(&made.name);
-                    answer.fail(sender, &failure);
-                }
+                Err(failure) => answer.fail(sender, &failure),
             });
         }
     }
