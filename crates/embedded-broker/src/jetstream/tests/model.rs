@@ -137,8 +137,7 @@ fn check(stream: &Arc<Stream>, model: &Model) {
             let before = model.matching(filter, 0, from);
             let last = stream.last(&all, from).unwrap().map(|(seq, _)| seq);
             assert_eq!(last, before.last().copied(), "last {filter} up to {from}");
-            let mut by_subject = BTreeMap::new();
-            before.iter().for_each(|seq| drop(by_subject.insert(model.messages[seq], *seq)));
+            let by_subject: BTreeMap<_, _> = before.iter().map(|seq| (model.messages[seq], *seq)).collect();
             let mut lasts: Vec<_> = by_subject.into_values().collect();
             lasts.sort_unstable();
             assert_eq!(stream.last_per_subject(&all, from).unwrap(), lasts, "lasts {filter} up to {from}");

@@ -118,7 +118,7 @@ impl Follower for OddsDone {
     fn removed(&self, _: &[(Seq, Arc<str>)]) {}
     fn purged(&self, _: Seq) {}
     fn needs(&self, seq: Seq, subject: &str) -> bool {
-        self.wants(subject) && seq % 2 == 0
+        self.wants(subject) && seq.is_multiple_of(2)
     }
     fn wants(&self, subject: &str) -> bool {
         subject == self.0
