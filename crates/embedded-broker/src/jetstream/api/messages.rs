@@ -125,8 +125,7 @@ fn failed(error: &StoreError) -> ApiError {
 struct DeleteRequest {
     seq: Option<u64>,
     /// Whether the bytes may stay on disk. They leave it when the storage engine rewrites its files, either way.
-    #[serde(rename = "no_erase")]
-    _no_erase: bool,
+    no_erase: bool,
 }
 
 pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
