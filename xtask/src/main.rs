@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod bench;
+mod crash_test;
 mod demo;
 mod process;
 mod test;
@@ -31,6 +32,8 @@ enum Task {
     Test(test::Arguments),
     /// Measure: `core` beside nats-server, `api` beside a bare HTTP server.
     Bench(bench::Arguments),
+    /// Kill what keeps streams, and let its power fail, at any moment; then look at what is there.
+    CrashTest(crash_test::Arguments),
     /// Start a bus and show what it promises, one timed step after the other.
     Demo,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::CrashTest(arguments) => crash_test::run(&arguments),
         Task::Demo => demo::run(),
     };
     match outcome {

@@ -6,7 +6,8 @@ macro_rules! serde_as_text {
     ($type:ty, $expecting:literal) => {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                // As one piece: `collect_str` would have each fragment looked through for escapes by itself.
+                serializer.serialize_str(&self.to_string())
             }
         }
 

@@ -43,6 +43,10 @@ mod stream_config;
 mod ttl;
 mod usage;
 
+pub(crate) use api::{API_LEVEL, StateInfo, StreamInfo};
 pub use config::{JetStream, JetStreamConfig, JetStreamLimits, Store, SyncPolicy};
+pub(crate) use consumer::ConsumerInfo;
 pub(crate) use engine::Engine;
 pub use engine::JetStreamError;
+pub(crate) use stream::Stream;
+pub(crate) use stream_config::{Storage, StreamConfig};

@@ -45,5 +45,5 @@ pub use config::{
     ReplyPolicy, TlsMode, WebSocket, WebSocketTls,
 };
 pub use jetstream::{JetStream, JetStreamConfig, JetStreamError, JetStreamLimits, Store, SyncPolicy};
-pub use monitoring::{ConnectionInfo, Stats};
+pub use monitoring::{ConnectionInfo, JetStreamStats, Stats};
 pub use session::DisconnectReason;

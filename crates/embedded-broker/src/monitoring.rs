@@ -1,6 +1,7 @@
 //! What can be seen of a running broker: as plain values, and over HTTP for tools that know nats-server.
 
 mod http;
+mod jsz;
 mod report;
 
 use std::{
@@ -77,6 +78,25 @@ pub struct Stats {
     pub sent_messages: u64,
     /// Bytes of these, headers included.
     pub sent_bytes: u64,
+    /// Counters of JetStream, where it is on.
+    pub jetstream: Option<JetStreamStats>,
+}
+
+/// Counters of JetStream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JetStreamStats {
+    /// Streams now.
+    pub streams: usize,
+    /// Consumers now.
+    pub consumers: usize,
+    /// Messages in all streams.
+    pub messages: u64,
+    /// Bytes of these, as JetStream counts them.
+    pub bytes: u64,
+    /// Requests to its API so far.
+    pub requests: u64,
+    /// Those that were answered with an error.
+    pub errors: u64,
 }
 
 impl ConnectionInfo {

@@ -51,8 +51,10 @@
 //! answers into the texts.
 
 mod case;
+mod clients;
 mod connection;
 mod differences;
+mod generated;
 mod messages;
 mod parse;
 mod record;
@@ -67,7 +69,7 @@ use std::{
 
 use self::{
     case::{Case, Only},
-    differences::DIFFERENCES,
+    differences::{DIFFERENCES, Difference},
     run::run,
     server::{Site, Which},
 };
@@ -177,6 +179,9 @@ fn every_case_has_a_suite_and_a_name_of_its_own() {
             assert!(names.insert((case.name.clone(), only)), "{:?} twice in {}", case.name, suite);
             why.extend(case.only.map(|Only { why, .. }| why));
         }
+    }
+    for Difference { name, here, there, why } in DIFFERENCES {
+        assert!(![here, there, why].iter().any(|text| text.is_empty()), "{name} is explained");
     }
     let explained: BTreeSet<_> = DIFFERENCES.iter().map(|difference| difference.name.to_owned()).collect();
     assert_eq!(why, explained, "differences that cases name, and that are explained");

@@ -39,7 +39,7 @@ async fn nats_js() {
     serve(node).await;
 }
 
-fn tool(variable: &str) -> Option<OsString> {
+pub(crate) fn tool(variable: &str) -> Option<OsString> {
     let found = std::env::var_os(variable);
     if found.is_none() {
         let text =

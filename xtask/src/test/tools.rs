@@ -12,8 +12,9 @@ const NATS_SERVER: &str = "2.15.1";
 /// The Python client and what it needs to log in with an nkey.
 const PYTHON: &[&str] = &["nats-py==2.16.0", "nkeys==0.2.1"];
 
-/// The JavaScript client.
-const JAVASCRIPT: &[&str] = &["@nats-io/transport-node@3.4.0"];
+/// The JavaScript client: each part is a package.
+const JAVASCRIPT: &[&str] =
+    &["@nats-io/transport-node@3.4.0", "@nats-io/jetstream@3.4.0", "@nats-io/kv@3.4.0", "@nats-io/obj@3.4.0"];
 
 /// An environment variable that tells the tests where a tool is.
 type Announced = (&'static str, OsString);

@@ -1,7 +1,5 @@
 //! The signature base: the text that is signed (RFC 9421, 2.5).
 
-use std::fmt::Write as _;
-
 use super::RequestTarget;
 use super::authority::normalized;
 use super::fields::SignatureParams;
@@ -28,7 +26,7 @@ impl Components<'_> {
             lines.push(("content-digest", digest));
             lines.push(("content-type", content_type));
         }
-        signature_base(&lines, &params.to_string())
+        signature_base(&lines, &params.text())
     }
 }
 
@@ -37,9 +35,11 @@ impl Components<'_> {
 pub(super) fn signature_base(lines: &[(&str, &str)], params: &str) -> String {
     let mut base = String::with_capacity(512);
     for (name, value) in lines {
-        // Writing to a String cannot fail.
-        let _ok = writeln!(base, "\"{name}\": {}", value.trim_matches([' ', '\t']));
+        for piece in ["\"", name, "\": ", value.trim_matches([' ', '\t']), "\n"] {
+            base.push_str(piece);
+        }
     }
-    let _ok = write!(base, "\"@signature-params\": {params}");
+    base.push_str("\"@signature-params\": ");
+    base.push_str(params);
     base
 }

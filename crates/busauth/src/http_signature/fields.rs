@@ -89,27 +89,41 @@ impl SignatureParams {
     }
 }
 
-/// The strict serialisation of the inner list (RFC 9651, 4.1), as it stands in `Signature-Input`
-/// and in the signature base.
+impl SignatureParams {
+    /// The strict serialisation of the inner list (RFC 9651, 4.1), as it stands in `Signature-Input`
+    /// and in the signature base.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::with_capacity(256);
+        for (index, name) in self.covered.components().enumerate() {
+            text.push_str(if index == 0 { "(\"" } else { "\" \"" });
+            text.push_str(name);
+        }
+        text.push_str("\")");
+        for parameter in self.order {
+            for piece in [";", parameter.name(), "="] {
+                text.push_str(piece);
+            }
+            let quoted = match parameter {
+                Parameter::Created => {
+                    text.push_str(&self.created.to_string());
+                    continue;
+                }
+                Parameter::Nonce => &self.nonce.to_string(),
+                Parameter::KeyId => &self.user.to_string(),
+                Parameter::Alg => ALGORITHM,
+                Parameter::Tag => TAG,
+            };
+            for piece in ["\"", quoted, "\""] {
+                text.push_str(piece);
+            }
+        }
+        text
+    }
+}
+
 impl fmt::Display for SignatureParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(")?;
-        for (index, name) in self.covered.components().enumerate() {
-            let space = if index == 0 { "" } else { " " };
-            write!(f, "{space}\"{name}\"")?;
-        }
-        f.write_str(")")?;
-        for parameter in self.order {
-            write!(f, ";{}=", parameter.name())?;
-            match parameter {
-                Parameter::Created => write!(f, "{}", self.created),
-                Parameter::Nonce => write!(f, "\"{}\"", self.nonce),
-                Parameter::KeyId => write!(f, "\"{}\"", self.user),
-                Parameter::Alg => write!(f, "\"{ALGORITHM}\""),
-                Parameter::Tag => write!(f, "\"{TAG}\""),
-            }?;
-        }
-        Ok(())
+        f.write_str(&self.text())
     }
 }
 

@@ -206,6 +206,7 @@ impl Shared {
             received_bytes: counts.received.bytes,
             sent_messages: counts.sent.messages,
             sent_bytes: counts.sent.bytes,
+            jetstream: self.jetstream.as_ref().map(|jetstream| jetstream.stats()),
         }
     }
 }

@@ -39,6 +39,51 @@ pub(super) fn refused(sender: &mut Sender, consumer: &Consumer, seq: Seq, delive
     of_consumer(sender, consumer, "CONSUMER.MSG_NAKED", "nak", members);
 }
 
+/// Where requests and their answers are shown.
+pub(super) const AUDIT: &str = "$JS.EVENT.ADVISORY.API";
+
+/// A request to the API and its answer.
+pub(super) fn audit(
+    sender: &mut Sender,
+    server: &str,
+    client: Option<Value>,
+    subject: &str,
+    request: &[u8],
+    answer: &[u8],
+) {
+    let mut members = json!({
+        "server": server,
+        "subject": format!("$JS.API.{subject}"),
+        "response": String::from_utf8_lossy(answer),
+    });
+    if let Some(client) = client {
+        members["client"] = client;
+    }
+    if !request.is_empty() {
+        members["request"] = String::from_utf8_lossy(request).into();
+    }
+    publish(sender, AUDIT, "io.nats.jetstream.advisory.v1.api_audit", members);
+}
+
+/// Requests were dropped, because too many waited.
+pub(super) fn requests_dropped(sender: &mut Sender, server: &str, dropped: u64) {
+    let members = json!({ "server": server, "dropped": dropped });
+    let kind = "io.nats.jetstream.advisory.v1.api_limit_reached";
+    publish(sender, "$JS.EVENT.ADVISORY.API.LIMIT_REACHED", kind, members);
+}
+
+/// A stream was made, changed or deleted: `create`, `modify`, `delete`.
+pub(super) fn stream_action(sender: &mut Sender, stream: &str, action: &str) {
+    let subject = match action {
+        "create" => "CREATED",
+        "modify" => "UPDATED",
+        _ => "DELETED",
+    };
+    let subject = format!("$JS.EVENT.ADVISORY.STREAM.{subject}.{stream}");
+    let members = json!({ "stream": stream, "action": action });
+    publish(sender, &subject, "io.nats.jetstream.advisory.v1.stream_action", members);
+}
+
 /// A consumer was made or deleted: `create`, `delete`.
 pub(super) fn consumer_action(sender: &mut Sender, consumer: &Consumer, action: &str) {
     let subject = if action == "delete" { "CONSUMER.DELETED" } else { "CONSUMER.CREATED" };

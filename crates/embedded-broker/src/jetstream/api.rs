@@ -12,7 +12,10 @@ mod streams;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use busauth::SubjectFilter;
@@ -20,6 +23,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
+    advisory,
+    commit::CommitQueue,
     consumer::{
         Event,
         ack::{Ack, Delivery},
@@ -38,6 +43,7 @@ use crate::{
 };
 
 pub(crate) use answer::Answer;
+pub(crate) use streams::{StateInfo, StreamInfo};
 
 /// Features this broker has, as clients ask for it (ADR-44): message TTLs, delete markers, pausing consumers.
 pub(crate) const API_LEVEL: u64 = 1;
@@ -46,7 +52,11 @@ pub(crate) const API_LEVEL: u64 = 1;
 const PREFIX: &str = "$JS.API.";
 
 /// Requests that wait from which on clients are told to.
-const MAX_WAITING: usize = 4096;
+const MANY: usize = 4096;
+
+/// Requests that wait, and their bytes, from which on further ones are dropped: whoever asks sees that nobody answers.
+const MAX_REQUESTS: usize = 10_000;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Requests that are answered in one turn.
 const STEP: usize = 64;
@@ -59,14 +69,27 @@ pub(crate) struct ApiRequest {
     /// The header block.
     pub(crate) headers: Bytes,
     pub(crate) body: Bytes,
+    pub(crate) origin: Option<Origin>,
 }
 
 /// Requests that wait for a worker.
 pub(crate) struct ApiQueue {
-    waiting: Mutex<VecDeque<ApiRequest>>,
+    waiting: Mutex<Waiting>,
+    /// Requests on their way, those included that wait for what was published before them.
+    pending: AtomicUsize,
+    pending_bytes: AtomicUsize,
+    /// Requests that were dropped and not reported yet.
+    dropped: AtomicU64,
     turn: Turn,
     scheduler: Arc<Scheduler>,
     pressure: Arc<Pressure>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<ApiRequest>,
+    /// A change is on its way to the disk: the next request is to see it.
+    paused: bool,
 }
 
 /// The receiving end of the API, in the index of subscriptions.
@@ -76,40 +99,94 @@ pub(crate) struct ApiSink {
 
 impl ApiQueue {
     pub(crate) fn new(scheduler: Arc<Scheduler>) -> Self {
-        Self { waiting: Mutex::default(), turn: Turn::default(), scheduler, pressure: Arc::default() }
+        Self {
+            waiting: Mutex::default(),
+            pending: AtomicUsize::new(0),
+            pending_bytes: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            turn: Turn::default(),
+            scheduler,
+            pressure: Arc::default(),
+        }
     }
 
-    /// Queues a request. Answers whom to wait for when too many wait.
-    fn push(self: &Arc<Self>, request: ApiRequest) {
-        self.waiting.lock().push_back(request);
+    /// Takes a request, to be queued once what was published before it is durable. Answers whom to wait for when many
+    /// wait.
+    fn take(self: &Arc<Self>, request: ApiRequest, commit: &CommitQueue) -> Option<Arc<Pressure>> {
+        let bytes = request.bytes();
+        let pending = self.pending.fetch_add(1, Relaxed) + 1;
+        if self.pending_bytes.fetch_add(bytes, Relaxed) + bytes > MAX_BYTES || pending > MAX_REQUESTS {
+            self.done(bytes);
+            self.dropped.fetch_add(1, Relaxed);
+        } else {
+            let queue = Arc::clone(self);
+            commit.after(move || {
+                queue.waiting.lock().requests.push_back(request);
+                queue.wake();
+            });
+        }
+        (pending > MANY).then(|| {
+            self.pressure.raise();
+            Arc::clone(&self.pressure)
+        })
+    }
+
+    fn done(&self, bytes: usize) {
+        self.pending.fetch_sub(1, Relaxed);
+        self.pending_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    fn wake(self: &Arc<Self>) {
         let run: Arc<dyn Run> = Arc::clone(self) as _;
         self.scheduler.wake(&run);
     }
 
-    fn pressure(&self) -> Option<Arc<Pressure>> {
-        let full = self.waiting.lock().len() > MAX_WAITING;
-        if full {
-            self.pressure.raise();
-        }
-        full.then(|| Arc::clone(&self.pressure))
+    fn next(&self) -> Option<ApiRequest> {
+        let mut waiting = self.waiting.lock();
+        if waiting.paused { None } else { waiting.requests.pop_front() }
+    }
+
+    /// Answers nothing more until what was changed is durable.
+    fn pause(self: &Arc<Self>, commit: &CommitQueue) {
+        self.waiting.lock().paused = true;
+        let queue = Arc::clone(self);
+        commit.after(move || {
+            queue.waiting.lock().paused = false;
+            queue.wake();
+        });
     }
 }
 
 impl Run for ApiQueue {
     fn run(self: Arc<Self>, worker: &mut Worker) {
+        let dropped = self.dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            tracing::warn!(dropped, "more requests to JetStream than can wait");
+            advisory::requests_dropped(&mut worker.sender, &worker.engine.server_name, dropped);
+        }
         for _ in 0..STEP {
-            let Some(request) = self.waiting.lock().pop_front() else {
+            let Some(request) = self.next() else {
                 self.pressure.release();
                 return;
             };
-            handle(&request, worker);
+            self.done(request.bytes());
+            if handle(&request, worker) {
+                self.pause(&Arc::clone(&worker.engine).commit);
+            }
         }
-        let run: Arc<dyn Run> = Arc::clone(&self) as _;
-        self.scheduler.wake(&run);
+        self.wake();
     }
 
     fn turn(&self) -> &Turn {
         &self.turn
+    }
+}
+
+impl ApiRequest {
+    /// What it takes in a queue.
+    fn bytes(&self) -> usize {
+        let reply = self.reply.as_ref().map_or(0, |reply| reply.len());
+        self.subject.len() + reply + self.headers.len() + self.body.len()
     }
 }
 
@@ -145,10 +222,9 @@ impl Sink for ApiSink {
             reply: text(message.reply).map(Into::into),
             headers: Bytes::copy_from_slice(&message.body[..message.header_len]),
             body: Bytes::copy_from_slice(&message.body[message.header_len..]),
+            origin: Origin::of(message),
         };
-        let queue = Arc::clone(&engine.api);
-        engine.commit.after(move || queue.push(request));
-        engine.api.pressure().map_or(Taken::Yes, Taken::Pressed)
+        engine.api.take(request, &engine.commit).map_or(Taken::Yes, Taken::Pressed)
     }
 }
 
@@ -163,10 +239,8 @@ fn direct_get(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken 
     let headers = Headers::new(message.header_len, message.body);
     let ask = if needs_more(headers) {
         Ask::Refused("412 Required Api Level")
-    } else if let Some(subject) = subject {
-        Ask::LastOf(subject.into())
     } else {
-        Ask::Body(Bytes::copy_from_slice(body))
+        Ask::Unread { body: Bytes::copy_from_slice(body), last_of: subject.map(Into::into) }
     };
     let get = DirectGet { reply: reply.into(), ask, origin: Origin::of(message) };
     if stream.get_directly(get) { Taken::Yes } else { Taken::No }
@@ -230,8 +304,8 @@ fn text(bytes: Option<&[u8]>) -> Option<&str> {
     std::str::from_utf8(bytes?).ok()
 }
 
-/// Answers a request. A subject that is none of the API's is not answered at all.
-fn handle(request: &ApiRequest, worker: &mut Worker) {
+/// Answers a request. A subject that is none of the API's is not answered at all. Answers whether something is changed.
+fn handle(request: &ApiRequest, worker: &mut Worker) -> bool {
     let subject = request.subject.clone();
     let tokens: Vec<&str> = subject.split('.').collect();
     let known = match tokens.as_slice() {
@@ -243,4 +317,9 @@ fn handle(request: &ApiRequest, worker: &mut Worker) {
     if known {
         worker.engine.counters.total.fetch_add(1, Relaxed);
     }
+    let asks = matches!(
+        tokens.as_slice(),
+        ["INFO"] | [_, "INFO" | "NAMES" | "LIST", ..] | ["STREAM", "MSG", "GET", ..]
+    );
+    known && !asks
 }

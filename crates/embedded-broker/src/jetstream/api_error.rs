@@ -73,6 +73,7 @@ fixed! {
     message_ttl_disabled => 400, 10166, "per-message TTL is disabled";
     counters_disabled => 400, 10168, "message counters is disabled";
     atomic_publish_disabled => 400, 10174, "atomic publish is disabled";
+    stream_source_not_allowed => 400, 10227, "message stream source header is not allowed";
     schedules_disabled => 400, 10188, "message schedules is disabled";
     consumer_invalid_priority_group => 400, 10160, "Provided priority group does not exist for this consumer";
     consumer_not_found => 404, 10014, "consumer not found";
@@ -123,6 +124,7 @@ explained! {
     stream_transform => 400, 10156, "stream transform: {}";
     stream_snapshot => 500, 10064, "snapshot failed: {}";
     stream_restore => 500, 10062, "restore failed: {}";
+    stream_update_failed => 500, 10069, "{}";
     stream_purge_failed => 500, 10110, "{}";
     stream_msg_delete_failed => 500, 10057, "{}";
     store_failed => 503, 10077, "{}";
@@ -136,6 +138,7 @@ impl From<&Failure> for ApiError {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::Full => Self::storage_resources_exceeded(),
+            Failure::Gone => Self::stream_not_found(),
             // What went wrong is in the log; it is nothing a client can do about.
             Failure::Failed(_) => Self::store_failed("the message could not be stored"),
         }

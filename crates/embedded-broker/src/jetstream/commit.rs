@@ -11,8 +11,9 @@
 mod committer;
 mod group;
 mod removal;
+mod touched;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -22,6 +23,7 @@ use super::{
     sender::Sender,
     store::{Change, Record, Seq},
     stream::{Filters, Stream},
+    stream_config::StreamConfig,
 };
 use crate::pressure::Pressure;
 
@@ -37,6 +39,10 @@ const ITEM_BYTES: usize = 128;
 pub(crate) enum Item {
     /// A message that a stream has taken.
     Message(Publish),
+    /// A message that a stream has counted and nobody wants.
+    Skip(Skip),
+    /// A message that a stream has taken before.
+    Seen(Seen),
     /// Something else that changes a stream.
     Operation { stream: Arc<Stream>, operation: Operation, then: Then },
     /// An answer that is sent once everything before it is durable.
@@ -63,6 +69,26 @@ pub(crate) struct Publish {
     pub(crate) reply: Option<Box<str>>,
 }
 
+/// A message that a stream has counted and nobody wants: it takes a sequence and nothing else.
+pub(crate) struct Skip {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) epoch: u64,
+    pub(crate) seq: Seq,
+    /// Nanoseconds since 1970.
+    pub(crate) time: i64,
+    /// Where the acknowledgement goes.
+    pub(crate) reply: Option<Box<str>>,
+}
+
+/// A message that a stream has taken before: it is acknowledged once the first one is durable.
+pub(crate) struct Seen {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) epoch: u64,
+    /// The sequence of the first one.
+    pub(crate) seq: Seq,
+    pub(crate) reply: Box<str>,
+}
+
 /// What a message replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rollup {
@@ -73,8 +99,12 @@ pub(crate) enum Rollup {
 }
 
 /// A change of a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Operation {
+    /// Begin to exist, with these state entries.
+    Create(Vec<Change>),
+    /// Take this configuration, and apply its limits.
+    Configure(Arc<StreamConfig>),
     /// These changes of state entries.
     Write(Vec<Change>),
     /// Delete one message.
@@ -85,12 +115,13 @@ pub(crate) enum Operation {
     Processed(Seq),
     /// A consumer is gone: delete what only it wanted.
     InterestLost,
+    /// Delete what consumers are done with, from this sequence on. After a crash it may be stored that a consumer is
+    /// done, and the message may still be there.
+    Sweep(Seq),
     /// Delete what is too old.
     Expire,
-    /// Apply the limits, which have changed.
+    /// Go on with the limits, where there was more to delete than fits into one group.
     Limits,
-    /// Take a sequence without a message: nobody is interested in it.
-    Skip { seq: Seq, time: i64 },
     /// Delete the whole stream.
     Drop,
 }
@@ -111,6 +142,8 @@ pub(crate) enum PurgeBound {
     Before(Seq),
     /// All but the newest so many.
     Keep(u64),
+    /// From the one sequence to the other: what is left of a purge.
+    Within(Seq, Seq),
 }
 
 /// What an operation came to.
@@ -126,6 +159,9 @@ pub(crate) enum Failure {
     /// The disk is full.
     #[error("insufficient storage resources available")]
     Full,
+    /// The stream was deleted meanwhile.
+    #[error("the stream is gone")]
+    Gone,
     /// The storage engine failed; the text is for the log.
     #[error("storage failed: {0}")]
     Failed(String),
@@ -230,18 +266,23 @@ impl CommitQueue {
         self.filled.notify_all();
     }
 
-    /// Waits for work; `None` when stopping and nothing is left.
-    fn take(&self) -> Option<Work> {
+    /// Waits for work, or until `due`; takes what is there at once when there is work `left` from before. `None` when
+    /// stopping and nothing is left.
+    fn take(&self, left: bool, due: Option<Instant>) -> Option<Work> {
         let mut waiting = self.waiting.lock();
-        waiting.busy = false;
-        loop {
-            if !waiting.items.is_empty() || !waiting.changed.is_empty() {
-                break;
-            }
+        waiting.busy = left;
+        while !left && waiting.items.is_empty() && waiting.changed.is_empty() {
             if waiting.stopping {
                 return None;
             }
-            self.filled.wait(&mut waiting);
+            match due {
+                None => self.filled.wait(&mut waiting),
+                Some(due) => {
+                    if self.filled.wait_until(&mut waiting, due).timed_out() {
+                        break;
+                    }
+                }
+            }
         }
         waiting.busy = true;
         waiting.bytes = 0;
@@ -257,6 +298,8 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Message(publish) => publish.record.data.len() + publish.record.subject.len(),
+            Self::Skip(Skip { reply, .. }) => reply.as_ref().map_or(0, |reply| reply.len()),
+            Self::Seen(seen) => seen.reply.len(),
             Self::Reply(reply) => reply.to.len() + reply.body.len(),
             Self::Operation { .. } | Self::Then(_) => 0,
         }

@@ -160,7 +160,7 @@ impl Consumer {
     fn join(self: &Arc<Self>, filters: &Filters) -> Result<(), StoreError> {
         let follower: Arc<dyn Follower> = Arc::clone(self) as _;
         // What is committed later is told, and counts itself.
-        let upto = self.stream.follow(follower, |state| state.committed.totals.last_seq);
+        let upto = self.stream.follow(follower, |state| state.shown.last_seq);
         let (from, listed) = {
             let state = self.state.lock();
             (state.progress.next, state.listed.len() as u64)

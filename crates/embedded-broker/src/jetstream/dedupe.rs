@@ -33,8 +33,11 @@ impl Dedupe {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// Adds ids with their sequences and times, oldest first.
+    pub(crate) fn add_all(&mut self, ids: impl IntoIterator<Item = (Box<str>, Seq, i64)>) {
+        for (id, seq, time) in ids {
+            self.add(&id, seq, time);
+        }
     }
 
     fn forget_old(&mut self, now: i64, window: i64) {

@@ -26,8 +26,12 @@ use crate::protocol::MessageFrame;
 /// Requests of one stream that wait. More are not taken: whoever asks sees that nobody answers, and asks again.
 const MAX_WAITING: usize = 4096;
 
-/// Messages that one request reads at a time, so that others have a turn.
+/// Messages that one request reads at a time, and their bytes, so that others have a turn.
 const STEP: usize = 256;
+const STEP_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the requests of one stream that wait.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// Subjects of one request for the last message of each.
 const MAX_SUBJECTS: usize = 1024;
@@ -37,7 +41,13 @@ const TURN: Duration = Duration::from_millis(20);
 
 /// Requests of one stream.
 #[derive(Debug, Default)]
-pub(super) struct DirectGets(Mutex<VecDeque<DirectGet>>);
+pub(super) struct DirectGets(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    gets: VecDeque<DirectGet>,
+    bytes: usize,
+}
 
 /// One request.
 #[derive(Debug)]
@@ -50,10 +60,8 @@ pub(crate) struct DirectGet {
 /// What is asked.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// It has yet to be read.
-    Body(Bytes),
-    /// The last message of a subject.
-    LastOf(Box<str>),
+    /// It has yet to be read: a body, and a subject of which the last message is wanted.
+    Unread { body: Bytes, last_of: Option<Box<str>> },
     /// The rest of a batch.
     Batch(Batch),
     /// The request cannot be answered; this is why.
@@ -92,15 +100,27 @@ struct Request {
     no_hdr: Option<bool>,
 }
 
+impl Ask {
+    /// What it takes in a queue before it is read.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Unread { body, .. } => body.len(),
+            Self::Batch(_) | Self::Refused(_) => 0,
+        }
+    }
+}
+
 impl Stream {
     /// Takes a request. Answers whether there was room for it.
     pub(crate) fn get_directly(self: &Arc<Self>, get: DirectGet) -> bool {
         {
-            let mut gets = self.gets.0.lock();
-            if gets.len() >= MAX_WAITING {
+            let mut waiting = self.gets.0.lock();
+            let bytes = get.ask.bytes();
+            if waiting.gets.len() >= MAX_WAITING || waiting.bytes + bytes > MAX_WAITING_BYTES {
                 return false;
             }
-            gets.push_back(get);
+            waiting.bytes += bytes;
+            waiting.gets.push_back(get);
         }
         let stream = Arc::clone(self);
         // A client that published before it asks is to see what it published.
@@ -115,9 +135,14 @@ impl Stream {
     pub(super) fn answer_gets(self: &Arc<Self>, worker: &mut Worker) {
         let until = Instant::now() + TURN;
         loop {
-            let Some(get) = self.gets.0.lock().pop_front() else { return };
+            let get = {
+                let mut waiting = self.gets.0.lock();
+                let Some(get) = waiting.gets.pop_front() else { return };
+                waiting.bytes -= get.ask.bytes();
+                get
+            };
             if let Some(rest) = self.answer(get, worker) {
-                self.gets.0.lock().push_back(rest);
+                self.gets.0.lock().gets.push_back(rest);
             }
             if Instant::now() >= until {
                 let run: Arc<dyn Run> = Arc::clone(self) as _;
@@ -133,14 +158,10 @@ impl Stream {
         let engine = Arc::clone(&worker.engine);
         let mut answer = Answer { stream: self, reply: &reply, sender: &mut worker.sender };
         let ask = match ask {
-            Ask::Body(body) => match self.read_request(&body, &mut answer) {
+            Ask::Unread { body, last_of } => match self.read_request(&body, last_of, &mut answer) {
                 Some(batch) => Ask::Batch(batch),
                 None => return None,
             },
-            Ask::LastOf(subject) => {
-                answer.last_of(&subject, true);
-                return None;
-            }
             Ask::Refused(status) => {
                 answer.status(status, "");
                 return None;
@@ -160,15 +181,28 @@ impl Stream {
     }
 
     /// Reads a request and answers it, unless it is a batch.
-    fn read_request(&self, body: &[u8], answer: &mut Answer<'_>) -> Option<Batch> {
-        if body.is_empty() {
-            answer.status("408 Empty Request", "");
-            return None;
-        }
-        let Ok(request) = serde_json::from_slice::<Request>(body) else {
+    fn read_request(&self, body: &[u8], last_of: Option<Box<str>>, answer: &mut Answer<'_>) -> Option<Batch> {
+        let request = match body.trim_ascii().first() {
+            None if last_of.is_some() => Some(Request::default()),
+            None => {
+                answer.status("408 Empty Request", "");
+                return None;
+            }
+            // A list is none, also where it could be read as one.
+            Some(b'[') => None,
+            Some(_) => serde_json::from_slice::<Request>(body).ok(),
+        };
+        let Some(mut request) = request else {
             answer.status("408 Malformed Request", "");
             return None;
         };
+        if let Some(subject) = last_of {
+            if request.last_by_subj.as_deref().is_some_and(|subject| !subject.is_empty()) {
+                answer.status("408 Bad Request", "");
+                return None;
+            }
+            request.last_by_subj = Some(subject.into());
+        }
         if request.multi_last.as_ref().is_some_and(|subjects| !subjects.is_empty()) {
             return self.multi_last(&request, answer);
         }
@@ -182,15 +216,15 @@ impl Stream {
         let seq = request.seq.filter(|seq| *seq > 0);
         let last_by = request.last_by_subj.as_deref().filter(|subject| !subject.is_empty());
         let next_by = request.next_by_subj.as_deref().filter(|subject| !subject.is_empty());
-        let batch = request.batch.filter(|batch| *batch > 0);
-        let conflict = (seq.is_some() && (last_by.is_some() || time.is_some()))
+        let batch = request.batch.filter(|batch| *batch != 0);
+        if seq.is_none() && last_by.is_none() && next_by.is_none() && time.is_none() {
+            answer.status("408 Empty Request", "");
+            return None;
+        }
+        if (seq.is_some() && (last_by.is_some() || time.is_some()))
             || (last_by.is_some() && (next_by.is_some() || time.is_some() || batch.is_some()))
-            || (batch.is_some() && seq.is_none() && next_by.is_none() && time.is_none())
-            || request.up_to_seq.is_some_and(|seq| seq > 0)
-            || request.up_to_time.is_some();
-        if conflict || (seq.is_none() && last_by.is_none() && next_by.is_none() && time.is_none()) {
-            let status = if conflict { "408 Bad Request" } else { "408 Empty Request" };
-            answer.status(status, "");
+        {
+            answer.status("408 Bad Request", "");
             return None;
         }
         let with_headers = !request.no_hdr.unwrap_or(false);
@@ -225,7 +259,8 @@ impl Stream {
             seqs: None,
             next: from,
             upto,
-            left: usize::try_from(most).unwrap_or(usize::MAX),
+            // Less than none is none, and is answered as the end of a batch.
+            left: usize::try_from(most).unwrap_or(0),
             bytes_left: bytes_left(&request),
             last_sent: 0,
             with_headers,
@@ -238,7 +273,11 @@ impl Stream {
         let filters: Result<Vec<SubjectFilter>, _> = subjects.iter().map(|subject| subject.parse()).collect();
         let upto_time = request.up_to_time.as_deref().filter(|text| !text.is_empty());
         let upto_seq = request.up_to_seq.filter(|seq| *seq > 0);
-        let (Ok(filters), false) = (filters, upto_time.is_some() && upto_seq.is_some()) else {
+        let named = |subject: &Option<String>| subject.as_ref().is_some_and(|subject| !subject.is_empty());
+        let conflict = (upto_time.is_some() && upto_seq.is_some())
+            || named(&request.last_by_subj)
+            || named(&request.next_by_subj);
+        let (Ok(filters), false) = (filters, conflict) else {
             answer.status("408 Bad Request", "");
             return None;
         };
@@ -283,11 +322,22 @@ impl Stream {
     /// The next messages of a batch.
     fn read_batch(&self, batch: &mut Batch) -> Vec<(Seq, Record)> {
         let most = batch.left.min(STEP);
-        if let Some(seqs) = &mut batch.seqs {
-            let part = seqs.drain(..most.min(seqs.len())).collect::<Vec<_>>();
-            return part.into_iter().filter_map(|seq| Some((seq, self.get(seq).ok()??))).collect();
+        if most == 0 {
+            return Vec::new();
         }
-        match self.read(&batch.filters, batch.next, most, batch.bytes_left) {
+        let bytes = batch.bytes_left.min(STEP_BYTES);
+        if let Some(seqs) = &mut batch.seqs {
+            let (mut page, mut held) = (Vec::new(), 0);
+            while page.len() < most && held < bytes {
+                let Some(seq) = seqs.pop_front() else { break };
+                if let Ok(Some(record)) = self.get(seq) {
+                    held += record.data.len();
+                    page.push((seq, record));
+                }
+            }
+            return page;
+        }
+        match self.read(&batch.filters, batch.next, most, bytes) {
             Ok(page) => {
                 batch.next = page.next;
                 page.messages.into_iter().filter(|(seq, _)| *seq <= batch.upto).collect()
@@ -363,7 +413,7 @@ impl Answer<'_> {
         if !end_of_stream && !exhausted && batch.left > 0 && batch.bytes_left > 0 && batch.pending > 0 {
             return true;
         }
-        if batch.last_sent == 0 {
+        if batch.last_sent == 0 && batch.left > 0 {
             self.status(if batch.multi { "404 No Results" } else { "404 Message Not Found" }, "");
             return false;
         }

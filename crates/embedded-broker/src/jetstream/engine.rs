@@ -1,14 +1,16 @@
 //! The engine: all streams of a broker, and the threads that work for them.
 
+mod recover;
+
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread::JoinHandle,
-    time::Instant,
 };
 
 use busauth::SubjectFilter;
@@ -16,22 +18,24 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     api::{ApiQueue, ApiSink},
-    commit::{CommitQueue, Committer},
+    commit::{CommitQueue, Committer, Done, Failure, Operation},
     config::{JetStreamConfig, JetStreamLimits, Store, SyncPolicy},
-    consumer::Consumer,
     publish::StreamSink,
     scheduler::{Scheduler, Worker},
     sender::Sender,
     store::{
-        FoundStream, StoreError, StoreHealth, StreamId, StreamStore,
+        StoreHealth, StreamId, StreamStore,
         fjall::{FjallStore, SpaceLimits},
         memory::MemoryStore,
     },
-    stream::{RecoverError, Stream, StreamParts},
+    stream::{Stream, StreamParts},
     stream_config::{Existing, Storage},
     usage::Usage,
 };
-use crate::routing::{Index, Sink};
+use crate::{
+    monitoring::JetStreamStats,
+    routing::{Index, Sink},
+};
 
 /// Worker threads: one can wait for the disk while another delivers.
 const WORKERS: usize = 2;
@@ -43,6 +47,9 @@ pub(crate) struct Engine {
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) limits: JetStreamLimits,
+    pub(crate) sync: SyncPolicy,
+    /// Where streams are kept, if they are.
+    pub(crate) directory: Option<PathBuf>,
     /// Name of the server, for answers that tell who leads.
     pub(crate) server_name: Box<str>,
     /// Held for reading from the check of a delivery's rights to its append. A change of access takes it for writing
@@ -54,6 +61,8 @@ pub(crate) struct Engine {
     memory: Arc<dyn StreamStore>,
     streams: RwLock<BTreeMap<Arc<str>, Entry>>,
     next_stream: AtomicU32,
+    /// What could not be read at the start, a sentence each.
+    problems: Mutex<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -70,6 +79,13 @@ struct Entry {
 pub(crate) struct ApiCounters {
     pub(crate) total: AtomicU64,
     pub(crate) errors: AtomicU64,
+}
+
+impl ApiCounters {
+    /// All requests, and those that were answered with an error.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        (self.total.load(Relaxed), self.errors.load(Relaxed))
+    }
 }
 
 /// Why JetStream could not be started.
@@ -106,6 +122,11 @@ impl Engine {
             commit: Arc::new(CommitQueue::new(config.limits.max_uncommitted)),
             usage: Arc::new(Usage::new(&config.limits)),
             limits: config.limits.clone(),
+            sync: config.sync,
+            directory: match &config.store {
+                Store::Memory => None,
+                Store::Directory(directory) => Some(directory.clone()),
+            },
             server_name: server_name.into(),
             deliveries: RwLock::new(()),
             api: Arc::new(ApiQueue::new(Arc::clone(&scheduler))),
@@ -114,6 +135,7 @@ impl Engine {
             memory,
             streams: RwLock::default(),
             next_stream: AtomicU32::new(1),
+            problems: Mutex::default(),
             threads: Mutex::default(),
             index,
             scheduler,
@@ -124,46 +146,14 @@ impl Engine {
         Ok(engine)
     }
 
-    fn recover(self: &Arc<Self>) -> Result<(), JetStreamError> {
-        let read = |error: StoreError| JetStreamError::Read(Box::new(error));
-        let found = self.files.streams().map_err(read)?;
-        self.next_stream.store(self.files.next_stream().map_err(read)?.0, Relaxed);
-        for found in found {
-            let stream =
-                self.recover_stream(&found).map_err(|error| JetStreamError::Read(Box::new(error)))?;
-            let totals = stream.totals();
-            self.usage.add(stream.storage, totals.bytes);
-            let stream = self.add(stream);
-            let consumers = Consumer::recover(self, &stream);
-            for consumer in consumers.map_err(|error| JetStreamError::Read(Box::new(error)))? {
-                stream.consumers.add(&consumer);
-                consumer.wake();
-            }
-            stream.arm_expiry();
-        }
-        Ok(())
-    }
-
-    fn recover_stream(&self, found: &FoundStream) -> Result<Stream, RecoverError> {
-        if let Some(lost) = &found.lost {
-            tracing::error!(
-                stream = found.stream.0,
-                ?lost,
-                "messages that were acknowledged are missing on disk"
-            );
-        }
-        Stream::recover(found, self.parts(Storage::File))
-    }
-
     fn start_threads(self: &Arc<Self>, sync: SyncPolicy) -> Result<(), JetStreamError> {
-        let committer = Committer {
-            queue: Arc::clone(&self.commit),
-            files: Arc::clone(&self.files),
-            memory: Arc::clone(&self.memory),
+        let committer = Committer::new(
+            Arc::clone(&self.commit),
+            Arc::clone(&self.files),
+            Arc::clone(&self.memory),
             sync,
-            sender: Sender::new(Arc::clone(&self.index)),
-            synced: Instant::now(),
-        };
+            Sender::new(Arc::clone(&self.index)),
+        );
         self.start_thread("jetstream-commit", move || committer.run())?;
         for _ in 0..WORKERS {
             let worker = Worker { engine: Arc::clone(self), sender: Sender::new(Arc::clone(&self.index)) };
@@ -235,31 +225,47 @@ impl Engine {
         self.streams.read().len()
     }
 
-    /// Lets a stream take messages.
-    pub(crate) fn add(&self, stream: Stream) -> Arc<Stream> {
+    /// Makes a new stream: it is written first, so that no message of it is before it.
+    pub(crate) fn create(
+        &self,
+        stream: Stream,
+        then: impl FnOnce(&Arc<Stream>, Result<Done, Failure>, &mut Sender) + Send + 'static,
+    ) {
+        let stream = self.register(stream);
+        let made = Arc::clone(&stream);
+        self.commit.operate(&stream, Operation::Create(stream.creation()), move |result, sender| {
+            then(&made, result, sender);
+        });
+        self.subscribe(&stream);
+    }
+
+    /// Lets a stream be found.
+    fn register(&self, stream: Stream) -> Arc<Stream> {
         let stream = Arc::new(stream);
         let sink: Arc<dyn Sink> = Arc::new(StreamSink(Arc::clone(&stream)));
-        let filters = stream.config().filters();
-        for filter in &filters {
-            self.index.insert_sink(filter, &sink);
-        }
-        let entry = Entry { stream: Arc::clone(&stream), sink, filters };
+        let entry = Entry { stream: Arc::clone(&stream), sink, filters: Vec::new() };
         self.streams.write().insert(Arc::clone(&stream.name), entry);
         stream
     }
 
-    /// Puts the subjects of a changed configuration in force.
-    pub(crate) fn resubscribe(&self, stream: &Stream) {
-        let mut streams = self.streams.write();
-        let Some(entry) = streams.get_mut(&stream.name) else { return };
+    /// Puts the subjects of a stream in force, as they are configured now.
+    pub(crate) fn subscribe(&self, stream: &Arc<Stream>) {
         let filters = stream.config().filters();
-        for filter in filters.iter().filter(|filter| !entry.filters.contains(filter)) {
-            self.index.insert_sink(filter, &entry.sink);
+        let (sink, before) = {
+            let mut streams = self.streams.write();
+            let Some(entry) = streams.get_mut(&stream.name) else { return };
+            if !Arc::ptr_eq(&entry.stream, stream) {
+                return;
+            }
+            (Arc::clone(&entry.sink), std::mem::replace(&mut entry.filters, filters.clone()))
+        };
+        // Without the lock, which connections take as well.
+        for filter in filters.iter().filter(|filter| !before.contains(filter)) {
+            self.index.insert_sink(filter, &sink);
         }
-        for filter in entry.filters.iter().filter(|filter| !filters.contains(filter)) {
-            self.index.remove_sink(filter, &entry.sink);
+        for filter in before.iter().filter(|filter| !filters.contains(filter)) {
+            self.index.remove_sink(filter, &sink);
         }
-        entry.filters = filters;
     }
 
     /// Takes a stream out: it takes nothing any more, and nobody finds it.
@@ -282,9 +288,47 @@ impl Engine {
         drop(self.deliveries.write());
     }
 
-    /// Whether the stores are whole.
+    /// Whether the stores are whole, and everybody who works for them is there.
     pub(crate) fn health(&self) -> StoreHealth {
-        self.files.health()
+        let mut health = self.files.health();
+        health.problems.extend(self.problems.lock().iter().cloned());
+        if self.threads.lock().iter().any(JoinHandle::is_finished) {
+            health.problems.push("a thread of JetStream has ended: restart the broker".to_owned());
+            health.writable = false;
+        }
+        health
+    }
+
+    /// What is wrong, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let health = self.health();
+        let full =
+            || "JetStream does not take messages: the disk is full, or the store has failed".to_owned();
+        let problems = health.problems.into_iter().next();
+        problems.or_else(|| (!health.writable).then(full))
+    }
+
+    /// Bytes that streams of this kind keep for themselves by their limits.
+    pub(crate) fn reserved(&self, storage: Storage) -> u64 {
+        let streams = self.streams.read();
+        let of_kind = streams.values().filter(|entry| entry.stream.storage == storage);
+        of_kind.filter_map(|entry| entry.stream.config().max_bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// Counters.
+    pub(crate) fn stats(&self) -> JetStreamStats {
+        let (requests, errors) = self.counters.numbers();
+        let stats = JetStreamStats { streams: 0, consumers: 0, messages: 0, bytes: 0, requests, errors };
+        self.streams().iter().fold(stats, |stats, stream| {
+            let totals = stream.totals();
+            JetStreamStats {
+                streams: stats.streams + 1,
+                consumers: stats.consumers + stream.consumers.len(),
+                messages: stats.messages + totals.messages,
+                bytes: stats.bytes + totals.bytes,
+                ..stats
+            }
+        })
     }
 
     /// A page of streams by name, from `offset` on, and how many there are: those that take something `filter`

@@ -54,4 +54,23 @@ impl<'a> Headers<'a> {
         let rest = &self.0[first + 1..];
         rest.strip_suffix(b"\r\n").unwrap_or(rest)
     }
+
+    /// The block with another value for a name that it has.
+    pub(crate) fn with(self, name: &str, value: &str) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.0.len() + value.len());
+        let mut replaced = false;
+        for line in self.0.split_inclusive(|byte| *byte == b'\n') {
+            let is_it = line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b":"));
+            if is_it && !replaced {
+                replaced = true;
+                block.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+            } else {
+                block.extend_from_slice(line);
+            }
+        }
+        block
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,10 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid_json(format!("invalid character: {error}")))?;
+    if value.is_null() {
+        // It says nothing, as in Go.
+        value = Value::Object(serde_json::Map::new());
+    }
     // A list would be read as the members in their order.
     if !value.is_object() {
         return Err(ApiError::invalid_json("json: cannot unmarshal: not an object"));

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
 use crate::{routing::Inbound, session::Connection};
 
 /// The connection that asked, and the subject it asked through.
@@ -23,6 +26,39 @@ impl Origin {
     pub(crate) fn may_go_on(&self) -> bool {
         self.connection.outbound.closing().is_none()
             && self.connection.rights.load().may_publish(&self.subject)
+    }
+}
+
+impl Origin {
+    /// The client, as advisories show it.
+    pub(crate) fn describe(&self) -> Value {
+        let connection = &self.connection;
+        let client = connection.client.load();
+        let mut members = json!({
+            "start": Timestamp::try_from(connection.since).unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+            "host": connection.remote.ip().to_string(),
+            "id": connection.id,
+            "acc": "$G",
+            "kind": "Client",
+            "client_type": if connection.door.is_websocket() { "websocket" } else { "nats" },
+        });
+        let principal = connection.principal().map(|principal| principal.as_str().to_owned());
+        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        let optional = [
+            ("user", principal),
+            ("name", text(&client.name)),
+            ("lang", text(&client.lang)),
+            ("ver", text(&client.version)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                members[name] = value.into();
+            }
+        }
+        if let Some(rtt) = connection.rtt() {
+            members["rtt"] = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX).into();
+        }
+        members
     }
 }
 

@@ -13,12 +13,12 @@ use super::{
     acknowledgement,
     api_error::ApiError,
     clock,
-    commit::{Item, Operation, Publish, Rollup},
+    commit::{Item, Publish, Rollup, Seen, Skip},
     headers::{FIRST_LINE, Headers},
     store::{Record, Seq},
     stream::{Stream, StreamState, message_bytes},
-    stream_config::{Retention, StreamConfig},
-    ttl::Ttl,
+    stream_config::{Discard, Retention, StreamConfig},
+    ttl::{self, Ttl},
 };
 use crate::{
     pressure::Pressure,
@@ -28,121 +28,99 @@ use crate::{
 use checks::Conditions;
 
 /// Largest header block of a stored message, in bytes.
-const MAX_HEADERS: usize = 64 * 1024;
+const MAX_HEADERS: usize = 64 * 1024 - 1;
 
 /// The receiving end of a stream, in the index of subscriptions.
 pub(crate) struct StreamSink(pub(crate) Arc<Stream>);
 
-/// What becomes of a message.
-enum Verdict {
-    /// It is stored under this sequence.
-    Store(Box<Publish>),
-    /// It was stored before.
-    Duplicate(Seq),
-    /// Nobody is interested in it: it takes a sequence and nothing else.
-    Skip { seq: Seq, time: i64 },
-}
-
 impl Sink for StreamSink {
     fn offer(&self, message: &Inbound<'_>) -> Taken {
-        if self.0.is_closed() {
-            return Taken::No;
-        }
         let reply = message.reply.and_then(|reply| std::str::from_utf8(reply).ok());
-        let pressure = self.0.take(message, reply);
-        pressure.map_or(Taken::Yes, Taken::Pressed)
+        match self.0.take(message, reply) {
+            None => Taken::No,
+            Some(None) => Taken::Yes,
+            Some(Some(pressure)) => Taken::Pressed(pressure),
+        }
     }
 }
 
 impl Stream {
-    /// Takes a message, or says why not. Answers whom to wait for when too much waits already.
-    fn take(self: &Arc<Self>, message: &Inbound<'_>, reply: Option<&str>) -> Option<Arc<Pressure>> {
+    /// Takes a message, or says why not. Answers whom to wait for when too much waits already; `None` when the stream is
+    /// gone.
+    #[expect(clippy::option_option, reason = "not taken, and nobody to wait for, are two things")]
+    fn take(self: &Arc<Self>, message: &Inbound<'_>, reply: Option<&str>) -> Option<Option<Arc<Pressure>>> {
         let config = self.config();
-        let reply = reply.filter(|_| !config.no_ack);
+        let reply: Option<Box<str>> = reply.filter(|_| !config.no_ack).map(Into::into);
         // Queued under the state's lock, so that sequences are queued in their order.
         let mut state = self.state.lock();
-        let verdict = self.judge(&mut state, &config, message, reply);
-        let answer = |body: Vec<u8>| {
-            let to: Box<str> = reply?.into();
-            self.commit.push(Item::Reply(super::commit::Reply { to, body: body.into() }))
-        };
-        match verdict {
-            Ok(Verdict::Store(publish)) => self.commit.push(Item::Message(*publish)),
-            Ok(Verdict::Duplicate(seq)) => answer(acknowledgement::duplicate(&self.name, seq)),
-            Ok(Verdict::Skip { seq, time }) => {
-                let operation = Operation::Skip { seq, time };
-                let name = Arc::clone(&self.name);
-                let to: Option<Box<str>> = reply.map(Into::into);
-                self.commit.push(Item::Operation {
-                    stream: Arc::clone(self),
-                    operation,
-                    then: Box::new(move |result, sender| {
-                        let Some(to) = to else { return };
-                        let body = match result {
-                            Ok(_) => acknowledgement::stored(&name, seq),
-                            Err(failure) => acknowledgement::failed(&name, &failure),
-                        };
-                        let _receivers = sender.publish(&to, &body);
-                    }),
-                })
-            }
-            Err(error) => answer(acknowledgement::refused(&self.name, &error)),
+        if self.is_closed() {
+            return None;
         }
+        let item = match self.judge(&mut state, &config, message, reply.clone()) {
+            Ok(item) => item,
+            Err(error) => {
+                let body = acknowledgement::refused(&self.name, &error).into();
+                reply.map(|to| Item::Reply(super::commit::Reply { to, body }))
+            }
+        };
+        Some(item.and_then(|item| self.commit.push(item)))
     }
 
+    /// Decides what becomes of a message. Nothing when it was taken before and nobody wants to know.
     fn judge(
         self: &Arc<Self>,
         state: &mut StreamState,
         config: &StreamConfig,
         message: &Inbound<'_>,
-        reply: Option<&str>,
-    ) -> Result<Verdict, ApiError> {
+        reply: Option<Box<str>>,
+    ) -> Result<Option<Item>, ApiError> {
         if config.sealed {
             return Err(ApiError::stream_sealed());
+        }
+        if state.is_reloading {
+            return Err(ApiError::store_failed("the message could not be stored"));
         }
         let headers = Headers::new(message.header_len, message.body);
         let conditions = Conditions::read(headers)?;
         let now = clock::now().max(state.assigned.last_time);
         conditions.check_before(self, state, config, message.subject)?;
-        if let Some(id) = conditions.msg_id
-            && let Some(seq) = state.dedupe.find(id, now, config.duplicate_window())
-        {
-            return Ok(Verdict::Duplicate(seq));
-        }
-        conditions.check_after(state, config)?;
-        let rollup = conditions.rollup(config)?;
         if config.max_msg_size().is_some_and(|most| message.body.len() as u64 > most) {
             return Err(ApiError::message_exceeds_maximum());
         }
+        if let Some(id) = conditions.msg_id
+            && let Some(seq) = state.dedupe.find(id, now, config.duplicate_window())
+        {
+            let stream = Arc::clone(self);
+            return Ok(reply.map(|reply| Item::Seen(Seen { stream, epoch: self.epoch(), seq, reply })));
+        }
+        conditions.check_after(state)?;
+        let rollup = conditions.rollup(config)?;
         if message.header_len > MAX_HEADERS {
             return Err(ApiError::header_exceeds_maximum());
         }
-        let record = record(message, headers, now);
-        let bytes = message_bytes(self.storage, &record);
-        self.check_limits(state, config, &record, bytes, rollup)?;
-        let seq = state.assigned.last_seq + 1;
-        if config.retention == Retention::Interest
-            && !self.followers().iter().any(|one| one.wants(message.subject))
-        {
+        let (seq, epoch, stream) = (state.assigned.last_seq + 1, self.epoch(), Arc::clone(self));
+        if config.retention == Retention::Interest && !self.is_wanted(message.subject) {
             state.assigned.last_seq = seq;
             state.assigned.last_time = now;
-            return Ok(Verdict::Skip { seq, time: now });
+            remember(state, config, conditions.msg_id, seq, now);
+            return Ok(Some(Item::Skip(Skip { stream, epoch, seq, time: now, reply })));
         }
-        let expires = expiry(&conditions, config, now)?;
-        if let Some(id) = conditions.msg_id.filter(|_| config.duplicate_window() > 0) {
-            state.dedupe.add(id, seq, now);
+        let mut record = record(message, headers, now);
+        let mut expires = None;
+        if let Some(asked) = conditions.ttl()?
+            && let Some(life) = asked.life(config)
+        {
+            expires = Some(now.saturating_add(life));
+            if asked != Ttl::After(life) {
+                record = with_ttl(record, life);
+            }
         }
-        state.assigned.last_msg_id = conditions.msg_id.map(Into::into);
+        let bytes = message_bytes(self.storage, &record);
+        check_limits(state, config, &record, bytes, rollup)?;
+        self.usage.reserve(self.storage, bytes)?;
+        remember(state, config, conditions.msg_id, seq, now);
         state.assigned.add(seq, &record, bytes);
-        Ok(Verdict::Store(Box::new(Publish {
-            stream: Arc::clone(self),
-            epoch: state.epoch,
-            seq,
-            record,
-            expires,
-            rollup,
-            reply: reply.map(Into::into),
-        })))
+        Ok(Some(Item::Message(Publish { stream, epoch, seq, record, expires, rollup, reply })))
     }
 
     /// Stores a message of the broker itself, past all conditions.
@@ -155,11 +133,16 @@ impl Stream {
             header_len: headers.len(),
             data: Bytes::copy_from_slice(headers),
         };
-        let seq = state.assigned.last_seq + 1;
-        state.assigned.add(seq, &record, message_bytes(self.storage, &record));
+        if self.is_closed() {
+            return;
+        }
+        let (seq, bytes) = (state.assigned.last_seq + 1, message_bytes(self.storage, &record));
+        // It takes the place of a message, and lives for a while only: the bound of all streams is not asked.
+        self.usage.add(self.storage, bytes);
+        state.assigned.add(seq, &record, bytes);
         let publish = Publish {
             stream: Arc::clone(self),
-            epoch: state.epoch,
+            epoch: self.epoch(),
             seq,
             record,
             expires: Some(time.saturating_add(expires_after)),
@@ -168,55 +151,49 @@ impl Stream {
         };
         let _pressure = self.commit.push(Item::Message(publish));
     }
-
-    /// Whether there is room, for a stream that refuses new messages when it is full.
-    fn check_limits(
-        &self,
-        state: &StreamState,
-        config: &StreamConfig,
-        record: &Record,
-        bytes: u64,
-        rollup: Option<Rollup>,
-    ) -> Result<(), ApiError> {
-        use super::stream_config::Discard;
-        self.usage.check(self.storage, bytes)?;
-        if config.discard != Discard::New {
-            return Ok(());
-        }
-        let of_subject = config.max_msgs_per_subject();
-        let full = of_subject.is_some_and(|most| state.count_of(&record.subject) >= most);
-        if full && config.discard_new_per_subject && rollup.is_none() {
-            return Err(ApiError::store_failed("maximum messages per subject exceeded"));
-        }
-        let messages = state.committed.totals.messages + state.assigned.messages;
-        // A message of a full subject takes the place of an older one.
-        if config.max_msgs().is_some_and(|most| messages >= most) && !full {
-            return Err(ApiError::store_failed("maximum messages exceeded"));
-        }
-        let held = state.committed.totals.bytes + state.assigned.bytes;
-        if config.max_bytes().is_some_and(|most| held + bytes > most) {
-            return Err(ApiError::store_failed("maximum bytes exceeded"));
-        }
-        Ok(())
-    }
 }
 
-/// When a message is to be removed by its own wish.
-fn expiry(conditions: &Conditions<'_>, config: &StreamConfig, now: i64) -> Result<Option<i64>, ApiError> {
-    let Some(text) = conditions.ttl else { return Ok(None) };
-    match Ttl::parse(text) {
-        None => Err(ApiError::message_ttl_invalid()),
-        Some(Ttl::Never) => Ok(None),
-        Some(Ttl::After(ttl)) => {
-            // The marker that follows lives that long; a message that ended before it would leave none to see.
-            let ttl = if config.max_msgs_per_subject == 1 {
-                ttl
-            } else {
-                ttl.max(config.subject_delete_marker_ttl)
-            };
-            Ok(Some(now.saturating_add(ttl)))
-        }
+/// Notes the message id, for those that come after.
+fn remember(state: &mut StreamState, config: &StreamConfig, id: Option<&str>, seq: Seq, now: i64) {
+    if let Some(id) = id.filter(|_| config.duplicate_window() > 0) {
+        state.dedupe.add(id, seq, now);
     }
+    state.assigned.last_msg_id = id.map(Into::into);
+}
+
+/// Whether there is room, for a stream that refuses new messages when it is full.
+fn check_limits(
+    state: &StreamState,
+    config: &StreamConfig,
+    record: &Record,
+    bytes: u64,
+    rollup: Option<Rollup>,
+) -> Result<(), ApiError> {
+    if config.discard != Discard::New {
+        return Ok(());
+    }
+    let of_subject = config.max_msgs_per_subject();
+    let full = of_subject.is_some_and(|most| state.count_of(&record.subject) >= most);
+    if full && config.discard_new_per_subject && rollup.is_none() {
+        return Err(ApiError::store_failed("maximum messages per subject exceeded"));
+    }
+    let messages = state.committed.totals.messages + state.assigned.messages;
+    // A message of a full subject takes the place of an older one.
+    if config.max_msgs().is_some_and(|most| messages >= most) && !full {
+        return Err(ApiError::store_failed("maximum messages exceeded"));
+    }
+    if config.max_bytes().is_some_and(|most| state.bytes() + bytes > most) {
+        return Err(ApiError::store_failed("maximum bytes exceeded"));
+    }
+    Ok(())
+}
+
+/// A message that lives longer than it asked for, and says so.
+fn with_ttl(record: Record, life: i64) -> Record {
+    let mut data = Headers::of(&record).with(ttl::TTL, &(life / 1_000_000_000).to_string());
+    let header_len = data.len();
+    data.extend_from_slice(&record.data[record.header_len..]);
+    Record { header_len, data: data.into(), ..record }
 }
 
 /// What is stored: as it came, but for a status in the first line, which is only for whoever received it first.

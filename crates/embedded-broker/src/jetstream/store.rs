@@ -8,7 +8,8 @@
 //! there, or nothing) and then makes everything applied so far durable ([`StreamStore::sync`]). A call that was
 //! applied before another is never lost while the later one is kept.
 //!
-//! **Reading.** Any thread, at any time; a reader sees what was applied, also before it is synced. Readers bring
+//! **Reading.** Any thread, at any time; a reader sees what was applied, also before it is synced. What a scan visits
+//! may be read meanwhile, but the visitor does not apply: that may have to wait until all scans end. Readers bring
 //! explicit bounds, so that no search runs over the remains of what was deleted.
 //!
 //! Calls block on the disk. They are made on the threads of JetStream, never on the async runtime.

@@ -14,25 +14,26 @@ mod totals;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    commit::CommitQueue,
+    commit::{CommitQueue, Done, Failure, Operation, Purge, PurgeBound},
     direct_get::DirectGets,
     follower::Follower,
     scheduler::{Scheduler, Turn},
+    sender::Sender,
     store::{Seq, StreamId, StreamStore},
     stream_config::{Storage, StreamConfig},
     usage::Usage,
 };
 
 use consumers::Consumers;
+use expiry::Expiry;
 pub(crate) use filters::Filters;
-pub(crate) use recover::RecoverError;
 pub(crate) use state::{Committed, StreamState};
 pub(crate) use totals::{SubjectTotals, Totals, message_bytes, subject_key};
 
@@ -55,10 +56,15 @@ pub(crate) struct Stream {
     first: AtomicU64,
     /// Nothing is taken any more: it is being deleted.
     closed: AtomicBool,
+    /// Nothing is written any more: it is not stored, or about not to be.
+    forgotten: AtomicBool,
+    /// Raised when a group of the stream could not be written: what was assigned before is void.
+    epoch: AtomicU64,
+    /// Held while the committer tells followers of a group, and while one joins.
+    joining: Mutex<()>,
     followers: RwLock<Vec<Arc<dyn Follower>>>,
     pub(crate) consumers: Consumers,
-    /// When its expiry looks again: nanoseconds since 1970; 0 when nothing is to expire.
-    armed: AtomicI64,
+    expiry: Expiry,
     turn: Turn,
     pub(super) gets: DirectGets,
 }
@@ -100,9 +106,12 @@ impl Stream {
             state: Mutex::new(state),
             config: ArcSwap::from_pointee(config),
             closed: AtomicBool::new(false),
+            forgotten: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            joining: Mutex::new(()),
             followers: RwLock::new(Vec::new()),
             consumers: Consumers::default(),
-            armed: AtomicI64::new(0),
+            expiry: Expiry::default(),
             turn: Turn::default(),
             gets: DirectGets::default(),
         }
@@ -112,8 +121,9 @@ impl Stream {
         self.config.load_full()
     }
 
-    pub(crate) fn set_config(&self, config: StreamConfig) {
-        self.config.store(Arc::new(config));
+    /// For the committer.
+    pub(super) fn set_config(&self, config: Arc<StreamConfig>) {
+        self.config.store(config);
     }
 
     /// First sequence that may hold a message; one more than the last when it is empty.
@@ -126,25 +136,64 @@ impl Stream {
         self.visible.load(SeqCst)
     }
 
-    /// Counters of what is committed.
+    /// Counters of what readers see.
     pub(crate) fn totals(&self) -> Totals {
+        self.state.lock().shown
+    }
+
+    /// Subjects that readers see.
+    pub(crate) fn num_subjects(&self) -> usize {
+        self.state.lock().shown_subjects
+    }
+
+    /// Counters of what is committed. For the committer.
+    pub(super) fn committed_totals(&self) -> Totals {
         self.state.lock().committed.totals
     }
 
-    pub(crate) fn num_subjects(&self) -> usize {
-        self.state.lock().committed.subjects.len()
+    /// The first sequence as clients see it: a stream that never had a message and was never purged has none.
+    pub(crate) fn first_seq_shown(&self) -> Seq {
+        let state = self.state.lock();
+        let Totals { first_seq, last_seq, .. } = state.shown;
+        if last_seq == 0 && !state.was_purged { 0 } else { first_seq }
     }
 
-    /// See [`StreamState::epoch`].
+    /// What a message must be of that is not void: see [`StreamState`].
     pub(super) fn epoch(&self) -> u64 {
-        self.state.lock().epoch
+        self.epoch.load(SeqCst)
     }
 
-    /// Counts a sequence without a message. For the committer.
-    pub(super) fn skip(&self, seq: Seq, time: i64) {
+    /// Purges messages, after what was taken before.
+    pub(super) fn purge(
+        self: &Arc<Self>,
+        purge: Purge,
+        then: impl FnOnce(Result<Done, Failure>, &mut Sender) + Send + 'static,
+    ) {
+        // Under the state's lock, so that sequences that are given away from now on are queued after it.
         let mut state = self.state.lock();
-        state.jump(seq + 1);
-        state.committed.totals.last_time = time;
+        if let PurgeBound::Before(seq) = purge.bound
+            && purge.filter.is_everything()
+        {
+            // Purging beyond the end moves the end.
+            state.assigned.last_seq = state.assigned.last_seq.max(seq.saturating_sub(1));
+        }
+        self.commit.operate(self, Operation::Purge(purge), then);
+    }
+
+    /// It is not stored any more, or about not to be: nothing is taken or written, and what it held counts for nothing.
+    pub(super) fn forget(&self) {
+        let mut state = self.state.lock();
+        self.closed.store(true, SeqCst);
+        if self.forgotten.swap(true, SeqCst) {
+            return;
+        }
+        self.usage.subtract(self.storage, state.bytes());
+        state.assigned.bytes = 0;
+        state.committed.totals.bytes = 0;
+    }
+
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten.load(SeqCst)
     }
 
     /// Takes nothing any more.
@@ -157,24 +206,47 @@ impl Stream {
         self.closed.load(SeqCst)
     }
 
-    /// Lets readers see what is committed. For the committer, when a group is durable.
-    pub(super) fn show(&self) {
-        let state = self.state.lock();
-        self.first.store(state.committed.totals.first_seq, SeqCst);
-        self.visible.store(state.committed.totals.last_seq, SeqCst);
+    /// Lets readers see what is committed, and tells the followers what a group did. For the committer, when the group
+    /// is durable.
+    pub(super) fn show(&self, added: &[(Seq, Arc<str>)], removed: &[(Seq, Arc<str>)], purged: Option<Seq>) {
+        let _nobody_joins = self.joining.lock();
+        // Copied, so that no lock is held that whoever leaves needs.
+        let followers = self.followers();
+        let tell = |tell: &dyn Fn(&dyn Follower)| followers.iter().for_each(|one| tell(one.as_ref()));
+        if !removed.is_empty() {
+            tell(&|one| one.removed(removed));
+        }
+        if let Some(first) = purged {
+            tell(&|one| one.purged(first));
+        }
+        if !added.is_empty() {
+            // Counted before it can be read: what is delivered is taken off again.
+            tell(&|one| one.committed(added));
+        }
+        {
+            let mut state = self.state.lock();
+            state.show();
+            self.first.store(state.shown.first_seq, SeqCst);
+            self.visible.store(state.shown.last_seq, SeqCst);
+        }
+        if !added.is_empty() {
+            tell(&|one| one.shown());
+        }
     }
 
-    /// Adds somebody who follows it, as of one moment: `join` sees the committed state, and every message that is
-    /// committed later is told.
+    /// Adds somebody who follows it, as of one moment: `join` is told the last sequence that can be read, and every
+    /// later one is told.
     pub(crate) fn follow<T>(&self, follower: Arc<dyn Follower>, join: impl FnOnce(&StreamState) -> T) -> T {
-        // The committer tells followers under the state lock as well; see `told`.
+        let _nothing_is_told = self.joining.lock();
         let state = self.state.lock();
         let joined = join(&state);
         self.followers.write().push(follower);
         joined
     }
 
+    /// Takes somebody out. What is taken from now on is taken without it.
     pub(crate) fn unfollow(&self, follower: &Arc<dyn Follower>) {
+        let _state = self.state.lock();
         self.followers.write().retain(|known| !Arc::ptr_eq(known, follower));
     }
 
@@ -187,12 +259,9 @@ impl Stream {
         self.followers.read().clone()
     }
 
-    /// Tells the followers something while nobody can join.
-    pub(super) fn tell(&self, tell: impl Fn(&dyn Follower)) {
-        let followers = self.followers.read();
-        for follower in followers.iter() {
-            tell(follower.as_ref());
-        }
+    /// Whether somebody who follows it wants messages of this subject.
+    pub(super) fn is_wanted(&self, subject: &str) -> bool {
+        self.followers.read().iter().any(|one| one.wants(subject))
     }
 }
 

@@ -223,7 +223,10 @@ impl<'de> Deserialize<'de> for StreamRequest {
         use serde::de::Error as _;
         // Flattening would switch the refusal of unknown members off.
         let mut members = serde_json::Map::deserialize(deserializer)?;
-        let pedantic = members.remove("pedantic").is_some_and(|value| value == Value::Bool(true));
+        let pedantic = match members.remove("pedantic") {
+            None | Some(Value::Null) => false,
+            Some(value) => bool::deserialize(value).map_err(D::Error::custom)?,
+        };
         let config = StreamConfig::deserialize(Value::Object(members)).map_err(D::Error::custom)?;
         Ok(Self { config, pedantic })
     }

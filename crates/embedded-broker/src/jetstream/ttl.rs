@@ -8,9 +8,17 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::{
-    store::{Change, Seq, StoreError, StreamId},
+    headers::Headers,
+    store::{Change, Record, Seq, StoreError, StreamId},
     stream::Stream,
+    stream_config::StreamConfig,
 };
+
+/// Header with which a message asks for its life time.
+pub(crate) const TTL: &str = "Nats-TTL";
+
+/// Header of a message that stands for those that have expired.
+const MARKER_REASON: &str = "Nats-Marker-Reason";
 
 /// What the keys of deadlines begin with.
 const DEADLINE: u8 = b'x';
@@ -41,12 +49,52 @@ impl Ttl {
     }
 }
 
+impl Ttl {
+    /// Nanoseconds that a message lives in a stream with this configuration; `None` when it stays.
+    pub(crate) fn life(self, config: &StreamConfig) -> Option<i64> {
+        let Self::After(ttl) = self else { return None };
+        // The marker that follows lives that long; a message that ended before it would leave none to see.
+        let raised = config.max_msgs_per_subject != 1 && config.subject_delete_marker_ttl > ttl;
+        Some(if raised { config.subject_delete_marker_ttl } else { ttl })
+    }
+}
+
+/// When a stored message ends by its own wish, as the configuration is now.
+pub(crate) fn deadline(record: &Record, config: &StreamConfig) -> Option<i64> {
+    Some(record.time.saturating_add(Ttl::parse(Headers::of(record).get(TTL)?)?.life(config)?))
+}
+
+/// Whether a message stays, whatever the age limit of its stream.
+pub(crate) fn stays(record: &Record) -> bool {
+    Headers::of(record).get(TTL).is_some_and(|ttl| Ttl::parse(ttl) == Some(Ttl::Never))
+}
+
+/// Whether a message stands for those that have expired.
+pub(crate) fn is_marker(record: &Record) -> bool {
+    Headers::of(record).get(MARKER_REASON).is_some()
+}
+
+/// The header block of a marker that lives so many nanoseconds.
+pub(crate) fn marker(ttl: i64) -> Vec<u8> {
+    let ttl = super::duration::format(ttl);
+    format!("NATS/1.0\r\n{MARKER_REASON}: MaxAge\r\n{TTL}: {ttl}\r\nNats-Rollup: sub\r\n\r\n").into_bytes()
+}
+
 /// The change that notes a deadline.
 pub(crate) fn entry(stream: StreamId, deadline: i64, seq: Seq) -> Change {
+    Change::SetState { stream, key: key(deadline, seq), value: Bytes::new() }
+}
+
+/// The change that forgets a deadline, if it was noted.
+pub(crate) fn past(stream: StreamId, deadline: i64, seq: Seq) -> Change {
+    Change::ClearState { stream, key: key(deadline, seq) }
+}
+
+fn key(deadline: i64, seq: Seq) -> Box<[u8]> {
     let mut key = vec![DEADLINE];
     key.extend_from_slice(&deadline.to_be_bytes());
     key.extend_from_slice(&seq.to_be_bytes());
-    Change::SetState { stream, key: key.into(), value: Bytes::new() }
+    key.into()
 }
 
 /// A deadline that is past: the key of its entry, and the message.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{api_error::ApiError, config::JetStreamLimits, stream_config::Storage};
 
-/// Bytes of all streams, as JetStream counts them, and their bounds.
+/// Bytes of all streams, as JetStream counts them, those that are about to be written included, and their bounds.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     file: AtomicU64,
@@ -18,18 +18,26 @@ impl Usage {
         Self { max_file: limits.max_storage, max_memory: limits.max_memory, ..Self::default() }
     }
 
-    /// Whether so many bytes more may be stored.
-    pub(crate) fn check(&self, storage: Storage, bytes: u64) -> Result<(), ApiError> {
-        let (held, most) = match storage {
-            Storage::File => (&self.file, self.max_file),
-            Storage::Memory => (&self.memory, self.max_memory),
-        };
-        match most {
-            Some(most) if held.load(Relaxed) + bytes > most => Err(match storage {
-                Storage::File => ApiError::storage_resources_exceeded(),
-                Storage::Memory => ApiError::memory_resources_exceeded(),
-            }),
-            _ => Ok(()),
+    /// Takes so many bytes, if there are so many left.
+    pub(crate) fn reserve(&self, storage: Storage, bytes: u64) -> Result<(), ApiError> {
+        let most = self.most(storage).unwrap_or(u64::MAX);
+        let fits = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most);
+        self.of(storage).fetch_update(Relaxed, Relaxed, fits).map(|_| ()).map_err(|_| Self::exceeded(storage))
+    }
+
+    /// What is said when there is no room left.
+    pub(crate) fn exceeded(storage: Storage) -> ApiError {
+        match storage {
+            Storage::File => ApiError::storage_resources_exceeded(),
+            Storage::Memory => ApiError::memory_resources_exceeded(),
+        }
+    }
+
+    /// The bound of streams of this kind.
+    pub(crate) fn most(&self, storage: Storage) -> Option<u64> {
+        match storage {
+            Storage::File => self.max_file,
+            Storage::Memory => self.max_memory,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The monitoring port: `/varz`, `/connz`, `/subsz` and `/healthz` as nats-server answers them, for tools that read
+//! The monitoring port: `/varz`, `/connz`, `/subsz`, `/jsz` and `/healthz` as nats-server answers them, for tools that read
 //! its format. One request per connection, few connections, on a loopback address only.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -54,8 +54,8 @@ pub(crate) async fn serve(monitor: Arc<Monitor>, listener: TcpListener, stop: Ca
     }
 }
 
-async fn answer(monitor: &Monitor, stream: TcpStream) {
-    let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(respond(monitor, &request))));
+async fn answer(monitor: &Arc<Monitor>, stream: TcpStream) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(respond(monitor, &request).await));
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(MAX_REQUEST)
@@ -67,7 +67,7 @@ async fn answer(monitor: &Monitor, stream: TcpStream) {
     }
 }
 
-fn respond<B>(monitor: &Monitor, request: &Request<B>) -> Response<Full<Bytes>> {
+async fn respond<B>(monitor: &Arc<Monitor>, request: &Request<B>) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD");
     }
@@ -79,7 +79,10 @@ fn respond<B>(monitor: &Monitor, request: &Request<B>) -> Response<Full<Bytes>> 
         Ok(None) => return refusal(StatusCode::NOT_FOUND, "page not found"),
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let (status, body) = monitor.report(&page);
+    let monitor = Arc::clone(monitor);
+    let Ok((status, body)) = tokio::task::spawn_blocking(move || monitor.report(&page)).await else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made");
+    };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

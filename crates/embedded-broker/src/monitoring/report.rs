@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::ConnectionInfo;
+use super::{
+    ConnectionInfo,
+    jsz::{self, Jsz},
+};
 use crate::{broker::Shared, listener::Door};
 
 /// Connections on a page unless asked for otherwise, as on nats-server.
@@ -27,12 +30,20 @@ pub(crate) struct Monitor {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Page {
     Varz,
     Connz(Slice),
     Subsz,
-    Healthz,
+    Jsz(Jsz),
+    Healthz(Health),
+}
+
+/// What has to be well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Health {
+    /// JetStream has to be there.
+    jetstream_enabled: bool,
 }
 
 /// Part of a list.
@@ -53,7 +64,8 @@ impl Page {
     /// `None` for a path that is no page.
     pub(super) fn parse(path: &str, query: &str) -> Result<Option<Self>, PageError> {
         let mut slice = Slice { offset: 0, limit: PAGE, auth: false };
-        let connz = path == "/connz";
+        let (mut jsz, mut health) = (Jsz::default(), Health::default());
+        let (connz, healthz) = (path == "/connz", path == "/healthz");
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let error = || PageError(parameter.chars().filter(|char| !char.is_control()).take(64).collect());
             let (name, value) = parameter.split_once('=').ok_or_else(error)?;
@@ -61,6 +73,10 @@ impl Page {
                 "limit" if connz => slice.limit = value.parse().map_err(|_| error())?,
                 "offset" if connz => slice.offset = value.parse().map_err(|_| error())?,
                 "auth" if connz => slice.auth = matches!(value, "1" | "true"),
+                "js-enabled-only" if healthz => health.jetstream_enabled = matches!(value, "1" | "true"),
+                // The store is looked at, whether or not single streams are asked for.
+                "js-server-only" if healthz => {}
+                name if path == "/jsz" => jsz.set(name, value, error)?,
                 _ => return Err(error()),
             }
         }
@@ -68,7 +84,8 @@ impl Page {
             "/varz" => Self::Varz,
             "/connz" => Self::Connz(slice),
             "/subsz" | "/subscriptionsz" => Self::Subsz,
-            "/healthz" => Self::Healthz,
+            "/jsz" => Self::Jsz(jsz),
+            "/healthz" => Self::Healthz(health),
             _ => return Ok(None),
         }))
     }
@@ -79,13 +96,14 @@ impl Monitor {
         &self.shared.tasks
     }
 
-    /// Makes a page: its status and its JSON.
+    /// Makes a page: its status and its JSON. Some of them read the disk.
     pub(super) fn report(&self, page: &Page) -> (StatusCode, Vec<u8>) {
         match page {
             Page::Varz => (StatusCode::OK, json(&self.varz())),
             Page::Connz(slice) => (StatusCode::OK, json(&self.connz(*slice))),
             Page::Subsz => (StatusCode::OK, json(&self.subsz())),
-            Page::Healthz => self.healthz(),
+            Page::Jsz(asked) => (StatusCode::OK, json(&self.jsz(asked))),
+            Page::Healthz(health) => self.healthz(*health),
         }
     }
 
@@ -116,6 +134,10 @@ impl Monitor {
                 host: door.address.ip().to_string(),
                 port: door.address.port(),
                 no_tls: !door.is_encrypted(),
+            }),
+            jetstream: shared.jetstream.as_deref().map(|engine| JetStreamVarz {
+                config: jsz::Config::of(engine),
+                stats: jsz::Held::of(engine),
             }),
             tls_timeout: limits.tls_timeout.as_secs_f64(),
             write_deadline: limits.write_deadline.as_nanos(),
@@ -154,15 +176,21 @@ impl Monitor {
         Subsz { server_id: self.shared.server_id(), now: time(SystemTime::now()), num_subscriptions }
     }
 
-    fn healthz(&self) -> (StatusCode, Vec<u8>) {
+    fn healthz(&self, asked: Health) -> (StatusCode, Vec<u8>) {
         let error = if self.shared.is_lame_duck() {
-            "the server is about to stop"
-        } else if !self.open.is_cancelled() {
-            "the server does not accept clients yet"
+            Some("the server is about to stop".to_owned())
+        } else if self.open.is_cancelled() {
+            match &self.shared.jetstream {
+                Some(jetstream) => jetstream.problem(),
+                None => asked.jetstream_enabled.then(|| "JetStream is not enabled".to_owned()),
+            }
         } else {
-            return (StatusCode::OK, json(&Healthz { status: "ok", error: None }));
+            Some("the server does not accept clients yet".to_owned())
         };
-        (StatusCode::SERVICE_UNAVAILABLE, json(&Healthz { status: "unavailable", error: Some(error) }))
+        match error {
+            None => (StatusCode::OK, json(&Healthz { status: "ok", error: None })),
+            error => (StatusCode::SERVICE_UNAVAILABLE, json(&Healthz { status: "unavailable", error })),
+        }
     }
 }
 
@@ -192,6 +220,8 @@ struct Varz<'a> {
     max_pending: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     websocket: Option<WebSocketVarz>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jetstream: Option<JetStreamVarz>,
     /// Seconds.
     tls_timeout: f64,
     /// Nanoseconds.
@@ -215,6 +245,12 @@ struct WebSocketVarz {
     host: String,
     port: u16,
     no_tls: bool,
+}
+
+#[derive(Serialize)]
+struct JetStreamVarz {
+    config: jsz::Config,
+    stats: jsz::Held,
 }
 
 #[derive(Serialize)]
@@ -267,7 +303,7 @@ struct Subsz<'a> {
 struct Healthz {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
+    error: Option<String>,
 }
 
 impl Connection {
@@ -302,7 +338,7 @@ fn json(page: &impl Serialize) -> Vec<u8> {
 }
 
 /// RFC 3339 in UTC.
-fn time(time: SystemTime) -> String {
+pub(super) fn time(time: SystemTime) -> String {
     Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 

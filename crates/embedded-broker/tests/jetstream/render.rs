@@ -169,7 +169,8 @@ impl Rendering<'_> {
                 "id" if text.is_some_and(|id| id.len() == 22) => Some("*".to_owned()),
                 "client" if value.is_object() => Some("*".to_owned()),
                 "data" | "hdrs" => text.and_then(|text| STANDARD.decode(text).ok()).map(|bytes| {
-                    String::from_utf8_lossy(&bytes).trim_end_matches("\r\n").replace("\r\n", "|")
+                    let text = String::from_utf8_lossy(&bytes);
+                    text.trim_end_matches("\r\n").split("\r\n").map(source).collect::<Vec<_>>().join("|")
                 }),
                 "_nats.ver" | "_nats.level" => Some("*".to_owned()),
                 _ => None,

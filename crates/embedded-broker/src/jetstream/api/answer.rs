@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::ApiRequest;
 use crate::jetstream::{
-    api_error::ApiError, commit::Failure, engine::Engine, headers::Headers, json, sender::Sender,
+    advisory, api_error::ApiError, commit::Failure, engine::Engine, headers::Headers, json, origin::Origin,
+    sender::Sender,
 };
 
 /// Where an answer goes and what kind it is.
@@ -14,6 +16,10 @@ pub(crate) struct Answer {
     engine: Arc<Engine>,
     reply: Option<Box<str>>,
     kind: &'static str,
+    /// What was asked, for those who audit.
+    subject: Box<str>,
+    body: Bytes,
+    origin: Option<Origin>,
 }
 
 #[derive(Serialize)]
@@ -44,7 +50,14 @@ pub(crate) struct Nothing {}
 impl Answer {
     /// An answer of a kind: the last part of the type's name, such as `stream_create_response`.
     pub(crate) fn new(engine: &Arc<Engine>, request: &ApiRequest, kind: &'static str) -> Self {
-        Self { engine: Arc::clone(engine), reply: request.reply.clone(), kind }
+        Self {
+            engine: Arc::clone(engine),
+            reply: request.reply.clone(),
+            kind,
+            subject: request.subject.clone(),
+            body: request.body.clone(),
+            origin: request.origin.clone(),
+        }
     }
 
     /// Answers with this body, or with the error.
@@ -62,7 +75,10 @@ impl Answer {
         if result.is_err() {
             self.engine.counters.errors.fetch_add(1, Relaxed);
         }
-        let Some(reply) = &self.reply else { return };
+        let audited = sender.has_receiver(advisory::AUDIT);
+        if self.reply.is_none() && !audited {
+            return;
+        }
         let kind = format!("io.nats.jetstream.api.v1.{}", self.kind);
         let mut out = Vec::new();
         match result {
@@ -71,7 +87,14 @@ impl Answer {
                 json::write(&mut out, &Refusal { r#type: &kind, error: &error, body: beside });
             }
         }
-        let _receivers = sender.publish(reply, &out);
+        if let Some(reply) = &self.reply {
+            let _receivers = sender.publish(reply, &out);
+        }
+        if audited {
+            let Self { engine, subject, body, origin, .. } = &self;
+            let client = origin.as_ref().map(Origin::describe);
+            advisory::audit(sender, &engine.server_name, client, subject, body, &out);
+        }
     }
 
     /// Answers what could not be written.

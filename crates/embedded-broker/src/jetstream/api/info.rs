@@ -52,8 +52,8 @@ fn account_info(engine: &Engine) -> AccountInfo {
     AccountInfo {
         memory: engine.usage.held(Storage::Memory),
         storage: engine.usage.held(Storage::File),
-        reserved_memory: 0,
-        reserved_storage: 0,
+        reserved_memory: engine.reserved(Storage::Memory),
+        reserved_storage: engine.reserved(Storage::File),
         streams: engine.num_streams(),
         consumers: engine.streams().iter().map(|stream| stream.consumers.len()).sum(),
         limits: AccountLimits {

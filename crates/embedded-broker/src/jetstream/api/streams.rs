@@ -1,5 +1,6 @@
 //! `STREAM.…`: making, changing, describing and deleting streams.
 
+mod absent;
 mod changes;
 mod listing;
 
@@ -14,9 +15,9 @@ use crate::{
 /// A stream as clients see it.
 #[derive(Serialize)]
 pub(crate) struct StreamInfo {
-    config: StreamConfig,
-    created: String,
-    state: StreamStateInfo,
+    pub(crate) config: StreamConfig,
+    pub(crate) created: String,
+    pub(crate) state: StateInfo,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<Cluster>,
     ts: String,
@@ -31,7 +32,7 @@ struct Cluster {
 
 /// What a stream holds.
 #[derive(Serialize)]
-struct StreamStateInfo {
+pub(crate) struct StateInfo {
     messages: u64,
     bytes: u64,
     first_seq: u64,
@@ -68,18 +69,8 @@ pub(super) fn handle(verb: &str, rest: &[&str], request: &ApiRequest, worker: &m
         ("LIST", []) => listing::list(request, worker),
         ("MSG", ["GET", name]) => messages::get(name, request, worker),
         ("MSG", ["DELETE", name]) => messages::delete(name, request, worker),
-        ("SNAPSHOT", [_]) => refuse(
-            request,
-            worker,
-            "stream_snapshot_response",
-            ApiError::stream_snapshot("snapshots are not offered by this server"),
-        ),
-        ("RESTORE", [_]) => refuse(
-            request,
-            worker,
-            "stream_restore_response",
-            ApiError::stream_restore("snapshots are not offered by this server"),
-        ),
+        ("SNAPSHOT", [name]) => absent::snapshot(name, request, worker),
+        ("RESTORE", [_]) => absent::restore(request, worker),
         ("LEADER", ["STEPDOWN", _]) => {
             refuse(request, worker, "stream_leader_stepdown_response", ApiError::cluster_required());
         }
@@ -94,6 +85,13 @@ pub(super) fn handle(verb: &str, rest: &[&str], request: &ApiRequest, worker: &m
 fn refuse(request: &ApiRequest, worker: &mut Worker, kind: &'static str, error: ApiError) {
     let answer = Answer::new(&worker.engine, request, kind);
     answer.give::<super::answer::Nothing>(&mut worker.sender, Err(error));
+}
+
+impl Paging {
+    /// Of an answer without a list.
+    fn nowhere() -> Self {
+        Self { total: 0, offset: 0, limit: 0 }
+    }
 }
 
 impl StreamInfo {
@@ -114,11 +112,10 @@ impl StreamInfo {
         Self {
             config: (*stream.config()).clone(),
             created: clock::rfc3339(stream.created),
-            state: StreamStateInfo {
+            state: StateInfo {
                 messages: totals.messages,
                 bytes: totals.bytes,
-                // A stream that never had a message has no first one.
-                first_seq: if totals.last_seq == 0 { 0 } else { totals.first_seq },
+                first_seq: stream.first_seq_shown(),
                 first_ts: clock::rfc3339(first.map_or(0, |record| record.time)),
                 last_seq: totals.last_seq,
                 last_ts: clock::rfc3339(totals.last_time),

@@ -1,164 +1,420 @@
 //! The committer's thread.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use super::{CommitQueue, Done, Failure, Item, Publish, Then, Work, group::Group};
+use bytes::Bytes;
+
+use super::{
+    CommitQueue, Done, Failure, Item, Operation, Publish, Reply, Seen, Skip, Then, Work, group::Group,
+};
 use crate::jetstream::{
     acknowledgement,
     config::SyncPolicy,
     follower::Follower,
     sender::Sender,
-    store::{StoreError, StreamStore},
+    store::{Change, StoreError, StreamId, StreamStore},
     stream::Stream,
     stream_config::Storage,
 };
 
 /// The thread that writes.
 pub(crate) struct Committer {
-    pub(crate) queue: Arc<CommitQueue>,
-    pub(crate) files: Arc<dyn StreamStore>,
-    pub(crate) memory: Arc<dyn StreamStore>,
-    pub(crate) sync: SyncPolicy,
-    pub(crate) sender: Sender,
-    pub(crate) synced: Instant,
+    queue: Arc<CommitQueue>,
+    files: Arc<dyn StreamStore>,
+    memory: Arc<dyn StreamStore>,
+    sync: SyncPolicy,
+    sender: Sender,
+    /// When the files were synced last.
+    synced: Instant,
+    /// Something is applied to the files and not synced.
+    unsynced: bool,
+    /// Operations that were too much for one group.
+    unfinished: Vec<Job>,
+    /// State of consumers that could not be written: a later state of theirs is written on top of it, so it must not be
+    /// left out.
+    unsaved: BTreeMap<(StreamId, Box<[u8]>), Option<Bytes>>,
+    /// Streams that are gone for everybody, and could not be dropped yet.
+    undropped: Vec<(Storage, StreamId)>,
+}
+
+/// An operation on its way.
+struct Job {
+    stream: Arc<Stream>,
+    operation: Operation,
+    then: Then,
+    /// Messages it has removed so far.
+    removed: u64,
+}
+
+/// What is done to a stream, in its order.
+enum Step {
+    Message(Publish),
+    Skip(Skip),
+    Seen(Seen),
+    Job(Job),
 }
 
 /// What follows when a group is durable, or has failed.
 enum Effect {
-    Acknowledge { reply: Box<str>, stream: Arc<Stream>, seq: u64 },
-    Void { reply: Box<str>, stream: Arc<Stream> },
-    Then { then: Then, done: Done },
-    Go(Box<dyn FnOnce() + Send>),
-    Reply(super::Reply),
+    Acknowledge { reply: Box<str>, stream: Arc<Stream>, seq: u64, duplicate: bool },
+    Refuse { reply: Box<str>, stream: Arc<Stream>, failure: Failure },
+    Finish(Job),
+    Continue(Job),
+    Abandon(Job),
+}
+
+/// What is done to the streams of one store together.
+#[derive(Default)]
+struct Batch {
+    /// State of consumers.
+    states: Vec<Change>,
+    /// A consumer answers something that is in `states`.
+    needs_sync: bool,
+    steps: Vec<Step>,
 }
 
 impl Committer {
+    pub(crate) fn new(
+        queue: Arc<CommitQueue>,
+        files: Arc<dyn StreamStore>,
+        memory: Arc<dyn StreamStore>,
+        sync: SyncPolicy,
+        sender: Sender,
+    ) -> Self {
+        Self {
+            queue,
+            files,
+            memory,
+            sync,
+            sender,
+            synced: Instant::now(),
+            unsynced: false,
+            unfinished: Vec::new(),
+            unsaved: BTreeMap::new(),
+            undropped: Vec::new(),
+        }
+    }
+
     /// Works until the queue is stopped and empty.
     pub(crate) fn run(mut self) {
-        while let Some(work) = self.queue.take() {
+        while let Some(work) = self.queue.take(!self.unfinished.is_empty(), self.next_sync()) {
             self.commit(work);
         }
+        self.drop_streams();
         if let Err(error) = self.files.sync() {
             tracing::error!(%error, "the last sync failed");
         }
     }
 
     fn commit(&mut self, Work { items, changed }: Work) {
-        let mut effects = Vec::with_capacity(items.len());
-        let mut group = Group::new(Arc::clone(&self.files), Arc::clone(&self.memory));
-        let result = self.write(items, &changed, &mut group, &mut effects);
-        match result {
-            Ok(()) => {
-                group.show();
-                for effect in effects {
-                    self.succeed(effect);
-                }
+        self.drop_streams();
+        let (mut files, mut memory) = (Batch::default(), Batch::default());
+        let replies = self.ask_followers(&changed, &mut files, &mut memory);
+        let unfinished = std::mem::take(&mut self.unfinished).into_iter().map(Step::Job);
+        let mut then: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
+        let mut refusals = Vec::new();
+        let items = items.into_iter().filter_map(|item| match item {
+            Item::Message(publish) => Some(Step::Message(publish)),
+            Item::Skip(skip) => Some(Step::Skip(skip)),
+            Item::Seen(seen) => Some(Step::Seen(seen)),
+            Item::Operation { stream, operation, then } => {
+                Some(Step::Job(Job { stream, operation, then, removed: 0 }))
             }
-            Err(error) => {
-                let failure = Failure::from(&error);
-                tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");
-                group.roll_back();
-                for effect in effects {
-                    self.fail(effect, &failure);
-                }
+            Item::Reply(reply) => {
+                refusals.push(reply);
+                None
+            }
+            Item::Then(go) => {
+                then.push(go);
+                None
+            }
+        });
+        for step in unfinished.chain(items) {
+            match step.stream().storage {
+                Storage::File => files.steps.push(step),
+                Storage::Memory => memory.steps.push(step),
             }
         }
+        // Each for itself, so that a full disk is nothing to streams in memory.
+        let in_memory = self.commit_to(Storage::Memory, memory);
+        self.sender.flush();
+        let on_disk = self.commit_to(Storage::File, files);
+        self.sync_when_due();
+        if in_memory && on_disk {
+            // Without them a client asks again.
+            replies.iter().for_each(|reply| reply.send(&mut self.sender));
+        }
+        refusals.iter().for_each(|reply| reply.send(&mut self.sender));
+        then.into_iter().for_each(|go| go());
         self.sender.flush();
     }
 
-    /// Applies everything and syncs. `effects` has everything that was in `items`, also after an error.
+    fn ask_followers(
+        &mut self,
+        changed: &[Arc<dyn Follower>],
+        files: &mut Batch,
+        memory: &mut Batch,
+    ) -> Vec<Reply> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        files.states.extend(unsaved.into_iter().map(|((stream, key), value)| match value {
+            Some(value) => Change::SetState { stream, key, value },
+            None => Change::ClearState { stream, key },
+        }));
+        let mut replies = Vec::new();
+        for follower in changed {
+            let batch = if follower.keeps_state_in_memory() { &mut *memory } else { &mut *files };
+            let answers = follower.take_changes(&mut batch.states);
+            batch.needs_sync |= !answers.is_empty();
+            replies.extend(answers);
+        }
+        replies
+    }
+
+    /// Writes a batch, and does what follows. Answers whether it is written.
+    fn commit_to(&mut self, storage: Storage, Batch { states, needs_sync, steps }: Batch) -> bool {
+        if states.is_empty() && steps.is_empty() && !needs_sync {
+            return true;
+        }
+        let grows = steps.iter().any(|step| matches!(step, Step::Message(_)));
+        let mut group = Group::new(Arc::clone(self.store(storage)));
+        group.changes.extend(states.iter().cloned());
+        group.needs_sync = needs_sync;
+        let mut effects = Vec::with_capacity(steps.len());
+        let written = self.write(storage, &mut group, steps, &mut effects);
+        let Err(error) = written else {
+            let rests = std::mem::take(&mut group.rests);
+            self.unfinished.extend(rests.into_iter().map(|(stream, operation)| Job {
+                stream,
+                operation,
+                then: Box::new(|_, _| {}),
+                removed: 0,
+            }));
+            group.show();
+            effects.into_iter().for_each(|effect| self.succeed(effect));
+            return true;
+        };
+        tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");
+        group.roll_back();
+        let failure = Failure::from(&error);
+        let mut again = Batch { states, ..Batch::default() };
+        for effect in effects {
+            match effect {
+                Effect::Finish(job) | Effect::Continue(job) if failure == Failure::Full && grows => {
+                    again.steps.push(Step::Job(job));
+                }
+                effect => self.fail(effect, &failure),
+            }
+        }
+        if failure == Failure::Full && grows {
+            // Deletes and acknowledgements make room; it was the messages there was no room for.
+            self.commit_to(storage, again);
+        } else if storage == Storage::File {
+            self.keep_states(again.states);
+        }
+        false
+    }
+
+    /// Applies everything and syncs. `effects` has everything that was in `steps`, also after an error.
     fn write(
         &mut self,
-        items: Vec<Item>,
-        changed: &[Arc<dyn Follower>],
+        storage: Storage,
         group: &mut Group,
+        steps: Vec<Step>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
-        for follower in changed {
-            let storage = if follower.keeps_state_in_memory() { Storage::Memory } else { Storage::File };
-            let replies = follower.take_changes(group.changes(storage));
-            group.needs_sync |= storage == Storage::File && !replies.is_empty();
-            effects.extend(replies.into_iter().map(Effect::Reply));
-        }
         let mut failed = None;
-        for item in items {
-            match item {
-                Item::Message(publish) => {
-                    if failed.is_some() || publish.epoch != publish.stream.epoch() {
-                        effects.extend(void(publish));
-                    } else {
-                        effects.extend(acknowledge(&publish));
-                        group.put(publish);
+        for step in steps {
+            let stream = Arc::clone(step.stream());
+            if let Some(failure) = step.is_void() {
+                effects.extend(step.refused(failure));
+                continue;
+            }
+            if failed.is_some() {
+                // It is rolled back with the others: what was taken is void.
+                let _touched = group.touch(&stream);
+                effects.extend(step.effect());
+                continue;
+            }
+            match step {
+                Step::Message(publish) => {
+                    effects.extend(acknowledge(publish.reply.clone(), &stream, publish.seq, false));
+                    group.put(publish);
+                }
+                Step::Skip(skip) => {
+                    group.skip(&skip);
+                    effects.extend(acknowledge(skip.reply, &stream, skip.seq, false));
+                }
+                Step::Seen(seen) => effects.extend(acknowledge(Some(seen.reply), &stream, seen.seq, true)),
+                Step::Job(mut job) => match group.operate(&stream, &job.operation) {
+                    Ok(outcome) => {
+                        job.removed += outcome.removed;
+                        effects.push(match outcome.rest {
+                            Some(rest) => Effect::Continue(Job { operation: rest, ..job }),
+                            None => Effect::Finish(job),
+                        });
                     }
-                }
-                Item::Operation { stream, operation, then } => {
-                    let done = if failed.is_some() {
-                        Done { removed: 0 }
-                    } else {
-                        group.operate(&stream, operation).unwrap_or_else(|error| {
-                            failed = Some(error);
-                            Done { removed: 0 }
-                        })
-                    };
-                    effects.push(Effect::Then { then, done });
-                }
-                Item::Reply(reply) => effects.push(Effect::Reply(reply)),
-                Item::Then(go) => effects.push(Effect::Go(go)),
+                    Err(error) => {
+                        failed = Some(error);
+                        let _touched = group.touch(&stream);
+                        effects.push(Effect::Finish(job));
+                    }
+                },
             }
         }
         if let Some(error) = failed {
             return Err(error);
         }
         group.finish()?;
-        self.sync_if_due(group.needs_sync)
+        if storage == Storage::File {
+            self.unsynced = true;
+            if self.sync == SyncPolicy::Always && group.needs_sync {
+                self.sync_files()?;
+            }
+        }
+        Ok(())
     }
 
-    fn sync_if_due(&mut self, needed: bool) -> Result<(), StoreError> {
+    fn sync_files(&mut self) -> Result<(), StoreError> {
+        self.synced = Instant::now();
+        self.files.sync()?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// When what is applied has to be synced, where not every group is.
+    fn next_sync(&self) -> Option<Instant> {
         match self.sync {
-            SyncPolicy::Always if needed => self.files.sync(),
-            SyncPolicy::Every(interval) if needed && self.synced.elapsed() >= interval => {
-                self.synced = Instant::now();
-                self.files.sync()
+            SyncPolicy::Every(interval) if self.unsynced => Some(self.synced + interval),
+            _ => None,
+        }
+    }
+
+    fn sync_when_due(&mut self) {
+        if self.next_sync().is_some_and(|due| due <= Instant::now())
+            && let Err(error) = self.sync_files()
+        {
+            tracing::error!(%error, "what was written cannot be synced");
+        }
+    }
+
+    /// Drops streams that could not be dropped when they were deleted.
+    fn drop_streams(&mut self) {
+        let undropped = std::mem::take(&mut self.undropped);
+        for (storage, stream) in undropped {
+            self.unsaved.retain(|(of, _), _| *of != stream);
+            if let Err(error) = self.store(storage).apply(&[Change::DropStream { stream }]) {
+                tracing::debug!(%error, stream = stream.0, "a stream cannot be dropped yet");
+                self.undropped.push((storage, stream));
             }
-            _ => Ok(()),
+            self.unsynced |= storage == Storage::File;
+        }
+    }
+
+    fn keep_states(&mut self, states: Vec<Change>) {
+        for change in states {
+            let (entry, value) = match change {
+                Change::SetState { stream, key, value } => ((stream, key), Some(value)),
+                Change::ClearState { stream, key } => ((stream, key), None),
+                _ => continue,
+            };
+            self.unsaved.insert(entry, value);
+        }
+    }
+
+    fn store(&self, storage: Storage) -> &Arc<dyn StreamStore> {
+        match storage {
+            Storage::File => &self.files,
+            Storage::Memory => &self.memory,
         }
     }
 
     fn succeed(&mut self, effect: Effect) {
         match effect {
-            Effect::Acknowledge { reply, stream, seq } => {
-                let _receivers = self.sender.publish(&reply, &acknowledgement::stored(&stream.name, seq));
-            }
-            Effect::Void { reply, stream } => {
-                let body = acknowledgement::failed(&stream.name, &Failure::Failed(String::new()));
+            Effect::Acknowledge { reply, stream, seq, duplicate } => {
+                let body = if duplicate {
+                    acknowledgement::duplicate(&stream.name, seq)
+                } else {
+                    acknowledgement::stored(&stream.name, seq)
+                };
                 let _receivers = self.sender.publish(&reply, &body);
             }
-            Effect::Then { then, done } => then(Ok(done), &mut self.sender),
-            Effect::Go(go) => go(),
-            Effect::Reply(reply) => reply.send(&mut self.sender),
+            Effect::Refuse { reply, stream, failure } => self.refuse(&reply, &stream, &failure),
+            Effect::Finish(Job { then, removed, .. }) => then(Ok(Done { removed }), &mut self.sender),
+            Effect::Continue(job) => self.unfinished.push(job),
+            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
         }
     }
 
     fn fail(&mut self, effect: Effect, failure: &Failure) {
         match effect {
-            Effect::Acknowledge { reply, stream, .. } | Effect::Void { reply, stream } => {
-                let _receivers = self.sender.publish(&reply, &acknowledgement::failed(&stream.name, failure));
+            Effect::Acknowledge { reply, stream, .. } => self.refuse(&reply, &stream, failure),
+            Effect::Refuse { reply, stream, failure } => self.refuse(&reply, &stream, &failure),
+            Effect::Finish(job) | Effect::Continue(job) => {
+                if matches!(job.operation, Operation::Create(_) | Operation::Drop) {
+                    // Whether something of it is stored is not known, and nobody sees it any more.
+                    job.stream.forget();
+                    self.undropped.push((job.stream.storage, job.stream.id));
+                }
+                (job.then)(Err(failure.clone()), &mut self.sender);
             }
-            Effect::Then { then, .. } => then(Err(failure.clone()), &mut self.sender),
-            Effect::Go(go) => go(),
-            // It promises something that was not stored: silence makes the client ask again.
-            Effect::Reply(_) => {}
+            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
+        }
+    }
+
+    fn refuse(&mut self, reply: &str, stream: &Stream, failure: &Failure) {
+        let _receivers = self.sender.publish(reply, &acknowledgement::failed(&stream.name, failure));
+    }
+}
+
+impl Step {
+    fn stream(&self) -> &Arc<Stream> {
+        match self {
+            Self::Message(Publish { stream, .. })
+            | Self::Skip(Skip { stream, .. })
+            | Self::Seen(Seen { stream, .. })
+            | Self::Job(Job { stream, .. }) => stream,
+        }
+    }
+
+    /// Why it cannot be done, whatever the store does.
+    fn is_void(&self) -> Option<Failure> {
+        let stream = self.stream();
+        if stream.is_forgotten() && !matches!(self, Self::Job(Job { operation: Operation::Drop, .. })) {
+            return Some(Failure::Gone);
+        }
+        let epoch = match self {
+            Self::Message(Publish { epoch, .. })
+            | Self::Skip(Skip { epoch, .. })
+            | Self::Seen(Seen { epoch, .. }) => *epoch,
+            Self::Job(_) => return None,
+        };
+        (epoch != stream.epoch())
+            .then(|| Failure::Failed("a message before it could not be stored".to_owned()))
+    }
+
+    /// What follows from it, before it is known how it ends.
+    fn effect(self) -> Option<Effect> {
+        let stream = Arc::clone(self.stream());
+        match self {
+            Self::Message(Publish { reply, seq, .. }) | Self::Skip(Skip { reply, seq, .. }) => {
+                acknowledge(reply, &stream, seq, false)
+            }
+            Self::Seen(Seen { reply, seq, .. }) => acknowledge(Some(reply), &stream, seq, true),
+            Self::Job(job) => Some(Effect::Finish(job)),
+        }
+    }
+
+    fn refused(self, failure: Failure) -> Option<Effect> {
+        match self.effect()? {
+            Effect::Acknowledge { reply, stream, .. } => Some(Effect::Refuse { reply, stream, failure }),
+            Effect::Finish(job) => Some(Effect::Abandon(job)),
+            effect => Some(effect),
         }
     }
 }
 
-fn acknowledge(publish: &Publish) -> Option<Effect> {
-    let reply = publish.reply.clone()?;
-    Some(Effect::Acknowledge { reply, stream: Arc::clone(&publish.stream), seq: publish.seq })
-}
-
-fn void(publish: Publish) -> Option<Effect> {
-    Some(Effect::Void { reply: publish.reply?, stream: publish.stream })
+fn acknowledge(reply: Option<Box<str>>, stream: &Arc<Stream>, seq: u64, duplicate: bool) -> Option<Effect> {
+    Some(Effect::Acknowledge { reply: reply?, stream: Arc::clone(stream), seq, duplicate })
 }
 
 impl From<&StoreError> for Failure {
@@ -169,6 +425,3 @@ impl From<&StoreError> for Failure {
         }
     }
 }
-
-/// Streams a group has touched, by number.
-pub(super) type Touched = HashMap<u32, super::group::TouchedStream, foldhash::fast::RandomState>;

@@ -1,157 +1,152 @@
-//! One group: what is applied and synced together.
+//! One group: what is applied to one store and synced together.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use super::{
+    Operation, Publish, Skip,
+    touched::{TouchedStream, Waiting},
 };
-
-use super::{Done, Operation, Publish, Rollup, committer::Touched};
 use crate::jetstream::{
-    store::{Change, Seq, StoreError, StreamStore},
-    stream::{Stream, message_bytes, subject_key},
-    stream_config::Storage,
+    store::{Change, StoreError, StreamStore},
+    stream::Stream,
     ttl,
 };
 
 /// A group in the making.
 pub(super) struct Group {
-    files: Store,
-    memory: Store,
-    touched: Touched,
+    store: Arc<dyn StreamStore>,
+    /// What is to be applied.
+    pub(super) changes: Vec<Change>,
+    /// By number of the stream.
+    touched: HashMap<u32, TouchedStream, RandomState>,
     /// Something in it is to be on disk before it shows.
     pub(super) needs_sync: bool,
+    /// What is too much for one group, and goes on in the next one.
+    pub(super) rests: Vec<(Arc<Stream>, Operation)>,
 }
 
-/// What is to be applied to one store.
-struct Store {
-    store: Arc<dyn StreamStore>,
-    changes: Vec<Change>,
+/// What an operation came to.
+pub(super) struct Outcome {
+    /// Messages that were removed.
+    pub(super) removed: u64,
+    /// What is left of it for the next group.
+    pub(super) rest: Option<Operation>,
 }
 
-/// What a group did to one stream.
-pub(super) struct TouchedStream {
-    pub(super) stream: Arc<Stream>,
-    /// Messages that were added.
-    pub(super) added: Vec<(Seq, Arc<str>)>,
-    /// Messages that are in `changes` and not applied yet.
-    pub(super) waiting: Vec<Publish>,
-    /// Subjects whose totals have changed since they were last written.
-    pub(super) subjects: BTreeSet<Arc<str>>,
-    /// Totals have changed since they were last written.
-    pub(super) dirty: bool,
-    /// Messages to remove because a later one replaces them.
-    pub(super) rollups: Vec<(Rollup, Arc<str>, Seq)>,
-    /// How many of `added` the limit of each subject was applied to.
-    pub(super) limited: usize,
-    /// The limits have changed since they were applied.
-    pub(super) limits_changed: bool,
-    /// Messages that came and went within the group.
-    pub(super) short_lived: HashSet<Seq>,
-    /// Subjects of which a message was removed because it was too old.
-    pub(super) aged: Vec<Arc<str>>,
+impl Outcome {
+    /// It is finished, and so many messages are gone.
+    pub(super) fn removed(removed: u64) -> Self {
+        Self { removed, rest: None }
+    }
 }
 
 impl Group {
-    pub(super) fn new(files: Arc<dyn StreamStore>, memory: Arc<dyn StreamStore>) -> Self {
-        let store = |store| Store { store, changes: Vec::new() };
-        Self { files: store(files), memory: store(memory), touched: Touched::default(), needs_sync: false }
-    }
-
-    /// What is to be applied to the streams of this kind.
-    pub(super) fn changes(&mut self, storage: Storage) -> &mut Vec<Change> {
-        match storage {
-            Storage::File => &mut self.files.changes,
-            Storage::Memory => &mut self.memory.changes,
-        }
+    pub(super) fn new(store: Arc<dyn StreamStore>) -> Self {
+        Self { store, changes: Vec::new(), touched: HashMap::default(), needs_sync: false, rests: Vec::new() }
     }
 
     /// Adds a message.
     pub(super) fn put(&mut self, publish: Publish) {
         let (stream, seq) = (Arc::clone(&publish.stream), publish.seq);
-        self.needs_sync |= stream.storage == Storage::File;
-        let changes = self.changes(stream.storage);
-        changes.push(Change::Put { stream: stream.id, seq, record: publish.record.clone() });
+        self.needs_sync = true;
+        self.changes.push(Change::Put { stream: stream.id, seq, record: publish.record.clone() });
         if let Some(expires) = publish.expires {
-            changes.push(ttl::entry(stream.id, expires, seq));
+            self.changes.push(ttl::entry(stream.id, expires, seq));
         }
-        let touched = self.touch(&stream);
-        if let Some(rollup) = publish.rollup {
-            touched.rollups.push((rollup, Arc::clone(&publish.record.subject), seq));
-        }
-        touched.waiting.push(publish);
+        self.touch(&stream).put(publish);
+    }
+
+    /// Adds a sequence without a message.
+    pub(super) fn skip(&mut self, Skip { stream, seq, time, .. }: &Skip) {
+        self.needs_sync = true;
+        self.touch(stream).waiting.push(Waiting::Skip { seq: *seq, time: *time });
     }
 
     /// Does an operation, which sees everything before it.
-    pub(super) fn operate(&mut self, stream: &Arc<Stream>, operation: Operation) -> Result<Done, StoreError> {
-        self.needs_sync |= stream.storage == Storage::File && operation.needs_sync();
-        let none = Done { removed: 0 };
+    pub(super) fn operate(
+        &mut self,
+        stream: &Arc<Stream>,
+        operation: &Operation,
+    ) -> Result<Outcome, StoreError> {
+        self.needs_sync |= operation.needs_sync();
         match operation {
-            Operation::Write(changes) => {
-                self.changes(stream.storage).extend(changes);
-                Ok(none)
+            Operation::Create(changes) | Operation::Write(changes) => {
+                self.changes.extend(changes.iter().cloned());
+                Ok(Outcome::removed(0))
+            }
+            Operation::Configure(config) => {
+                self.changes.push(stream.config_change(config));
+                stream.set_config(Arc::clone(config));
+                stream.look_at_all_ages();
+                let touched = self.touch(stream);
+                touched.limits_changed = true;
+                touched.look_for_expiry = true;
+                self.apply()?;
+                Ok(Outcome::removed(0))
             }
             Operation::Drop => {
                 // Messages of the stream that wait are of no use any more.
-                self.apply()?;
                 self.touched.remove(&stream.id.0);
-                self.changes(stream.storage).push(Change::DropStream { stream: stream.id });
-                Ok(none)
+                self.changes.retain(|change| change.stream() != stream.id);
+                self.changes.push(Change::DropStream { stream: stream.id });
+                stream.forget();
+                Ok(Outcome::removed(0))
             }
-            Operation::Skip { seq, time } => {
-                self.apply()?;
-                stream.skip(seq, time);
-                self.touch(stream).dirty = true;
-                Ok(none)
+            Operation::Processed(seq) => {
+                self.touch(stream).processed.push(*seq);
+                Ok(Outcome::removed(0))
             }
             Operation::Limits => {
-                self.touch(stream).limits_changed = true;
+                self.touch(stream).unlimited = true;
                 self.apply()?;
-                Ok(none)
+                Ok(Outcome::removed(0))
             }
             Operation::Delete(seq) => {
                 self.apply()?;
-                let removed = self.remove_one(stream, seq)?;
-                Ok(Done { removed })
+                self.remove_one(stream, *seq).map(Outcome::removed)
             }
             Operation::InterestLost => {
                 self.apply()?;
-                let removed = self.interest_lost(stream)?;
-                Ok(Done { removed })
+                self.sweep(stream, 0)
             }
-            Operation::Processed(seq) => {
+            Operation::Sweep(from) => {
                 self.apply()?;
-                let removed = self.processed(stream, seq)?;
-                Ok(Done { removed })
+                self.sweep(stream, *from)
             }
             Operation::Purge(purge) => {
                 self.apply()?;
-                let removed = self.purge(stream, &purge)?;
-                Ok(Done { removed })
+                self.purge(stream, purge)
             }
             Operation::Expire => {
                 self.apply()?;
-                let removed = self.expire(stream)?;
-                Ok(Done { removed })
+                self.expire(stream).map(Outcome::removed)
             }
         }
     }
 
     /// Applies what is left, totals included.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
-        self.apply()?;
-        // What the limits removed.
-        self.flush()
+        self.apply()
     }
 
-    /// Applies what waits, then what the limits say about it.
+    /// Applies what waits, then what follows from it.
     fn apply(&mut self) -> Result<(), StoreError> {
         self.flush()?;
-        let streams: Vec<_> = self.touched.values().map(|touched| Arc::clone(&touched.stream)).collect();
+        let streams: Vec<_> = self
+            .touched
+            .values()
+            .filter(|touched| touched.has_consequences())
+            .map(|touched| Arc::clone(&touched.stream))
+            .collect();
         for stream in streams {
             let rollups = std::mem::take(&mut self.touch(&stream).rollups);
             for (rollup, subject, seq) in rollups {
                 self.roll_up(&stream, rollup, &subject, seq)?;
             }
+            let processed = std::mem::take(&mut self.touch(&stream).processed);
+            self.remove_processed(&stream, processed)?;
             self.limit(&stream)?;
         }
         self.flush()
@@ -160,17 +155,11 @@ impl Group {
     /// Applies what waits, with the totals that belong to it.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         for touched in self.touched.values_mut() {
-            let store = match touched.stream.storage {
-                Storage::File => &mut self.files,
-                Storage::Memory => &mut self.memory,
-            };
-            touched.settle(&mut store.changes);
+            touched.settle(&mut self.changes);
         }
-        for store in [&mut self.files, &mut self.memory] {
-            if !store.changes.is_empty() {
-                store.store.apply(&store.changes)?;
-                store.changes.clear();
-            }
+        if !self.changes.is_empty() {
+            self.store.apply(&self.changes)?;
+            self.changes.clear();
         }
         Ok(())
     }
@@ -181,76 +170,21 @@ impl Group {
 
     /// Lets everybody see what was done.
     pub(super) fn show(self) {
-        for mut touched in self.touched.into_values() {
-            if !touched.short_lived.is_empty() {
-                touched.added.retain(|(seq, _)| !touched.short_lived.contains(seq));
-            }
-            let new = !touched.added.is_empty();
-            if new {
-                // Counted before it can be read: what is delivered is taken off again.
-                touched.stream.tell(|follower| follower.committed(&touched.added));
-            }
-            touched.stream.show();
-            if new {
-                touched.stream.tell(|follower| follower.shown());
-            }
-            touched.stream.mark_deleted(&touched.aged);
-            touched.stream.arm_expiry();
+        for touched in self.touched.into_values() {
+            touched.show();
         }
     }
 
     /// Goes back to what is stored.
     pub(super) fn roll_back(self) {
-        for touched in self.touched.into_values() {
-            if let Err(error) = touched.stream.reload() {
-                tracing::error!(stream = %touched.stream.name, %error, "cannot be read back; it takes nothing any more");
-                touched.stream.close();
+        for TouchedStream { stream, .. } in self.touched.into_values() {
+            if let Err(error) = stream.reload() {
+                tracing::error!(stream = %stream.name, %error, "cannot be read back; it takes nothing any more");
+                stream.close();
             }
-            touched.stream.show();
+            stream.show(&[], &[], None);
+            stream.arm_expiry(true, None);
         }
-    }
-}
-
-impl TouchedStream {
-    fn new(stream: Arc<Stream>) -> Self {
-        Self {
-            stream,
-            added: Vec::new(),
-            waiting: Vec::new(),
-            subjects: BTreeSet::new(),
-            dirty: false,
-            rollups: Vec::new(),
-            limited: 0,
-            limits_changed: false,
-            short_lived: HashSet::new(),
-            aged: Vec::new(),
-        }
-    }
-
-    /// Counts the messages that wait, and appends the totals that have changed.
-    fn settle(&mut self, changes: &mut Vec<Change>) {
-        if self.waiting.is_empty() && !self.dirty {
-            return;
-        }
-        let id = self.stream.id;
-        let mut state = self.stream.state.lock();
-        for Publish { seq, record, .. } in self.waiting.drain(..) {
-            let bytes = message_bytes(self.stream.storage, &record);
-            state.assigned.written(seq, &record, bytes);
-            state.committed.add(seq, &record, bytes);
-            self.stream.usage.add(self.stream.storage, bytes);
-            self.added.push((seq, Arc::clone(&record.subject)));
-            self.subjects.insert(record.subject);
-        }
-        for subject in std::mem::take(&mut self.subjects) {
-            let key = subject_key(&subject);
-            changes.push(match state.committed.subjects.get(&subject) {
-                Some(totals) => Change::SetState { stream: id, key, value: totals.encode() },
-                None => Change::ClearState { stream: id, key },
-            });
-        }
-        self.dirty = false;
-        changes.push(state.committed.totals.change(id));
     }
 }
 
@@ -258,15 +192,15 @@ impl Operation {
     /// Whether its answer promises that it is on disk.
     fn needs_sync(&self) -> bool {
         match self {
-            Self::Write(_)
+            Self::Create(_)
+            | Self::Configure(_)
+            | Self::Write(_)
             | Self::Delete(_)
             | Self::Purge(_)
-            | Self::Drop
             | Self::InterestLost
-            | Self::Limits
-            | Self::Skip { .. } => true,
+            | Self::Drop => true,
             // Done again after a crash, when it is due again.
-            Self::Expire | Self::Processed(_) => false,
+            Self::Expire | Self::Processed(_) | Self::Limits | Self::Sweep(_) => false,
         }
     }
 }

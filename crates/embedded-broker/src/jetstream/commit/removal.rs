@@ -1,13 +1,15 @@
 //! What leaves a stream, and why.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
-use super::{Purge, PurgeBound, Rollup, group::Group};
+use super::{
+    Operation, Purge, PurgeBound, Rollup,
+    group::{Group, Outcome},
+};
 use crate::jetstream::{
     clock,
-    headers::Headers,
     store::{Change, Record, Seq, StoreError},
-    stream::{Filters, Stream, message_bytes},
+    stream::{Filters, Stream, SubjectTotals, message_bytes},
     stream_config::{Discard, Retention},
     ttl,
 };
@@ -15,93 +17,116 @@ use crate::jetstream::{
 /// Messages that are removed in one step. Between steps the group is applied, so that its size is bounded.
 const STEP: usize = 1000;
 
+/// Messages that one operation removes in one group. What is left follows in the next one, so that whoever publishes
+/// meanwhile does not wait for all of it.
+const BUDGET: usize = 10 * STEP;
+
+/// Messages, ascending.
+type Messages = Vec<(Seq, Record)>;
+
 impl Group {
-    /// Removes messages that are there.
+    /// Removes messages that are there, together with the totals that are left: ascending.
     fn remove(&mut self, stream: &Arc<Stream>, messages: &[(Seq, Record)]) -> Result<(), StoreError> {
         if messages.is_empty() {
             return Ok(());
         }
-        let changes = messages.iter().map(|(seq, record)| Change::Remove {
-            stream: stream.id,
-            seq: *seq,
-            subject: Arc::clone(&record.subject),
-        });
-        self.changes(stream.storage).extend(changes);
-        // Applied first, so that what is read below does not find them any more.
+        // What waits is applied first, so that it is found below.
         self.flush()?;
+        let is_removed = |seq: Seq| messages.binary_search_by_key(&seq, |(seq, _)| *seq).is_ok();
+        let first = first_left(stream, messages, &is_removed)?;
+        let lasts = lasts_left(stream, messages, &is_removed)?;
+        let config = stream.config();
         {
             let mut state = stream.state.lock();
             for (seq, record) in messages {
                 let bytes = message_bytes(stream.storage, record);
-                let totals = state.committed.subjects.get(&record.subject).copied();
-                let earlier = || {
-                    let totals = totals?;
-                    let range = totals.first..=seq.saturating_sub(1);
-                    stream.store.last_of_subject(stream.id, &record.subject, range).ok().flatten()
-                };
-                state.committed.remove(*seq, &record.subject, bytes, earlier);
+                state.committed.remove(*seq, &record.subject, bytes);
                 stream.usage.subtract(stream.storage, bytes);
             }
+            for (subject, last) in lasts {
+                state.committed.set_last(&subject, last);
+            }
+            state.committed.totals.first_seq = first;
         }
-        Self::fix_first(stream, messages[0].0)?;
-        let touched = self.touch(stream);
-        touched.dirty = true;
-        touched.subjects.extend(messages.iter().map(|(_, record)| Arc::clone(&record.subject)));
-        let first_new = touched.added.first().map_or(Seq::MAX, |(seq, _)| *seq);
-        let mut gone = Vec::with_capacity(messages.len());
         for (seq, record) in messages {
-            if *seq >= first_new {
-                touched.short_lived.insert(*seq);
-            } else {
-                gone.push((*seq, Arc::clone(&record.subject)));
+            self.changes.push(Change::Remove {
+                stream: stream.id,
+                seq: *seq,
+                subject: Arc::clone(&record.subject),
+            });
+            if let Some(deadline) = ttl::deadline(record, &config) {
+                self.changes.push(ttl::past(stream.id, deadline, *seq));
             }
         }
-        if !gone.is_empty() {
-            stream.tell(|follower| follower.removed(&gone));
-        }
-        Ok(())
-    }
-
-    /// Finds the first message anew, if it was this one.
-    fn fix_first(stream: &Arc<Stream>, gone: Seq) -> Result<(), StoreError> {
-        let totals = stream.totals();
-        if gone > totals.first_seq {
-            return Ok(());
-        }
-        let mut first = None;
-        if totals.messages > 0 {
-            stream.store.scan(stream.id, gone + 1..=totals.last_seq, &mut |seq, _| {
-                first = Some(seq);
-                ControlFlow::Break(())
-            })?;
-        }
-        stream.state.lock().committed.totals.first_seq = first.unwrap_or(totals.last_seq + 1);
-        Ok(())
+        let gone = messages.iter().map(|(seq, record)| (*seq, Arc::clone(&record.subject)));
+        self.touch(stream).remove(gone);
+        self.flush()
     }
 
     /// Removes one message; answers 0 when it is not there.
     pub(super) fn remove_one(&mut self, stream: &Arc<Stream>, seq: Seq) -> Result<u64, StoreError> {
-        match stream.store.get(stream.id, seq) {
-            Ok(None) => Ok(0),
-            Ok(Some(record)) => {
+        match stream.store.get(stream.id, seq)? {
+            None => Ok(0),
+            Some(record) => {
                 self.remove(stream, &[(seq, record)])?;
                 Ok(1)
             }
-            Err(error) => Err(error),
         }
     }
 
-    /// A consumer is done with a message.
-    pub(super) fn processed(&mut self, stream: &Arc<Stream>, seq: Seq) -> Result<u64, StoreError> {
-        let done = match stream.config().retention {
+    /// Consumers are done with messages.
+    pub(super) fn remove_processed(
+        &mut self,
+        stream: &Arc<Stream>,
+        mut seqs: Vec<Seq>,
+    ) -> Result<(), StoreError> {
+        let retention = stream.config().retention;
+        if retention == Retention::Limits {
+            return Ok(());
+        }
+        seqs.sort_unstable();
+        seqs.dedup();
+        let followers = stream.followers();
+        for seqs in seqs.chunks(STEP) {
+            let messages = read(stream, seqs, |seq, record| {
+                retention == Retention::WorkQueue
+                    || !followers.iter().any(|one| one.needs(seq, &record.subject))
+            });
+            self.remove(stream, &messages)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what consumers are done with, where nobody said so: a consumer is gone, or what it acknowledged was
+    /// stored and the delete was not.
+    pub(super) fn sweep(&mut self, stream: &Arc<Stream>, from: Seq) -> Result<Outcome, StoreError> {
+        let retention = stream.config().retention;
+        if retention == Retention::Limits {
+            return Ok(Outcome::removed(0));
+        }
+        let totals = stream.committed_totals();
+        let followers = stream.followers();
+        let unwanted = |seq: Seq, subject: &str| match retention {
             Retention::Limits => false,
-            Retention::WorkQueue => true,
-            Retention::Interest => match stream.store.get(stream.id, seq)? {
-                Some(record) => !stream.followers().iter().any(|one| one.needs(seq, &record.subject)),
-                None => false,
-            },
+            Retention::Interest => !followers.iter().any(|one| one.needs(seq, subject)),
+            Retention::WorkQueue => {
+                followers.iter().any(|one| one.wants(subject) && !one.needs(seq, subject))
+            }
         };
-        if done { self.remove_one(stream, seq) } else { Ok(0) }
+        let (mut removed, mut from, mut left) = (0, from.max(totals.first_seq), BUDGET);
+        loop {
+            let page = scan(stream, from..=totals.last_seq)?;
+            let Some((last, _)) = page.last() else { return Ok(Outcome::removed(removed)) };
+            from = last + 1;
+            left = left.saturating_sub(page.len());
+            let page: Messages =
+                page.into_iter().filter(|(seq, record)| unwanted(*seq, &record.subject)).collect();
+            removed += page.len() as u64;
+            self.remove(stream, &page)?;
+            if left == 0 {
+                return Ok(Outcome { removed, rest: Some(Operation::Sweep(from)) });
+            }
+        }
     }
 
     /// A message replaces those before it.
@@ -116,135 +141,88 @@ impl Group {
             (Rollup::Subject, Ok(filter)) => Filters::any_of([filter]),
             _ => Filters::everything(),
         };
-        let _removed = self.purge(stream, &Purge { filter, bound: PurgeBound::Before(seq) })?;
+        let outcome =
+            self.purge(stream, &Purge { filter, bound: PurgeBound::Within(0, seq.saturating_sub(1)) })?;
+        self.rests.extend(outcome.rest.map(|rest| (Arc::clone(stream), rest)));
         Ok(())
     }
 
-    /// Removes many messages; answers how many.
-    pub(super) fn purge(&mut self, stream: &Arc<Stream>, purge: &Purge) -> Result<u64, StoreError> {
-        let totals = stream.totals();
-        let mut end = match purge.bound {
-            PurgeBound::All => totals.last_seq,
-            PurgeBound::Before(seq) => seq.saturating_sub(1),
-            PurgeBound::Keep(keep) => match Self::seq_of_newest(stream, &purge.filter, keep)? {
-                Some(seq) => seq - 1,
-                None => return Ok(0),
+    /// Removes many messages.
+    pub(super) fn purge(&mut self, stream: &Arc<Stream>, purge: &Purge) -> Result<Outcome, StoreError> {
+        let Purge { filter, bound } = purge;
+        let totals = stream.committed_totals();
+        let (mut from, end) = match *bound {
+            PurgeBound::All => (0, totals.last_seq),
+            PurgeBound::Before(seq) => (0, seq.saturating_sub(1)),
+            PurgeBound::Within(from, end) => (from, end),
+            PurgeBound::Keep(keep) => match end_of_older(stream, filter, keep)? {
+                Some(end) => (0, end),
+                None => return Ok(Outcome::removed(0)),
             },
         };
-        if purge.filter.is_everything() && end > totals.last_seq {
+        if let PurgeBound::Before(seq) = *bound
+            && filter.is_everything()
+        {
             // Purging beyond the end moves the end.
-            if let PurgeBound::Before(seq) = purge.bound {
-                stream.state.lock().jump(seq);
-                self.touch(stream).dirty = true;
-            }
+            stream.state.lock().committed.jump(seq);
+            self.touch(stream).dirty = true;
         }
-        end = end.min(totals.last_seq);
-        let (mut removed, mut from) = (0, totals.first_seq);
+        let end_of_messages = end.min(totals.last_seq);
+        let (mut removed, mut left) = (0, BUDGET);
         loop {
-            let page = Self::page(stream, &purge.filter, from, end)?;
-            let Some((last, _)) = page.last() else { break };
-            from = last + 1;
+            from = from.max(stream.committed_totals().first_seq);
+            let page = if filter.is_everything() {
+                scan(stream, from..=end_of_messages)?
+            } else {
+                scan_subjects(stream, filter, from..=end_of_messages)?
+            };
+            if page.is_empty() {
+                break;
+            }
             removed += page.len() as u64;
+            left = left.saturating_sub(page.len());
             self.remove(stream, &page)?;
-        }
-        if purge.filter.is_everything() {
-            let first = stream.totals().first_seq;
-            stream.tell(|follower| follower.purged(first));
-        }
-        Ok(removed)
-    }
-
-    /// Removes what nobody wants any more, after a consumer has gone.
-    pub(super) fn interest_lost(&mut self, stream: &Arc<Stream>) -> Result<u64, StoreError> {
-        if stream.config().retention != Retention::Interest {
-            return Ok(0);
-        }
-        let totals = stream.totals();
-        let (mut removed, mut from) = (0, totals.first_seq);
-        let followers = stream.followers();
-        loop {
-            let page = Self::page(stream, &Filters::everything(), from, totals.last_seq)?;
-            let Some((last, _)) = page.last() else { return Ok(removed) };
-            from = last + 1;
-            let unwanted: Vec<_> = page
-                .into_iter()
-                .filter(|(seq, record)| !followers.iter().any(|one| one.needs(*seq, &record.subject)))
-                .collect();
-            removed += unwanted.len() as u64;
-            self.remove(stream, &unwanted)?;
-        }
-    }
-
-    /// The first of the newest `keep` messages of a filter; one after the last for 0, `None` when there are not more.
-    fn seq_of_newest(stream: &Arc<Stream>, filter: &Filters, keep: u64) -> Result<Option<Seq>, StoreError> {
-        let totals = stream.totals();
-        if keep == 0 {
-            return Ok(Some(totals.last_seq + 1));
-        }
-        let (mut left, mut found) = (keep, None);
-        if totals.messages > 0 {
-            stream.store.scan_back(stream.id, totals.first_seq..=totals.last_seq, &mut |seq| {
-                let matches = filter.is_everything()
-                    || matches!(stream.store.get(stream.id, seq), Ok(Some(record)) if filter.matches(&record.subject));
-                if matches {
-                    left -= 1;
-                }
-                if left == 0 {
-                    found = Some(seq);
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(found)
-    }
-
-    /// Up to a step of messages that match.
-    fn page(
-        stream: &Arc<Stream>,
-        filter: &Filters,
-        from: Seq,
-        end: Seq,
-    ) -> Result<Vec<(Seq, Record)>, StoreError> {
-        let mut page = Vec::new();
-        if from > end {
-            return Ok(page);
-        }
-        stream.store.scan(stream.id, from..=end, &mut |seq, record| {
-            match record {
-                Ok(record) if filter.matches(&record.subject) => page.push((seq, record)),
-                Ok(_) | Err(_) => {}
+            if left == 0 {
+                let bound = PurgeBound::Within(from, end);
+                let rest = Operation::Purge(Purge { filter: filter.clone(), bound });
+                return Ok(Outcome { removed, rest: Some(rest) });
             }
-            if page.len() >= STEP { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok(page)
+        }
+        if filter.is_everything() {
+            stream.state.lock().purged();
+            let first = stream.committed_totals().first_seq;
+            self.touch(stream).purged = Some(first);
+        }
+        Ok(Outcome::removed(removed))
     }
 
     /// Removes what is beyond the limits of a stream that discards old messages, and of each of its subjects.
     pub(super) fn limit(&mut self, stream: &Arc<Stream>) -> Result<(), StoreError> {
+        let touched = self.touch(stream);
+        if !std::mem::take(&mut touched.unlimited) && !touched.limits_changed {
+            return Ok(());
+        }
         let config = stream.config();
-        if let Some(most) = config.max_msgs_per_subject() {
-            self.limit_subjects(stream, most)?;
+        match config.max_msgs_per_subject() {
+            Some(most) => self.limit_subjects(stream, most)?,
+            None => self.touch(stream).limits_changed = false,
         }
         if config.discard != Discard::Old {
             return Ok(());
         }
-        let beyond = |stream: &Stream| {
-            let totals = stream.totals();
+        let mut budget = BUDGET;
+        loop {
+            let totals = stream.committed_totals();
             let messages = config.max_msgs().map_or(0, |most| totals.messages.saturating_sub(most));
             let bytes = config.max_bytes().map_or(0, |most| totals.bytes.saturating_sub(most));
-            (messages, bytes)
-        };
-        loop {
-            let (messages, bytes) = beyond(stream);
-            if messages == 0 && bytes == 0 {
+            if (messages == 0 && bytes == 0) || totals.messages == 0 {
                 return Ok(());
             }
-            let totals = stream.totals();
+            if budget == 0 {
+                self.rests.push((Arc::clone(stream), Operation::Limits));
+                return Ok(());
+            }
             let (mut left, mut left_bytes, mut oldest) = (messages, bytes, Vec::new());
-            if totals.messages == 0 {
-                return Ok(());
-            }
             stream.store.scan(stream.id, totals.first_seq..=totals.last_seq, &mut |seq, record| {
                 if let Ok(record) = record {
                     left = left.saturating_sub(1);
@@ -257,6 +235,7 @@ impl Group {
             if oldest.is_empty() {
                 return Ok(());
             }
+            budget = budget.saturating_sub(oldest.len());
             self.remove(stream, &oldest)?;
         }
     }
@@ -268,8 +247,8 @@ impl Group {
             touched.added[touched.limited..].iter().map(|(_, subject)| Arc::clone(subject)).collect();
         touched.limited = touched.added.len();
         if std::mem::take(&mut touched.limits_changed) {
-            subjects =
-                stream.subjects(&Filters::everything(), usize::MAX).into_iter().map(|(s, _)| s).collect();
+            let all = stream.subjects(&Filters::everything(), usize::MAX).into_iter();
+            subjects = all.filter(|(_, totals)| totals.count > most).map(|(subject, _)| subject).collect();
         }
         subjects.sort_unstable();
         subjects.dedup();
@@ -283,65 +262,202 @@ impl Group {
                 left -= 1;
                 if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            self.remove_seqs(stream, &seqs)?;
-        }
-        Ok(())
-    }
-
-    fn remove_seqs(&mut self, stream: &Arc<Stream>, seqs: &[Seq]) -> Result<(), StoreError> {
-        for seqs in seqs.chunks(STEP) {
-            let mut messages = Vec::with_capacity(seqs.len());
-            for seq in seqs {
-                if let Ok(Some(record)) = stream.store.get(stream.id, *seq) {
-                    messages.push((*seq, record));
-                }
+            for seqs in seqs.chunks(STEP) {
+                let messages = read(stream, seqs, |_, _| true);
+                self.remove(stream, &messages)?;
             }
-            self.remove(stream, &messages)?;
         }
         Ok(())
     }
 
-    /// Removes what is too old; at most a step, and sees to it that the rest follows.
+    /// Removes what is too old; at most a step of each kind, and sees to it that the rest follows.
     pub(super) fn expire(&mut self, stream: &Arc<Stream>) -> Result<u64, StoreError> {
+        self.touch(stream).look_for_expiry = true;
         let now = clock::now();
         Ok(self.expire_by_age(stream, now)? + self.expire_by_ttl(stream, now)?)
     }
 
     fn expire_by_age(&mut self, stream: &Arc<Stream>, now: i64) -> Result<u64, StoreError> {
         let Some(age) = stream.config().max_age() else { return Ok(0) };
-        let totals = stream.totals();
+        let range = stream.may_expire();
         let mut old = Vec::new();
-        if totals.messages > 0 {
-            stream.store.scan(stream.id, totals.first_seq..=totals.last_seq, &mut |seq, record| {
+        if !range.is_empty() {
+            stream.store.scan(stream.id, range, &mut |seq, record| {
                 let Ok(record) = record else { return ControlFlow::Continue(()) };
                 if record.time.saturating_add(age) > now || old.len() >= STEP {
                     return ControlFlow::Break(());
                 }
-                if Headers::of(&record).get("Nats-TTL") != Some("never") {
+                if !ttl::stays(&record) {
                     old.push((seq, record));
                 }
                 ControlFlow::Continue(())
             })?;
         }
-        self.touch(stream).aged.extend(old.iter().map(|(_, record)| Arc::clone(&record.subject)));
-        self.remove(stream, &old)?;
-        Ok(old.len() as u64)
+        self.remove_expired(stream, &mut old)
     }
 
     fn expire_by_ttl(&mut self, stream: &Arc<Stream>, now: i64) -> Result<u64, StoreError> {
         let due = ttl::due(stream, now, STEP)?;
-        if due.is_empty() {
-            return Ok(0);
+        let read = |(_, seq): &(_, Seq)| Some((*seq, stream.store.get(stream.id, *seq).ok()??));
+        let mut messages: Messages = due.iter().filter_map(read).collect();
+        messages.sort_unstable_by_key(|(seq, _)| *seq);
+        messages.dedup_by_key(|(seq, _)| *seq);
+        let removed = self.remove_expired(stream, &mut messages)?;
+        // What waits for its marker stays due.
+        let waits = |seq: Seq| messages.binary_search_by_key(&seq, |(seq, _)| *seq).is_ok();
+        let past = due.into_iter().filter(|(_, seq)| !waits(*seq));
+        self.changes.extend(past.map(|(key, _)| Change::ClearState { stream: stream.id, key }));
+        Ok(removed)
+    }
+
+    /// Removes what has expired. The last message of a subject is left when a marker takes its place: the marker
+    /// removes it.
+    fn remove_expired(&mut self, stream: &Arc<Stream>, expired: &mut Messages) -> Result<u64, StoreError> {
+        let marked = stream.mark_deleted(expired);
+        let (waiting, gone) =
+            std::mem::take(expired).into_iter().partition::<Messages, _>(|(seq, _)| marked.contains(seq));
+        *expired = waiting;
+        self.remove(stream, &gone)?;
+        Ok(gone.len() as u64)
+    }
+}
+
+/// The first message that is left; one after the last when none is.
+fn first_left(
+    stream: &Stream,
+    messages: &[(Seq, Record)],
+    is_removed: &impl Fn(Seq) -> bool,
+) -> Result<Seq, StoreError> {
+    let totals = stream.committed_totals();
+    if messages[0].0 > totals.first_seq {
+        return Ok(totals.first_seq);
+    }
+    let mut from = totals.first_seq;
+    while from <= totals.last_seq {
+        // Over a run of removed ones in one leap.
+        let at = messages.partition_point(|(seq, _)| *seq < from);
+        let run = messages[at..].iter().zip(from..).take_while(|((seq, _), next)| seq == next).count();
+        from += run as u64;
+        let mut found = None;
+        if from <= totals.last_seq {
+            stream.store.scan(stream.id, from..=totals.last_seq, &mut |seq, _| {
+                found = Some(seq);
+                ControlFlow::Break(())
+            })?;
         }
-        let mut messages = Vec::new();
-        for (key, seq) in due {
-            self.changes(stream.storage).push(Change::ClearState { stream: stream.id, key });
-            if let Ok(Some(record)) = stream.store.get(stream.id, seq) {
-                messages.push((seq, record));
+        match found {
+            None => break,
+            Some(seq) if is_removed(seq) => from = seq,
+            Some(seq) => return Ok(seq),
+        }
+    }
+    Ok(totals.last_seq + 1)
+}
+
+/// The last messages that are left, of the subjects whose last ones are removed.
+fn lasts_left(
+    stream: &Stream,
+    messages: &[(Seq, Record)],
+    is_removed: &impl Fn(Seq) -> bool,
+) -> Result<Vec<(Arc<str>, Seq)>, StoreError> {
+    let concerned: Vec<(Arc<str>, SubjectTotals)> = {
+        let state = stream.state.lock();
+        let last_is_removed = |(seq, record): &(Seq, Record)| {
+            let totals = *state.committed.subjects.get(&record.subject)?;
+            (totals.last == *seq).then(|| (Arc::clone(&record.subject), totals))
+        };
+        messages.iter().filter_map(last_is_removed).collect()
+    };
+    let mut lasts = Vec::new();
+    for (subject, totals) in concerned {
+        let mut end = totals.last;
+        while end > totals.first {
+            match stream.store.last_of_subject(stream.id, &subject, totals.first..=end - 1)? {
+                Some(seq) if is_removed(seq) => end = seq,
+                Some(seq) => {
+                    lasts.push((subject, seq));
+                    break;
+                }
+                None => break,
             }
         }
-        self.touch(stream).aged.extend(messages.iter().map(|(_, record)| Arc::clone(&record.subject)));
-        self.remove(stream, &messages)?;
-        Ok(messages.len() as u64)
     }
+    Ok(lasts)
+}
+
+/// Up to a step of messages of a range.
+fn scan(stream: &Stream, range: RangeInclusive<Seq>) -> Result<Messages, StoreError> {
+    let mut page = Vec::new();
+    if range.is_empty() {
+        return Ok(page);
+    }
+    stream.store.scan(stream.id, range, &mut |seq, record| {
+        page.extend(record.ok().map(|record| (seq, record)));
+        if page.len() >= STEP { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(page)
+}
+
+/// Up to a step of messages of a range that match, by way of the index of subjects.
+fn scan_subjects(
+    stream: &Stream,
+    filter: &Filters,
+    range: RangeInclusive<Seq>,
+) -> Result<Messages, StoreError> {
+    let mut page = Vec::new();
+    if range.is_empty() {
+        return Ok(page);
+    }
+    for (subject, totals) in stream.subjects(filter, usize::MAX) {
+        let within = totals.first.max(*range.start())..=totals.last.min(*range.end());
+        if within.is_empty() {
+            continue;
+        }
+        let mut seqs = Vec::new();
+        stream.store.scan_subject(stream.id, &subject, within, &mut |seq| {
+            seqs.push(seq);
+            if seqs.len() >= STEP - page.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        page.extend(read(stream, &seqs, |_, _| true));
+        if page.len() >= STEP {
+            break;
+        }
+    }
+    page.sort_unstable_by_key(|(seq, _)| *seq);
+    Ok(page)
+}
+
+/// Reads messages; those that are gone or damaged are left out.
+fn read(stream: &Stream, seqs: &[Seq], wanted: impl Fn(Seq, &Record) -> bool) -> Messages {
+    let read = |seq: &Seq| Some((*seq, stream.store.get(stream.id, *seq).ok()??));
+    seqs.iter().filter_map(read).filter(|(seq, record)| wanted(*seq, record)).collect()
+}
+
+/// The last of the messages that are older than the newest `keep`; `None` when there is none.
+fn end_of_older(stream: &Stream, filter: &Filters, keep: u64) -> Result<Option<Seq>, StoreError> {
+    let totals = stream.committed_totals();
+    if totals.messages == 0 {
+        return Ok(None);
+    }
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    let mut seqs = Vec::new();
+    if filter.is_everything() {
+        let mut passed = 0;
+        let mut end = None;
+        stream.store.scan_back(stream.id, totals.first_seq..=totals.last_seq, &mut |seq| {
+            end = (passed >= keep).then_some(seq);
+            passed += 1;
+            if end.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        return Ok(end);
+    }
+    for (subject, totals) in stream.subjects(filter, usize::MAX) {
+        stream.store.scan_subject(stream.id, &subject, totals.first..=totals.last, &mut |seq| {
+            seqs.push(seq);
+            ControlFlow::Continue(())
+        })?;
+    }
+    seqs.sort_unstable();
+    let older = seqs.len().saturating_sub(keep);
+    Ok(older.checked_sub(1).map(|at| seqs[at]))
 }

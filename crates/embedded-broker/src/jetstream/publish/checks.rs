@@ -3,10 +3,7 @@
 use busauth::SubjectFilter;
 
 use super::{Headers, Rollup, Stream, StreamConfig, StreamState};
-use crate::jetstream::{api_error::ApiError, store::Seq, stream::Filters};
-
-/// The API level this broker has; what a message requires is compared with it.
-const API_LEVEL: u64 = 1;
+use crate::jetstream::{api_error::ApiError, store::Seq, ttl::Ttl};
 
 /// The headers of one message that mean something here.
 #[derive(Debug, Default)]
@@ -18,7 +15,7 @@ pub(super) struct Conditions<'a> {
     expected_last_subject: Option<&'a str>,
     expected_last_msg_id: Option<&'a str>,
     rollup: Option<&'a str>,
-    pub(super) ttl: Option<&'a str>,
+    ttl: Option<&'a str>,
 }
 
 impl<'a> Conditions<'a> {
@@ -26,13 +23,9 @@ impl<'a> Conditions<'a> {
         if !headers.any_begins_with("Nats-") {
             return Ok(Self::default());
         }
-        if let Some(level) = headers.get("Nats-Required-Api-Level")
-            && level.parse::<u64>().ok().is_none_or(|level| level > API_LEVEL)
-        {
-            return Err(ApiError::required_api_level());
-        }
         for (header, refusal) in [
-            ("Nats-Incr", ApiError::counters_disabled as fn() -> ApiError),
+            ("Nats-Stream-Source", ApiError::stream_source_not_allowed as fn() -> ApiError),
+            ("Nats-Incr", ApiError::counters_disabled),
             ("Nats-Batch-Id", ApiError::atomic_publish_disabled),
             ("Nats-Schedule", ApiError::schedules_disabled),
         ] {
@@ -43,7 +36,7 @@ impl<'a> Conditions<'a> {
         Ok(Self {
             msg_id: headers.get("Nats-Msg-Id").filter(|id| !id.is_empty()),
             expected_stream: headers.get("Nats-Expected-Stream").filter(|name| !name.is_empty()),
-            expected_last_seq: headers.get("Nats-Expected-Last-Sequence"),
+            expected_last_seq: headers.get("Nats-Expected-Last-Sequence").filter(|seq| !seq.is_empty()),
             expected_last_subject_seq: headers.get("Nats-Expected-Last-Subject-Sequence"),
             expected_last_subject: headers.get("Nats-Expected-Last-Subject-Sequence-Subject"),
             expected_last_msg_id: headers.get("Nats-Expected-Last-Msg-Id").filter(|id| !id.is_empty()),
@@ -63,7 +56,7 @@ impl<'a> Conditions<'a> {
         if self.expected_stream.is_some_and(|expected| expected != &*stream.name) {
             return Err(ApiError::stream_not_match());
         }
-        if self.ttl.is_some() && !config.allow_msg_ttl {
+        if self.ttl()?.is_some() && !config.allow_msg_ttl {
             return Err(ApiError::message_ttl_disabled());
         }
         self.check_last_of_subject(state, subject)?;
@@ -94,7 +87,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// What is looked at after duplicates were.
-    pub(super) fn check_after(&self, state: &StreamState, _config: &StreamConfig) -> Result<(), ApiError> {
+    pub(super) fn check_after(&self, state: &StreamState) -> Result<(), ApiError> {
         if let Some(expected) = self.expected_last_msg_id {
             let last = state.assigned.last_msg_id.as_deref().unwrap_or_default();
             if expected != last {
@@ -104,6 +97,12 @@ impl<'a> Conditions<'a> {
         Ok(())
     }
 
+    /// How long the message lives.
+    pub(super) fn ttl(&self) -> Result<Option<Ttl>, ApiError> {
+        self.ttl.map(|text| Ttl::parse(text).ok_or_else(ApiError::message_ttl_invalid)).transpose()
+    }
+
+    /// What it replaces.
     pub(super) fn rollup(&self, config: &StreamConfig) -> Result<Option<Rollup>, ApiError> {
         let Some(value) = self.rollup else { return Ok(None) };
         if !config.allow_rollup_hdrs || config.deny_purge {
@@ -122,9 +121,8 @@ fn last_of_filter(state: &StreamState, filter: &SubjectFilter) -> Seq {
     if !filter.has_wildcard() {
         return state.last_of(filter.as_str());
     }
-    let filters = Filters::any_of([filter.clone()]);
-    let assigned = state.assigned.subjects.iter().filter(|(subject, _)| filters.matches(subject));
-    let committed = state.committed.subjects.iter().filter(|(subject, _)| filters.matches(subject));
+    let assigned = state.assigned.subjects.iter().filter(|(subject, _)| filter.matches_str(subject));
     let assigned = assigned.map(|(_, (last, _))| *last).max();
-    assigned.max(committed.map(|(_, totals)| totals.last).max()).unwrap_or(0)
+    let committed = state.committed.matching(filter).map(|(_, totals)| totals.last).max();
+    assigned.max(committed).unwrap_or(0)
 }

@@ -89,7 +89,7 @@ impl FjallStore {
         let space = Space::new(directory, limits);
         let opened = recovery::open(&layout, recovery::Check::WhatIsNeeded)?;
         let salt = opened.marks.salt;
-        let (engine, writer, problems) = Writer::new(opened)?;
+        let (engine, writer, problems) = Writer::new(opened);
         space.take_reserve_if_possible();
         let shared = Arc::new(Shared {
             layout,
@@ -147,7 +147,7 @@ impl StreamStore for FjallStore {
 
     fn streams(&self) -> Result<Vec<FoundStream>, StoreError> {
         let damage = self.shared.writer.lock().damage();
-        let ids: BTreeSet<_> = self.shared.read(|reader| reader.streams())?.into_iter().collect();
+        let ids = self.shared.read(|reader| reader.streams(BTreeSet::new()))?;
         let found = ids.into_iter().map(|stream| FoundStream {
             stream,
             lost: damage.as_ref().and_then(|damage| damage.lost.get(&stream)).map(|range| range.0..=range.1),
@@ -186,7 +186,10 @@ impl StreamStore for FjallStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.shared.read(|reader| reader.scan(stream, range, visit))
+        self.shared.read(|reader| {
+            reader.scan(stream, range, visit);
+            Ok(())
+        })
     }
 
     fn scan_back(
@@ -195,7 +198,10 @@ impl StreamStore for FjallStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.shared.read(|reader| reader.scan_back(stream, range, visit))
+        self.shared.read(|reader| {
+            reader.scan_back(stream, range, visit);
+            Ok(())
+        })
     }
 
     fn scan_subject(
@@ -205,7 +211,10 @@ impl StreamStore for FjallStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.shared.read(|reader| reader.scan_subject(stream, subject, range, visit))
+        self.shared.read(|reader| {
+            reader.scan_subject(stream, subject, range, visit);
+            Ok(())
+        })
     }
 
     fn last_of_subject(
@@ -214,7 +223,7 @@ impl StreamStore for FjallStore {
         subject: &str,
         range: RangeInclusive<Seq>,
     ) -> Result<Option<Seq>, StoreError> {
-        self.shared.read(|reader| reader.last_of_subject(stream, subject, range))
+        self.shared.read(|reader| Ok(reader.last_of_subject(stream, subject, range)))
     }
 
     fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

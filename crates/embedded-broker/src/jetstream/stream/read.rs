@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Filters, Stream, SubjectTotals};
+use super::{Filters, Stream, SubjectTotals, Totals};
 use crate::jetstream::store::{Record, Seq, StoreError};
 
 /// Messages that a search looks at one by one before it asks the index of subjects instead.
@@ -12,6 +12,9 @@ const PATIENCE: usize = 256;
 
 /// Subjects from which on looking at all messages is cheaper than asking for each subject.
 const MANY_SUBJECTS: usize = 64;
+
+/// Sequences that are looked at together for holes between them.
+const WINDOW: u64 = 10_000;
 
 /// Messages of one read.
 #[derive(Debug, Default)]
@@ -218,26 +221,16 @@ impl Stream {
     /// Subjects with messages that match, with their counters; at most `limit`.
     pub(crate) fn subjects(&self, filters: &Filters, limit: usize) -> Vec<(Arc<str>, SubjectTotals)> {
         let state = self.state.lock();
-        let subjects = &state.committed.subjects;
         let mut found = Vec::new();
         if filters.is_everything() {
-            found.extend(subjects.iter().take(limit).map(|(subject, totals)| (Arc::clone(subject), *totals)));
+            let all = state.committed.subjects.iter().take(limit);
+            found.extend(all.map(|(subject, totals)| (Arc::clone(subject), *totals)));
             return found;
         }
         for filter in filters.iter() {
-            if !filter.has_wildcard() {
-                found.extend(
-                    subjects.get_key_value(filter.as_str()).map(|(s, totals)| (Arc::clone(s), *totals)),
-                );
-                continue;
-            }
-            // The table is in the order of bytes: what a filter matches begins with its text before the wildcard.
-            let prefix = filter.as_str().split(['*', '>']).next().unwrap_or_default();
-            let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
-            let below = subjects.range::<str, _>(from).take_while(|(subject, _)| subject.starts_with(prefix));
-            let matching = below.filter(|(subject, _)| filter.matches_str(subject));
             let room = limit.saturating_sub(found.len());
-            found.extend(matching.take(room).map(|(subject, totals)| (Arc::clone(subject), *totals)));
+            let matching = state.committed.matching(filter).take(room);
+            found.extend(matching.map(|(subject, totals)| (Arc::clone(subject), *totals)));
         }
         found.truncate(limit);
         found
@@ -273,19 +266,33 @@ impl Stream {
         Ok(first)
     }
 
-    /// Sequences between the first and the last that hold no message, at most `limit`.
+    /// Sequences between the first and the last that hold no message, the first `limit` of them.
     pub(crate) fn deleted(&self, limit: usize) -> Result<Vec<Seq>, StoreError> {
-        let (mut expected, last) = (self.first_seq(), self.last_seq());
+        let Totals { messages, first_seq: first, last_seq: last, .. } = self.totals();
         let mut gaps = Vec::new();
-        if expected > last {
+        if messages == 0 {
+            // One hole from end to end has no bound of its own.
+            gaps.extend((first.max(1)..=last).take(limit));
             return Ok(gaps);
         }
-        self.store.scan(self.id, expected..=last, &mut |seq, _| {
-            gaps.extend((expected..seq).take(limit - gaps.len()));
-            expected = seq + 1;
-            if gaps.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        gaps.extend((expected..=last).take(limit - gaps.len()));
+        let mut from = first;
+        while from <= last && gaps.len() < limit {
+            // Backwards, because sequences are then found without reading messages.
+            let end = last.min(from + WINDOW - 1);
+            let mut there = Vec::new();
+            self.store.scan_back(self.id, from..=end, &mut |seq| {
+                there.push(seq);
+                ControlFlow::Continue(())
+            })?;
+            let mut expected = from;
+            for seq in there.into_iter().rev() {
+                gaps.extend(expected..seq);
+                expected = seq + 1;
+            }
+            gaps.extend(expected..=end);
+            from = end + 1;
+        }
+        gaps.truncate(limit);
         Ok(gaps)
     }
 

@@ -1,19 +1,23 @@
 //! A stream as it was when the broker stopped: from its state entries, without reading its messages.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Committed, Stream, StreamParts, StreamState, SubjectTotals, Totals,
-    totals::{SUBJECT, TOTALS},
+    totals::{SUBJECT, TOTALS, message_bytes, subject_key},
 };
 use crate::jetstream::{
     clock,
     dedupe::Dedupe,
     headers::Headers,
-    store::{Change, FoundStream, StoreError, StreamId, StreamStore},
-    stream_config::StreamConfig,
+    store::{Change, FoundStream, Seq, StoreError, StreamId, StreamStore},
+    stream_config::{Storage, StreamConfig},
 };
 
 /// Key of a stream's configuration among its state entries.
@@ -56,43 +60,88 @@ impl Stream {
         ]
     }
 
-    /// Reads a stream back.
-    pub(crate) fn recover(found: &FoundStream, parts: StreamParts) -> Result<Self, RecoverError> {
+    /// Reads a stream back. After damage it is counted again; the changes that store what was counted are answered too.
+    pub(crate) fn recover(
+        found: &FoundStream,
+        parts: StreamParts,
+    ) -> Result<(Self, Vec<Change>), RecoverError> {
         let store = Arc::clone(&parts.store);
-        let unreadable = || RecoverError::Config(found.stream.0);
-        let stored = store.state(found.stream, CONFIG)?.ok_or_else(unreadable)?;
-        let Stored { created, config } = serde_json::from_slice(&stored).map_err(|_| unreadable())?;
-        let mut committed = committed(store.as_ref(), found.stream, config.first_seq.unwrap_or(1).max(1))?;
-        if let Some(lost) = &found.lost {
-            committed.totals.last_seq = committed.totals.last_seq.max(*lost.end());
+        let Stored { created, config } = stored(store.as_ref(), found.stream)?;
+        let first = config.first_seq.unwrap_or(1).max(1);
+        let mut committed = committed(store.as_ref(), found.stream, first)?;
+        let mut repairs = Vec::new();
+        if found.recount || found.lost.is_some() {
+            let lost = found.lost.as_ref().map_or(0, |lost| *lost.end());
+            let last = committed.totals.last_seq.max(lost);
+            let before = std::mem::replace(
+                &mut committed,
+                recount(store.as_ref(), found.stream, config.storage, first, last)?,
+            );
+            repairs = committed.corrections(&before, found.stream);
         }
-        let state = StreamState::new(committed, Dedupe::default(), 0);
+        let state = StreamState::new(committed, Dedupe::default());
         let stream = Self::with_state(found.stream, config, created, parts, state);
-        stream.recover_ids()?;
-        Ok(stream)
+        let ids = stream.stored_ids(&stream.config(), stream.totals())?;
+        let last = stream.last_id(stream.totals().last_seq)?;
+        {
+            let mut state = stream.state.lock();
+            state.dedupe.add_all(ids);
+            state.assigned.last_msg_id = last;
+        }
+        Ok((stream, repairs))
     }
 
-    /// Puts what is stored in place of what was counted, after a group could not be written: whatever was assigned is
-    /// void.
-    pub(in crate::jetstream) fn reload(&self) -> Result<(), StoreError> {
+    /// Puts what is stored in place of what was decided, after a group could not be written: whatever was assigned is
+    /// void, and so is a configuration that was not stored.
+    pub(in crate::jetstream) fn reload(&self) -> Result<(), RecoverError> {
+        {
+            // Read without the lock, which publishers need; they are refused meanwhile.
+            let mut state = self.state.lock();
+            state.is_reloading = true;
+            self.epoch.fetch_add(1, SeqCst);
+        }
+        let Stored { config, .. } = stored(self.store.as_ref(), self.id)?;
+        let first = self.committed_totals().first_seq;
+        let committed = committed(self.store.as_ref(), self.id, first)?;
+        let ids = self.stored_ids(&config, committed.totals)?;
+        let last = self.last_id(committed.totals.last_seq)?;
+        self.set_config(Arc::new(config));
+        self.look_at_all_ages();
         let mut state = self.state.lock();
-        let committed = committed(self.store.as_ref(), self.id, state.committed.totals.first_seq)?;
-        let (dedupe, epoch) = (std::mem::take(&mut state.dedupe), state.epoch + 1);
-        *state = StreamState::new(committed, dedupe, epoch);
-        state.dedupe.clear();
-        drop(state);
-        self.recover_ids()
+        let before = state.bytes();
+        let was_purged = state.was_purged;
+        *state = StreamState::new(committed, Dedupe::default());
+        state.was_purged = was_purged;
+        state.dedupe.add_all(ids);
+        state.assigned.last_msg_id = last;
+        self.usage.subtract(self.storage, before);
+        self.usage.add(self.storage, state.bytes());
+        Ok(())
     }
 
-    /// Finds the message ids within the duplicate window.
-    fn recover_ids(&self) -> Result<(), StoreError> {
-        let window = self.config().duplicate_window();
-        let Totals { first_seq, last_seq, messages, .. } = self.totals();
+    /// The message id of the last message.
+    fn last_id(&self, last: Seq) -> Result<Option<Box<str>>, StoreError> {
+        // One that cannot be read has none to show.
+        let record = match self.store.get(self.id, last) {
+            Err(StoreError::Damaged { .. }) => None,
+            record => record?,
+        };
+        Ok(record.and_then(|record| Headers::of(&record).get("Nats-Msg-Id").map(Into::into)))
+    }
+
+    /// The message ids within the duplicate window, oldest first.
+    fn stored_ids(
+        &self,
+        config: &StreamConfig,
+        totals: Totals,
+    ) -> Result<Vec<(Box<str>, Seq, i64)>, StoreError> {
+        let window = config.duplicate_window();
+        let Totals { first_seq, last_seq, messages, .. } = totals;
+        let mut ids = Vec::new();
         if window == 0 || messages == 0 {
-            return Ok(());
+            return Ok(ids);
         }
         let oldest = clock::now().saturating_sub(window);
-        let mut ids = Vec::new();
         let mut looked_at = 0;
         self.store.scan_back(self.id, first_seq..=last_seq, &mut |seq| {
             looked_at += 1;
@@ -105,12 +154,41 @@ impl Stream {
             }
             ControlFlow::Continue(())
         })?;
-        let mut state = self.state.lock();
-        for (id, seq, time) in ids.into_iter().rev() {
-            state.dedupe.add(&id, seq, time);
-        }
-        Ok(())
+        ids.reverse();
+        Ok(ids)
     }
+}
+
+fn stored(store: &dyn StreamStore, stream: StreamId) -> Result<Stored, RecoverError> {
+    let unreadable = || RecoverError::Config(stream.0);
+    let stored = store.state(stream, CONFIG)?.ok_or_else(unreadable)?;
+    serde_json::from_slice(&stored).map_err(|_| unreadable())
+}
+
+/// Counts what is there, message by message.
+fn recount(
+    store: &dyn StreamStore,
+    stream: StreamId,
+    storage: Storage,
+    first: Seq,
+    last: Seq,
+) -> Result<Committed, StoreError> {
+    let totals = Totals { messages: 0, bytes: 0, first_seq: first, last_seq: 0, last_time: 0 };
+    let mut committed = Committed { totals, subjects: BTreeMap::new() };
+    let mut damaged = 0_u64;
+    store.scan(stream, 1..=Seq::MAX, &mut |seq, record| {
+        match record {
+            Ok(record) => committed.add(seq, &record, message_bytes(storage, &record)),
+            Err(_) => damaged += 1,
+        }
+        ControlFlow::Continue(())
+    })?;
+    if damaged > 0 {
+        tracing::error!(stream = stream.0, damaged, "messages cannot be read");
+    }
+    committed.jump(last.saturating_add(1));
+    committed.totals.first_seq = committed.totals.first_seq.max(1);
+    Ok(committed)
 }
 
 /// What is stored as counted.
@@ -132,4 +210,20 @@ fn committed(store: &dyn StreamStore, stream: StreamId, first: u64) -> Result<Co
         ControlFlow::Continue(())
     })?;
     Ok(Committed { totals, subjects })
+}
+
+impl Committed {
+    /// The changes that store these totals where others are stored.
+    fn corrections(&self, stored: &Self, stream: StreamId) -> Vec<Change> {
+        let gone = stored.subjects.keys().filter(|subject| !self.subjects.contains_key(*subject));
+        let gone = gone.map(|subject| Change::ClearState { stream, key: subject_key(subject) });
+        let other =
+            self.subjects.iter().filter(|(subject, totals)| stored.subjects.get(*subject) != Some(totals));
+        let other = other.map(|(subject, totals)| Change::SetState {
+            stream,
+            key: subject_key(subject),
+            value: totals.encode(),
+        });
+        gone.chain(other).chain([self.totals.change(stream)]).collect()
+    }
 }

@@ -1,9 +1,12 @@
 //! The changing parts of a stream, under its mutex.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::Arc,
 };
+
+use busauth::SubjectFilter;
 
 use foldhash::fast::RandomState;
 
@@ -18,8 +21,14 @@ pub(crate) struct StreamState {
     pub(crate) committed: Committed,
     pub(crate) assigned: Assigned,
     pub(crate) dedupe: Dedupe,
-    /// Raised when a group of the stream could not be written: whatever was assigned before is void.
-    pub(crate) epoch: u64,
+    /// The totals that readers see: those of the last group that was durable.
+    pub(crate) shown: Totals,
+    /// Subjects that readers see.
+    pub(crate) shown_subjects: usize,
+    /// It was purged, so that its first sequence is known also when it never had a message.
+    pub(crate) was_purged: bool,
+    /// A group could not be written, and what is stored is being read: nothing is taken meanwhile.
+    pub(crate) is_reloading: bool,
 }
 
 /// What is written.
@@ -37,8 +46,6 @@ pub(crate) struct Assigned {
     pub(crate) last_msg_id: Option<Box<str>>,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    /// Subjects of the messages, ascending.
-    pub(crate) waiting: VecDeque<(Seq, Arc<str>)>,
     /// Last sequence and number of messages, by subject.
     pub(crate) subjects: HashMap<Arc<str>, (Seq, u64), RandomState>,
 }
@@ -47,21 +54,21 @@ impl StreamState {
     /// A stream without messages that begins at this sequence.
     pub(crate) fn empty(first: Seq) -> Self {
         let totals = Totals { messages: 0, bytes: 0, first_seq: first, last_seq: first - 1, last_time: 0 };
-        Self::new(Committed { totals, subjects: BTreeMap::new() }, Dedupe::default(), 0)
+        Self::new(Committed { totals, subjects: BTreeMap::new() }, Dedupe::default())
     }
 
-    pub(crate) fn new(committed: Committed, dedupe: Dedupe, epoch: u64) -> Self {
-        let Totals { last_seq, last_time, .. } = committed.totals;
+    pub(crate) fn new(committed: Committed, dedupe: Dedupe) -> Self {
+        let (shown, shown_subjects) = (committed.totals, committed.subjects.len());
+        let Totals { last_seq, last_time, .. } = shown;
         let assigned = Assigned {
             last_seq,
             last_time,
             last_msg_id: None,
             messages: 0,
             bytes: 0,
-            waiting: VecDeque::new(),
             subjects: HashMap::default(),
         };
-        Self { committed, assigned, dedupe, epoch }
+        Self { committed, assigned, dedupe, shown, shown_subjects, was_purged: false, is_reloading: false }
     }
 
     /// The last sequence of a subject, assigned ones included; 0 when it has no message.
@@ -72,14 +79,20 @@ impl StreamState {
         }
     }
 
-    /// Goes on with this sequence; what was before it is gone.
-    pub(crate) fn jump(&mut self, next: Seq) {
-        let totals = &mut self.committed.totals;
-        totals.last_seq = totals.last_seq.max(next - 1);
-        self.assigned.last_seq = self.assigned.last_seq.max(next - 1);
-        if totals.messages == 0 {
-            totals.first_seq = totals.last_seq + 1;
-        }
+    /// Notes that everything was purged.
+    pub(crate) fn purged(&mut self) {
+        self.was_purged = true;
+    }
+
+    /// What is committed is what readers see.
+    pub(crate) fn show(&mut self) {
+        self.shown = self.committed.totals;
+        self.shown_subjects = self.committed.subjects.len();
+    }
+
+    /// Bytes that count for the limits of all streams together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.committed.totals.bytes + self.assigned.bytes
     }
 
     /// The number of messages of a subject, assigned ones included.
@@ -96,21 +109,17 @@ impl Assigned {
         self.last_time = record.time;
         self.messages += 1;
         self.bytes += bytes;
-        self.waiting.push_back((seq, Arc::clone(&record.subject)));
         let entry = self.subjects.entry(Arc::clone(&record.subject)).or_default();
         entry.0 = seq;
         entry.1 += 1;
     }
 
     /// Notes that the message was written.
-    pub(crate) fn written(&mut self, seq: Seq, record: &Record, bytes: u64) {
-        self.messages -= 1;
-        self.bytes -= bytes;
-        if self.waiting.front().is_some_and(|(first, _)| *first == seq) {
-            self.waiting.pop_front();
-        }
+    pub(crate) fn written(&mut self, record: &Record, bytes: u64) {
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
         if let Some(entry) = self.subjects.get_mut(&record.subject) {
-            entry.1 -= 1;
+            entry.1 = entry.1.saturating_sub(1);
             if entry.1 == 0 {
                 self.subjects.remove(&record.subject);
             }
@@ -138,28 +147,56 @@ impl Committed {
         }
     }
 
-    /// Counts a message that is removed. `previous` answers the last sequence of the subject before the one removed,
-    /// asked only when it was the subject's last and others are left.
-    pub(crate) fn remove(
-        &mut self,
-        seq: Seq,
-        subject: &str,
-        bytes: u64,
-        previous: impl FnOnce() -> Option<Seq>,
-    ) {
+    /// Counts a sequence without a message.
+    pub(crate) fn skip(&mut self, seq: Seq, time: i64) {
+        self.totals.last_time = time;
+        self.jump(seq + 1);
+    }
+
+    /// Goes on with this sequence; what is before it and not used is left out.
+    pub(crate) fn jump(&mut self, next: Seq) {
+        let totals = &mut self.totals;
+        totals.last_seq = totals.last_seq.max(next - 1);
+        if totals.messages == 0 {
+            totals.first_seq = totals.last_seq + 1;
+        }
+    }
+
+    /// Counts a message that is removed.
+    pub(crate) fn remove(&mut self, seq: Seq, subject: &str, bytes: u64) {
         self.totals.messages = self.totals.messages.saturating_sub(1);
         self.totals.bytes = self.totals.bytes.saturating_sub(bytes);
         let Some(totals) = self.subjects.get_mut(subject) else { return };
         totals.count = totals.count.saturating_sub(1);
         if totals.count == 0 {
             self.subjects.remove(subject);
-            return;
-        }
-        if totals.first == seq {
+        } else if totals.first == seq {
             totals.first = seq + 1;
         }
-        if totals.last == seq {
-            totals.last = previous().unwrap_or(seq);
+    }
+
+    /// Notes the last message of a subject that is left.
+    pub(crate) fn set_last(&mut self, subject: &str, last: Seq) {
+        if let Some(totals) = self.subjects.get_mut(subject) {
+            totals.last = last;
         }
+    }
+
+    /// Subjects that a filter matches, with their totals: those that begin as the filter does are looked at.
+    pub(crate) fn matching<'a>(
+        &'a self,
+        filter: &'a SubjectFilter,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a SubjectTotals)> {
+        // The table is in the order of bytes: what a filter matches begins with its text before the wildcard.
+        let wild =
+            filter.has_wildcard().then(|| filter.as_str().split(['*', '>']).next().unwrap_or_default());
+        let below = wild.into_iter().flat_map(move |prefix| {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let begin_so = self.subjects.range::<str, _>(from);
+            begin_so.take_while(move |(subject, _)| subject.starts_with(prefix))
+        });
+        let exactly =
+            (!filter.has_wildcard()).then(|| self.subjects.get_key_value(filter.as_str())).flatten();
+        below.filter(|(subject, _)| filter.matches_str(subject)).chain(exactly)
     }
 }

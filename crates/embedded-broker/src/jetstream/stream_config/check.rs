@@ -36,15 +36,18 @@ pub(crate) trait Existing {
 }
 
 impl StreamConfig {
-    /// Fills in what the client left out.
-    pub(crate) fn with_defaults(mut self) -> Self {
-        for limit in [
-            &mut self.max_consumers,
-            &mut self.max_msgs,
-            &mut self.max_bytes,
-            &mut self.max_msgs_per_subject,
-            &mut self.max_msg_size,
+    /// Fills in what the client left out. A pedantic client is told instead where that changes what it said.
+    pub(crate) fn with_defaults(mut self, pedantic: bool) -> Result<Self, ApiError> {
+        for (name, limit) in [
+            ("max_consumers", &mut self.max_consumers),
+            ("max_msgs", &mut self.max_msgs),
+            ("max_bytes", &mut self.max_bytes),
+            ("max_msgs_per_subject", &mut self.max_msgs_per_subject),
+            ("max_msg_size", &mut self.max_msg_size),
         ] {
+            if pedantic && *limit < -1 {
+                return Err(ApiError::pedantic(format!("{name} must be set to -1")));
+            }
             if *limit == 0 || *limit < -1 {
                 *limit = -1;
             }
@@ -56,18 +59,25 @@ impl StreamConfig {
             self.subjects = vec![self.name.clone()];
         }
         if self.duplicate_window == 0 && self.mirror.is_none() {
-            self.duplicate_window =
-                if self.max_age > 0 { self.max_age.min(DUPLICATE_WINDOW) } else { DUPLICATE_WINDOW };
+            self.duplicate_window = DUPLICATE_WINDOW;
+            if (1..DUPLICATE_WINDOW).contains(&self.max_age) {
+                if pedantic {
+                    return Err(ApiError::pedantic("duplicate window cannot be bigger than max age"));
+                }
+                self.duplicate_window = self.max_age;
+            }
         }
-        if self.subject_delete_marker_ttl > 0 {
+        if self.subject_delete_marker_ttl > 0 && !pedantic {
             self.allow_msg_ttl = true;
-            self.allow_rollup_hdrs = true;
-            self.deny_purge = false;
+            if !self.allow_rollup_hdrs {
+                self.allow_rollup_hdrs = true;
+                self.deny_purge = false;
+            }
         }
         self.first_seq = self.first_seq.filter(|seq| *seq > 0);
         self.persist_mode = self.persist_mode.filter(|mode| *mode != super::PersistMode::Default);
         self.metadata.insert(REQUIRED_LEVEL.to_owned(), self.required_level().to_string());
-        self
+        Ok(self)
     }
 
     fn required_level(&self) -> u8 {
@@ -191,6 +201,12 @@ impl StreamConfig {
         }
         if self.discard_new_per_subject && self.max_msgs_per_subject <= 0 {
             return wrong("discard new per subject requires max msgs per subject > 0");
+        }
+        if self.subject_delete_marker_ttl > 0 && !self.allow_msg_ttl {
+            return wrong("subject delete marker cannot be set if message TTLs are disabled");
+        }
+        if self.subject_delete_marker_ttl > 0 && !self.allow_rollup_hdrs {
+            return wrong("subject delete marker cannot be set if roll-ups are disabled");
         }
         if self.deny_purge && self.allow_rollup_hdrs {
             return wrong("roll-ups require the purge permission");

@@ -2,20 +2,25 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Page, Slice, round_trip, time, uptime};
+use super::{Jsz, Page, Slice, round_trip, time, uptime};
 
 #[test]
 fn pages_and_their_parameters() {
     assert_eq!(Page::parse("/varz", ""), Ok(Some(Page::Varz)));
     let page = Page::Connz(Slice { offset: 20, limit: 10, auth: true });
     assert_eq!(Page::parse("/connz", "limit=10&offset=20&auth=1"), Ok(Some(page)));
-    assert_eq!(Page::parse("/jsz", ""), Ok(None));
+    assert_eq!(Page::parse("/jsz", ""), Ok(Some(Page::Jsz(Jsz::default()))));
+    assert!(Page::parse("/jsz", "streams=true&consumers=1&config=0&acc=$G&limit=5&offset=0").is_ok());
+    assert_eq!(Page::parse("/accountz", ""), Ok(None));
     for (path, query) in [
         ("/connz", "limit=-1"),
         ("/connz", "limit"),
         ("/connz", "subs=1"),
         ("/connz", "state=closed"),
         ("/varz", "limit=1"),
+        ("/jsz", "streams=x"),
+        ("/jsz", "raft=true"),
+        ("/healthz", "streams=1"),
     ] {
         assert!(Page::parse(path, query).is_err(), "{path}?{query}");
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StreamInfo;
 use crate::jetstream::{
+    advisory,
     api::{Answer, ApiRequest, answer::Success},
     api_error::ApiError,
     clock,
@@ -16,6 +17,7 @@ use crate::jetstream::{
     scheduler::Worker,
     stream::{Filters, Stream},
     stream_config::{StreamConfig, StreamRequest},
+    usage::Usage,
 };
 
 pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
@@ -28,11 +30,10 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
             answer.give(&mut worker.sender, Ok(info));
         }
         Ok(Created::New(stream)) => {
-            let changes = stream.creation();
-            let made = Arc::clone(&stream);
-            engine.commit.operate(&stream, Operation::Write(changes), move |result, sender| match result {
+            engine.create(stream, move |made, result, sender| match result {
                 Ok(_) => {
-                    let info = StreamInfo { did_create: true, ..StreamInfo::of(&made) };
+                    advisory::stream_action(sender, &made.name, "create");
+                    let info = StreamInfo { did_create: true, ..StreamInfo::of(made) };
                     answer.give(sender, Ok(info));
                 }
                 Err(failure) => {
@@ -48,19 +49,19 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
 enum Created {
     /// It is there already, exactly so.
     Existing(Arc<Stream>),
-    New(Arc<Stream>),
+    New(Stream),
 }
 
 fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
     request.check_level()?;
-    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    let StreamRequest { config, pedantic } = StreamConfig::read(&request.body)?;
     if config.name != name {
         return Err(ApiError::stream_mismatch());
     }
     if config.sealed {
         return Err(ApiError::stream_config("stream configuration for create can not be sealed"));
     }
-    let config = config.with_defaults();
+    let config = config.with_defaults(pedantic)?;
     if let Some(existing) = engine.stream(name) {
         config.check(&engine.others(name))?;
         return if *existing.config() == config {
@@ -73,9 +74,10 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     if engine.limits.max_streams.is_some_and(|most| engine.num_streams() >= most) {
         return Err(ApiError::maximum_streams_limit());
     }
+    check_room(engine, &config, 0)?;
     let parts = engine.parts(config.storage);
     let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
-    Ok(Created::New(engine.add(stream)))
+    Ok(Created::New(stream))
 }
 
 pub(super) fn update(name: &str, request: &ApiRequest, worker: &mut Worker) {
@@ -85,14 +87,14 @@ pub(super) fn update(name: &str, request: &ApiRequest, worker: &mut Worker) {
         Ok(updated) => updated,
         Err(error) => return answer.give::<StreamInfo>(&mut worker.sender, Err(error)),
     };
-    let changes = vec![stream.config_change(&config)];
-    stream.set_config(config);
-    engine.resubscribe(&stream);
-    // First what must not be forgotten, then what follows from it.
-    engine.commit.operate(&stream, Operation::Write(changes), |_, _| {});
     let changed = Arc::clone(&stream);
-    engine.commit.operate(&stream, Operation::Limits, move |result, sender| match result {
-        Ok(_) => answer.give(sender, Ok(StreamInfo::of(&changed))),
+    let operation = Operation::Configure(Arc::new(config));
+    engine.commit.operate(&stream, operation, move |result, sender| match result {
+        Ok(_) => {
+            answer.engine().subscribe(&changed);
+            advisory::stream_action(sender, &changed.name, "modify");
+            answer.give(sender, Ok(StreamInfo::of(&changed)));
+        }
         Err(failure) => answer.fail(sender, &failure),
     });
 }
@@ -103,16 +105,49 @@ fn updated(
     request: &ApiRequest,
 ) -> Result<(Arc<Stream>, StreamConfig), ApiError> {
     request.check_level()?;
-    let StreamRequest { config, pedantic: _ } = StreamConfig::read(&request.body)?;
+    let StreamRequest { config, pedantic } = StreamConfig::read(&request.body)?;
     StreamConfig::check_name(&config.name)?;
     if config.name != name {
         return Err(ApiError::stream_mismatch());
     }
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
-    let config = config.with_defaults();
+    let config = config.with_defaults(pedantic)?;
     config.check(&engine.others(name))?;
-    let config = stream.config().updated(config)?;
+    let before = stream.config();
+    let config = before.updated(config)?;
+    check_consumers(&stream, &config)?;
+    check_room(engine, &config, before.max_bytes().unwrap_or(0))?;
     Ok((stream, config))
+}
+
+/// Whether the consumers that are there keep to the bounds for consumers.
+fn check_consumers(stream: &Stream, config: &StreamConfig) -> Result<(), ApiError> {
+    let within = |value: i64, most: i64| most <= 0 || value <= most;
+    let beyond: Vec<String> = stream
+        .consumers
+        .all()
+        .iter()
+        .filter(|consumer| {
+            let (consumer, limits) = (consumer.config(), &config.consumer_limits);
+            !within(consumer.max_ack_pending, limits.max_ack_pending)
+                || !within(consumer.inactive_threshold, limits.inactive_threshold)
+        })
+        .map(|consumer| consumer.name.to_string())
+        .collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let beyond = beyond.join(", ");
+    Err(ApiError::stream_update_failed(format!("change to limits violates consumers: {beyond}")))
+}
+
+/// Whether what the stream keeps for itself by its limit, and did not keep `before`, is left.
+fn check_room(engine: &Engine, config: &StreamConfig, before: u64) -> Result<(), ApiError> {
+    let (Some(most), Some(wanted)) = (engine.usage.most(config.storage), config.max_bytes()) else {
+        return Ok(());
+    };
+    let reserved = engine.reserved(config.storage).saturating_sub(before);
+    if reserved.saturating_add(wanted) > most { Err(Usage::exceeded(config.storage)) } else { Ok(()) }
 }
 
 pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
@@ -128,11 +163,10 @@ pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
     }
     // Those who wait hear of it before whoever asked.
     worker.sender.flush();
-    let usage = Arc::clone(&engine.usage);
     let gone = Arc::clone(&stream);
     engine.commit.operate(&stream, Operation::Drop, move |result, sender| match result {
         Ok(_) => {
-            usage.subtract(gone.storage, gone.totals().bytes);
+            advisory::stream_action(sender, &gone.name, "delete");
             answer.give(sender, Ok(Success { success: true }));
         }
         Err(failure) => answer.fail(sender, &failure),
@@ -164,7 +198,7 @@ pub(super) fn purge(name: &str, request: &ApiRequest, worker: &mut Worker) {
             return answer.give_or::<Purged, _>(&mut worker.sender, Err(error), beside);
         }
     };
-    engine.commit.operate(&stream, Operation::Purge(purge), move |result, sender| match result {
+    stream.purge(purge, move |result, sender| match result {
         Ok(done) => answer.give(sender, Ok(Purged { success: true, purged: done.removed })),
         Err(failure) => answer.fail(sender, &failure),
     });

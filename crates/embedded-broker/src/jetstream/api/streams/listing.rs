@@ -45,7 +45,7 @@ pub(super) fn info(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
     let answer = Answer::new(&engine, request, "stream_info_response");
     let info = described(&engine, name, request);
-    answer.give_or(&mut worker.sender, info, Paging { total: 0, offset: 0, limit: 0 });
+    answer.give_or(&mut worker.sender, info, Paging::nowhere());
 }
 
 fn described(engine: &Engine, name: &str, request: &ApiRequest) -> Result<InfoAnswer, ApiError> {
@@ -57,7 +57,7 @@ fn described(engine: &Engine, name: &str, request: &ApiRequest) -> Result<InfoAn
     if wanted.deleted_details {
         info.state.deleted = stream.deleted(SUBJECTS).unwrap_or_default();
     }
-    let mut paging = Paging { total: 0, offset: 0, limit: 0 };
+    let mut paging = Paging::nowhere();
     if !wanted.subjects_filter.is_empty() {
         let filter: SubjectFilter = wanted.subjects_filter.parse().map_err(|_| ApiError::bad_request())?;
         let (subjects, total) = subjects(&stream, filter, page_at(wanted.offset));
@@ -107,7 +107,7 @@ pub(super) fn names(request: &ApiRequest, worker: &mut Worker) {
         let names: Vec<_> = streams.iter().map(|stream| stream.name.to_string()).collect();
         Names { paging, streams: Some(names).filter(|names| !names.is_empty()) }
     });
-    answer.give(&mut worker.sender, page);
+    answer.give_or(&mut worker.sender, page, Names { paging: Paging::nowhere(), streams: None });
 }
 
 pub(super) fn list(request: &ApiRequest, worker: &mut Worker) {
@@ -117,7 +117,8 @@ pub(super) fn list(request: &ApiRequest, worker: &mut Worker) {
         paging,
         streams: streams.iter().map(|stream| StreamInfo::listed(stream)).collect(),
     });
-    answer.give(&mut worker.sender, page);
+    let beside = Descriptions { paging: Paging::nowhere(), streams: Vec::new() };
+    answer.give_or(&mut worker.sender, page, beside);
 }
 
 fn page(engine: &Engine, request: &ApiRequest, limit: usize) -> Result<(Vec<Arc<Stream>>, Paging), ApiError> {

@@ -93,7 +93,7 @@ impl Model {
                     *last += 1;
                     let record = Record {
                         subject: name(subject.wrapping_add(number)),
-                        time: *last as i64,
+                        time: i64::try_from(*last).unwrap(),
                         header_len: usize::from(*size / 2),
                         data: vec![number; usize::from(*size)].into(),
                     };

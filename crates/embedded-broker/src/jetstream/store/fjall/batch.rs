@@ -60,19 +60,19 @@ impl Head {
 pub(super) struct Batch<'a> {
     engine: &'a Engine,
     salt: Salt,
-    batch: OwnedWriteBatch,
+    entries: OwnedWriteBatch,
     /// The highest stream number in it.
     pub(super) highest: u32,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(engine: &'a Engine, salt: Salt, number: u64, changes: usize) -> Self {
-        let mut batch = OwnedWriteBatch::with_capacity(engine.database.clone(), 2 * changes + 2)
+        let mut entries = OwnedWriteBatch::with_capacity(engine.database.clone(), 2 * changes + 2)
             // To the operating system, so that it outlives the process; to the disk with the next sync.
             .durability(Some(PersistMode::Buffer));
         let head = Head { number, engine_number: engine.database.snapshot().seqno() };
-        batch.insert(&engine.state, Head::key(), head.encode(salt));
-        Self { engine, salt, batch, highest: 0 }
+        entries.insert(&engine.state, Head::key(), head.encode(salt));
+        Self { engine, salt, entries, highest: 0 }
     }
 
     /// Adds changes, last first: the first that is seen of a key is the one that counts.
@@ -132,43 +132,43 @@ impl<'a> Batch<'a> {
         buffer: &mut Vec<u8>,
     ) -> Result<(), Unstorable> {
         record::encode(self.salt, stream, seq, record, buffer)?;
-        self.batch.insert(&self.engine.messages, keys::message(stream, seq), buffer.as_slice());
-        self.batch.insert(&self.engine.subjects, keys::subject(stream, &record.subject, seq), []);
+        self.entries.insert(&self.engine.messages, keys::message(stream, seq), buffer.as_slice());
+        self.entries.insert(&self.engine.subjects, keys::subject(stream, &record.subject, seq), []);
         Ok(())
     }
 
     /// Stores a message whose record is encoded already.
     pub(super) fn put_encoded(&mut self, stream: StreamId, seq: Seq, subject: &str, record: fjall::Slice) {
-        self.batch.insert(&self.engine.messages, keys::message(stream, seq), record);
-        self.batch.insert(&self.engine.subjects, keys::subject(stream, subject, seq), []);
+        self.entries.insert(&self.engine.messages, keys::message(stream, seq), record);
+        self.entries.insert(&self.engine.subjects, keys::subject(stream, subject, seq), []);
     }
 
     /// Deletes a message and its entry in the index.
     pub(super) fn remove(&mut self, stream: StreamId, seq: Seq, subject: &str) {
-        self.batch.remove(&self.engine.messages, keys::message(stream, seq));
-        self.batch.remove(&self.engine.subjects, keys::subject(stream, subject, seq));
+        self.entries.remove(&self.engine.messages, keys::message(stream, seq));
+        self.entries.remove(&self.engine.subjects, keys::subject(stream, subject, seq));
     }
 
     /// Deletes a message by its key.
     pub(super) fn remove_message(&mut self, key: UserKey) {
-        self.batch.remove(&self.engine.messages, key);
+        self.entries.remove(&self.engine.messages, key);
     }
 
     /// Deletes an entry of the index by its key.
     pub(super) fn remove_subject(&mut self, key: UserKey) {
-        self.batch.remove(&self.engine.subjects, key);
+        self.entries.remove(&self.engine.subjects, key);
     }
 
     pub(super) fn set_state(&mut self, key: &[u8], value: &[u8]) {
-        self.batch.insert(&self.engine.state, key, record::seal(self.salt, key, value));
+        self.entries.insert(&self.engine.state, key, record::seal(self.salt, key, value));
     }
 
     pub(super) fn clear_state(&mut self, key: impl Into<UserKey>) {
-        self.batch.remove(&self.engine.state, key);
+        self.entries.remove(&self.engine.state, key);
     }
 
     pub(super) fn commit(self) -> fjall::Result<()> {
-        self.batch.commit()
+        self.entries.commit()
     }
 }
 

@@ -15,8 +15,9 @@ pub(super) const STATE: u64 = 3;
 
 /// Values from this size on are kept beside the tree, so that compaction does not copy them again and again.
 const SEPARATE_FROM: u32 = 4 * 1024;
-/// One journal is 64 MiB when it is full; beyond this, whoever holds up the oldest is flushed.
-const MAX_JOURNALS: u64 = 256 * MIB;
+/// One journal is 64 MiB when it is full; beyond this, whoever holds up the oldest is flushed. Starting takes as long as
+/// reading the journals does.
+const MAX_JOURNALS: u64 = 64 * MIB;
 /// Blocks that were read. Consumers that keep up find their messages in memtables, so this serves those that do not.
 const CACHE: u64 = 64 * MIB;
 /// One to flush and one to compact: while both are busy, two cores still serve clients half of the time.

@@ -141,17 +141,17 @@ struct Sweep {
 
 impl Sweep {
     fn step(&mut self, shared: &Shared) -> Result<Progress, StoreError> {
-        let Some(stream) = shared.read(|reader| reader.dropped())? else { return Ok(Progress::Done) };
-        if self.stream != Some(stream) {
-            *self = Self { stream: Some(stream), ..Self::default() };
-        }
-        let first = keys::state(stream, &[]);
-        let keys = shared.read(|reader| {
+        let found = shared.read(|reader| {
+            let Some(stream) = reader.dropped()? else { return Ok(None) };
+            if self.stream != Some(stream) {
+                *self = Self { stream: Some(stream), ..Self::default() };
+            }
             let messages = reader.keys_of(&reader.engine.messages, stream, self.message.as_ref(), STEP)?;
             let subjects = reader.keys_of(&reader.engine.subjects, stream, self.subject.as_ref(), STEP)?;
-            Ok((messages, subjects))
+            Ok(Some((stream, messages, subjects)))
         })?;
-        let (messages, subjects) = keys;
+        let Some((stream, messages, subjects)) = found else { return Ok(Progress::Done) };
+        let first = keys::state(stream, &[]);
         let is_done = messages.is_empty() && subjects.is_empty();
         let last = |keys: &[fjall::UserKey], before: Option<Vec<u8>>| {
             keys.last().map(|key| key.to_vec()).or(before).or_else(|| Some(first.clone()))

@@ -158,7 +158,7 @@ impl Layout {
     }
 }
 
-fn format_text(version: u32, salt: Salt) -> String {
+pub(super) fn format_text(version: u32, salt: Salt) -> String {
     let text = format!("{PREFIX}{version}, salt {:016x}", u64::from_be_bytes(salt.0));
     let checksum = crc32c::crc32c(text.as_bytes());
     format!("{text} ({checksum:08x})\n")

@@ -45,6 +45,13 @@ pub(super) struct Damage {
 }
 
 impl Damage {
+    /// Adds what else is lost.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (stream, (first, last)) in other.lost {
+            self.lose(stream, first, last);
+        }
+    }
+
     /// Adds lost sequences of a stream.
     pub(super) fn lose(&mut self, stream: StreamId, first: Seq, last: Seq) {
         if first > last {

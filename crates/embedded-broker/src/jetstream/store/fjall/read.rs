@@ -8,11 +8,12 @@ use super::{
 use crate::jetstream::store::{Record, Seq, StoreError, StreamId};
 use bytes::Bytes;
 use fjall::{Guard, Keyspace, UserKey};
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow, RangeInclusive};
 
-/// When a part of a table cannot be read, it cannot be seen which of its sequences were there. So many of them at most,
-/// the last, are reported as damaged.
-const MAX_UNKNOWN: u64 = 10_000;
+/// So many sequences are asked for one by one where an iterator stops, at first and at most.
+const FIRST_WALK: u64 = 64;
+const MAX_WALK: u64 = 8192;
 
 /// An engine, and whom to tell about damage.
 pub(super) struct Reader<'a> {
@@ -45,100 +46,84 @@ impl Reader<'_> {
         }
     }
 
+    /// A block that cannot be read stops an iterator for good, also before messages that are not in it but in other
+    /// tables. So where it stops, messages are asked for one by one, for longer and longer until it goes on.
     pub(super) fn scan(
         &self,
         stream: StreamId,
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) {
         let (mut next, end) = range.into_inner();
+        let mut walk = FIRST_WALK;
         while next <= end {
-            let before = next;
-            let mut entries = self.engine.messages.range(keys::messages(stream, &(next..=end)));
-            let failed = loop {
-                let Some(entry) = entries.next() else { return Ok(()) };
-                let Ok((key, value)) = entry.into_inner() else { break true };
+            for entry in self.engine.messages.range(keys::messages(stream, &(next..=end))) {
+                let Ok((key, value)) = entry.into_inner() else { break };
                 let Some(seq) = keys::seq_of(&key) else { continue };
                 let record =
                     record::decode(self.salt, stream, seq, value).ok_or_else(|| self.damaged(stream, seq));
-                if visit(seq, record).is_break() || seq == Seq::MAX {
-                    return Ok(());
+                if visit(seq, record).is_break() || seq == end {
+                    return;
                 }
                 next = seq + 1;
-            };
-            debug_assert!(failed && before <= next);
-            match self.pass_damage(stream, next..=end, visit) {
-                ControlFlow::Continue(Some(readable)) => next = readable,
-                ControlFlow::Continue(None) | ControlFlow::Break(()) => return Ok(()),
+                walk = FIRST_WALK;
             }
-        }
-        Ok(())
-    }
-
-    /// Reports what cannot be read at the start of a range, and tells where it goes on.
-    fn pass_damage(
-        &self,
-        stream: StreamId,
-        range: RangeInclusive<Seq>,
-        visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
-    ) -> ControlFlow<(), Option<Seq>> {
-        let (first, end) = range.into_inner();
-        let next_key = |seq: Seq| {
-            let next = self.engine.messages.range(keys::messages(stream, &(seq..=end))).next();
-            next.map(Guard::key).transpose()
-        };
-        // A value in a log cannot be read: its key can, and says which.
-        let (bad, readable) = match next_key(first) {
-            Ok(key) => {
-                let Some(seq) = key.as_deref().and_then(keys::seq_of) else {
-                    return ControlFlow::Continue(None);
+            let mut rest = self.engine.messages.range(keys::messages(stream, &(next..=end)));
+            if rest.next().is_none() {
+                return;
+            }
+            let last = end.min(next.saturating_add(walk));
+            for seq in next..=last {
+                let record = match self.get(stream, seq) {
+                    Ok(None) => continue,
+                    Ok(Some(record)) => Ok(record),
+                    Err(error) => Err(error),
                 };
-                (seq..=seq, seq.checked_add(1))
+                if visit(seq, record).is_break() {
+                    return;
+                }
             }
-            Err(error) => {
-                tracing::error!(%error, stream = stream.0, seq = first, "part of a table cannot be read");
-                let readable = first_that(first, end, |seq| next_key(seq).is_ok());
-                let last = readable.map_or(end, |readable| readable - 1);
-                (first.max(last.saturating_sub(MAX_UNKNOWN))..=last, readable)
-            }
-        };
-        for seq in bad {
-            if let Err(error) = self.get(stream, seq) {
-                visit(seq, Err(error))?;
-            }
+            let Some(following) = last.checked_add(1) else { return };
+            next = following;
+            walk = MAX_WALK.min(2 * walk);
         }
-        ControlFlow::Continue(readable)
     }
 
+    /// As [`Self::scan`], the other way.
     pub(super) fn scan_back(
         &self,
         stream: StreamId,
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) {
         let (first, mut last) = range.into_inner();
+        let mut walk = FIRST_WALK;
         while first <= last {
-            let keys = |last: Seq| self.engine.messages.range(keys::messages(stream, &(first..=last)));
-            for entry in keys(last).rev() {
+            for entry in self.engine.messages.range(keys::messages(stream, &(first..=last))).rev() {
                 let Ok(key) = entry.key() else { break };
                 let Some(seq) = keys::seq_of(&key) else { continue };
                 if visit(seq).is_break() || seq == first {
-                    return Ok(());
+                    return;
                 }
                 last = seq - 1;
+                walk = FIRST_WALK;
             }
-            // Either there are no more, or what is next cannot be read and is passed over.
-            let is_readable = |last: Seq| keys(last).next_back().is_none_or(|entry| entry.key().is_ok());
-            if is_readable(last) {
-                return Ok(());
+            let mut rest = self.engine.messages.range(keys::messages(stream, &(first..=last)));
+            if rest.next_back().is_none() {
+                return;
             }
             (self.on_damage)();
-            match last_that(first, last, is_readable) {
-                Some(readable) => last = readable,
-                None => return Ok(()),
+            let end = first.max(last.saturating_sub(walk));
+            for seq in (end..=last).rev() {
+                let is_there = self.engine.messages.contains_key(keys::message(stream, seq));
+                if is_there.unwrap_or(false) && visit(seq).is_break() {
+                    return;
+                }
             }
+            let Some(following) = end.checked_sub(1) else { return };
+            last = following;
+            walk = MAX_WALK.min(2 * walk);
         }
-        Ok(())
     }
 
     pub(super) fn scan_subject(
@@ -147,17 +132,30 @@ impl Reader<'_> {
         subject: &str,
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) {
         if range.is_empty() {
-            return Ok(());
+            return;
         }
+        let mut next = *range.start();
         for entry in self.engine.subjects.range(keys::subjects(stream, subject, &range)) {
-            let key = entry.key().map_err(|error| self.failed(error))?;
-            if keys::seq_of(&key).is_some_and(|seq| visit(seq).is_break()) {
-                break;
+            let key = match entry.key() {
+                Ok(key) => key,
+                // The messages know their subjects too; it only takes longer.
+                Err(error) => {
+                    self.index_failed(stream, &error);
+                    let matching = &mut |seq, record: Result<Record, _>| match record {
+                        Ok(record) if *record.subject == *subject => visit(seq),
+                        _ => ControlFlow::Continue(()),
+                    };
+                    return self.scan(stream, next..=*range.end(), matching);
+                }
+            };
+            let Some(seq) = keys::seq_of(&key) else { continue };
+            if visit(seq).is_break() || seq == Seq::MAX {
+                return;
             }
+            next = seq + 1;
         }
-        Ok(())
     }
 
     pub(super) fn last_of_subject(
@@ -165,13 +163,31 @@ impl Reader<'_> {
         stream: StreamId,
         subject: &str,
         range: RangeInclusive<Seq>,
-    ) -> Result<Option<Seq>, StoreError> {
+    ) -> Option<Seq> {
         if range.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let last = self.engine.subjects.range(keys::subjects(stream, subject, &range)).next_back();
-        let key = last.map(Guard::key).transpose().map_err(|error| self.failed(error))?;
-        Ok(key.as_deref().and_then(keys::seq_of))
+        let last = self.engine.subjects.range(keys::subjects(stream, subject, &range)).next_back()?;
+        match last.key() {
+            Ok(key) => keys::seq_of(&key),
+            Err(error) => {
+                self.index_failed(stream, &error);
+                let mut last = None;
+                self.scan_back(stream, range, &mut |seq| match self.get(stream, seq) {
+                    Ok(Some(record)) if *record.subject == *subject => {
+                        last = Some(seq);
+                        ControlFlow::Break(())
+                    }
+                    _ => ControlFlow::Continue(()),
+                });
+                last
+            }
+        }
+    }
+
+    fn index_failed(&self, stream: StreamId, error: &fjall::Error) {
+        tracing::error!(%error, stream = stream.0, "part of the index of subjects cannot be read");
+        (self.on_damage)();
     }
 
     pub(super) fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -203,15 +219,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The streams that have state, by number.
-    pub(super) fn streams(&self) -> Result<Vec<StreamId>, StoreError> {
-        let mut streams = Vec::new();
+    /// Adds the streams that have state.
+    pub(super) fn streams(&self, mut streams: BTreeSet<StreamId>) -> Result<BTreeSet<StreamId>, StoreError> {
         let mut next = keys::OWN.next()?;
         loop {
             let entry = self.engine.state.range(keys::state(next, &[])..).next();
             let key = entry.map(Guard::key).transpose().map_err(|error| self.failed(error))?;
             let Some(stream) = key.as_deref().and_then(keys::stream_of) else { return Ok(streams) };
-            streams.push(stream);
+            streams.insert(stream);
             let Ok(following) = stream.next() else { return Ok(streams) };
             next = following;
         }
@@ -241,49 +256,5 @@ impl Reader<'_> {
         };
         let keys = keyspace.range((start, end)).take(count).map(Guard::key);
         keys.collect::<fjall::Result<_>>().map_err(|error| self.failed(error))
-    }
-}
-
-/// The first number after `first` of which something is true, that is true of all later ones as well.
-fn first_that(first: u64, end: u64, is_true: impl Fn(u64) -> bool) -> Option<u64> {
-    let (mut low, mut step) = (first, 1_u64);
-    let mut high = loop {
-        let probe = low.saturating_add(step).min(end);
-        if probe == low {
-            return None;
-        }
-        if is_true(probe) {
-            break probe;
-        }
-        low = probe;
-        step = step.saturating_mul(2);
-    };
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if is_true(middle) { high = middle } else { low = middle }
-    }
-    Some(high)
-}
-
-/// The last number before `last` of which something is true, that is true of all earlier ones as well.
-fn last_that(first: u64, last: u64, is_true: impl Fn(u64) -> bool) -> Option<u64> {
-    let mirrored = first_that(0, last - first, |distance| is_true(last - distance))?;
-    Some(last - mirrored)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_searches_find_the_edge() {
-        for end in 0..40 {
-            for edge in 1..=end {
-                assert_eq!(first_that(0, end, |number| number >= edge), Some(edge), "{edge} of {end}");
-                assert_eq!(last_that(0, end, |number| number < edge), Some(edge - 1), "{edge} of {end}");
-            }
-            assert_eq!(first_that(0, end, |_| false), None);
-            assert_eq!(last_that(0, end, |_| false), None);
-        }
     }
 }

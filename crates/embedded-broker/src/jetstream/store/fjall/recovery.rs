@@ -39,6 +39,8 @@ pub(super) struct Opened {
     pub(super) marks_file: MarksFile,
     /// Number of the batch that was applied last.
     pub(super) number: u64,
+    /// The highest stream number that was ever used.
+    pub(super) highest: u32,
     /// What is wrong, a sentence each.
     pub(super) problems: Vec<String>,
 }
@@ -86,13 +88,22 @@ pub(super) fn open(layout: &Layout, check: Check) -> Result<Opened, OpenError> {
     let mut recovery = Recovery { layout, problems, damage: None };
     let checked = recovery.check_journals(&marks)?;
     let check = if layout.is_suspect() { Check::Everything } else { check };
-    let engine = recovery.engine(&marks, check)?;
+    let mut engine = recovery.engine(&marks, check)?;
+    let mut compared = recovery.compare(&engine, &mut marks, &checked);
+    if let Err(OpenError::Engine(error)) = &compared
+        && !is_trouble(error)
+    {
+        tracing::error!(%error, "the streams are damaged");
+        drop(engine);
+        engine = recovery.salvage(&marks)?;
+        compared = recovery.compare(&engine, &mut marks, &checked);
+    }
+    let Compared { number, highest } = compared?;
     layout.clear_suspect()?;
-    let number = recovery.compare(&engine, &mut marks, &checked)?;
     recovery.merge_damage(&mut marks);
     let Recovery { problems, .. } = recovery;
     marks_file.write(&marks)?;
-    Ok(Opened { engine, marks, marks_file, number, problems })
+    Ok(Opened { engine, marks, marks_file, number, highest, problems })
 }
 
 /// Makes an empty database. It gets its name when it is complete, and the directory its version after that.
@@ -107,6 +118,12 @@ fn make(layout: &Layout, marks_file: &mut MarksFile, marks: &Marks) -> Result<()
     fs::rename(&unfinished, layout.database())?;
     super::layout::sync_directory(layout.directory())?;
     Ok(())
+}
+
+/// What was learnt from comparing.
+struct Compared {
+    number: u64,
+    highest: u32,
 }
 
 struct Recovery<'a> {
@@ -160,15 +177,10 @@ impl Recovery<'_> {
                 Err(Unopened::Damaged(error)) => tracing::error!(error, "the streams are damaged"),
             },
         }
-        self.salvage(marks)?;
-        match open_engine(&database) {
-            Ok(engine) => Ok(engine),
-            Err(Unopened::Trouble(error)) => Err(OpenError::Engine(error)),
-            Err(Unopened::Damaged(error)) => Err(SalvageError::Write(error.into()).into()),
-        }
+        self.salvage(marks)
     }
 
-    fn salvage(&mut self, marks: &Marks) -> Result<(), OpenError> {
+    fn salvage(&mut self, marks: &Marks) -> Result<Engine, OpenError> {
         let Salvaged { damage, unreadable, kept } = salvage::salvage(self.layout, marks)?;
         let files: Vec<_> = unreadable.iter().map(|path| name(path)).collect();
         self.problems.push(format!(
@@ -177,37 +189,35 @@ impl Recovery<'_> {
             files.join(", "),
             kept.display()
         ));
-        let total = self.damage.get_or_insert_default();
-        for (stream, (first, last)) in damage.lost {
-            total.lose(stream, first, last);
+        self.damage.get_or_insert_default().merge(damage);
+        match open_engine(&self.layout.database()) {
+            Ok(engine) => Ok(engine),
+            Err(Unopened::Trouble(error)) => Err(OpenError::Engine(error)),
+            Err(Unopened::Damaged(error)) => Err(SalvageError::Write(error.into()).into()),
         }
-        Ok(())
     }
 
-    /// Compares what is there with what was durable. Tells the number of the last batch.
+    /// Compares what is there with what was durable.
     fn compare(
         &mut self,
         engine: &Engine,
         marks: &mut Marks,
         checked: &journal::Checked,
-    ) -> Result<u64, OpenError> {
+    ) -> Result<Compared, OpenError> {
+        let highest = highest(engine, marks)?;
         let head = engine.state.get(Head::key()).map_err(OpenError::Engine)?;
         let head = head.and_then(|value| Head::decode(marks.salt, &Head::key(), &value));
         let there = head.map_or(0, |head| head.number).max(checked.last.unwrap_or(0));
-        let mut damage = self.damage.take();
+        let mut found = None;
         if there < marks.batch {
-            let damage = damage.get_or_insert_default();
-            self.problems.push(format!(
-                "{} batches of changes that were durable are missing at the end",
-                marks.batch - there
-            ));
+            let damage = found.get_or_insert_default();
             for (stream, mark) in &marks.last {
                 let last = last_message(engine, *stream, Seq::MAX)?.unwrap_or(0);
                 lose_missing(engine, damage, *stream, last + 1, *mark)?;
             }
         }
         for hole in &checked.holes {
-            let damage = damage.get_or_insert_default();
+            let damage = found.get_or_insert_default();
             let streams: BTreeSet<_> =
                 hole.before.keys().chain(hole.after.keys()).chain(marks.last.keys()).copied().collect();
             for stream in streams {
@@ -223,7 +233,15 @@ impl Recovery<'_> {
                 lose_missing(engine, damage, stream, start, end)?;
             }
         }
-        self.damage = damage;
+        if there < marks.batch {
+            self.problems.push(format!(
+                "{} batches of changes that were durable are missing at the end",
+                marks.batch - there
+            ));
+        }
+        if let Some(found) = found {
+            self.damage.get_or_insert_default().merge(found);
+        }
         let number = there.max(marks.batch);
         for (first, last) in &checked.gaps {
             marks.add_gap(*first, *last);
@@ -232,16 +250,13 @@ impl Recovery<'_> {
         if let Some(last) = checked.last {
             marks.add_gap(last + 1, number);
         }
-        Ok(number)
+        Ok(Compared { number, highest })
     }
 
     /// Adds what was found to what nobody took notice of yet, and says it.
     fn merge_damage(&mut self, marks: &mut Marks) {
         if let Some(found) = self.damage.take() {
-            let damage = marks.damage.get_or_insert_default();
-            for (stream, (first, last)) in found.lost {
-                damage.lose(stream, first, last);
-            }
+            marks.damage.get_or_insert_default().merge(found);
         }
         for (stream, (first, last)) in marks.damage.iter().flat_map(|damage| &damage.lost) {
             self.problems.push(if first == last {
@@ -254,6 +269,22 @@ impl Recovery<'_> {
             tracing::error!("{problem}");
         }
     }
+}
+
+/// The highest stream number that was ever used, as far as can be seen.
+fn highest(engine: &Engine, marks: &Marks) -> Result<u32, OpenError> {
+    let key = keys::state(keys::OWN, keys::HIGHEST);
+    let written = engine.state.get(&key).map_err(OpenError::Engine)?;
+    let written = written.as_deref().and_then(|value| record::unseal(marks.salt, &key, value));
+    let written = written.and_then(|value| Some(u32::from_le_bytes(*value.first_chunk()?)));
+    // If that entry was lost, these are what there is.
+    let last_key = |keyspace: &fjall::Keyspace| {
+        let key = keyspace.last_key_value().map(fjall::Guard::key).transpose().map_err(OpenError::Engine);
+        key.map(|key| key.as_deref().and_then(keys::stream_of).map(|stream| stream.0))
+    };
+    let marked = marks.last.keys().next_back().map(|stream| stream.0);
+    let others = [last_key(&engine.messages)?, last_key(&engine.state)?, marked, written];
+    Ok(others.into_iter().flatten().max().unwrap_or(0))
 }
 
 /// Narrows a range to what is missing at its ends.

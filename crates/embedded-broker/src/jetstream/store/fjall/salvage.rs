@@ -19,8 +19,7 @@ use super::{
     record::{self, Salt},
     tables::{self, Place, TableValue},
 };
-use crate::jetstream::store::{Seq, StreamId};
-use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use foldhash::{HashSet, HashSetExt as _};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -62,6 +61,12 @@ struct Old<'a> {
     salt: Salt,
     unreadable: Vec<PathBuf>,
 }
+
+/// State entries with the engine's number of what was read last; without a value when they were deleted.
+type Newest = BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)>;
+
+/// State entries.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A value that was found, or that it was deleted.
 enum Found {
@@ -107,9 +112,9 @@ impl Old<'_> {
     }
 
     /// The newest of each state entry, and the highest number of a batch.
-    fn state(&mut self) -> Result<(BTreeMap<Vec<u8>, Vec<u8>>, u64), SalvageError> {
+    fn state(&mut self) -> Result<(Entries, u64), SalvageError> {
         let salt = self.salt;
-        let mut newest: BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)> = BTreeMap::new();
+        let mut newest: Newest = BTreeMap::new();
         let mut number = 0;
         self.each(STATE, |key, engine_number, value| {
             let value = match value {
@@ -217,7 +222,7 @@ fn messages(old: &mut Old<'_>, new: &mut New<'_>, damage: &mut Damage) -> Result
     let salt = old.salt;
     let deleted = old.deleted(MESSAGES)?;
     let directory = keyspace_directory(old.database, MESSAGES);
-    let mut bad: HashMap<StreamId, (Seq, Seq)> = HashMap::new();
+    let mut bad = Damage::default();
     let mut outcome = Ok(());
     old.each(MESSAGES, |key, _, value| {
         let (Some(stream), Some(seq)) = (keys::stream_of(key), keys::seq_of(key)) else { return };
@@ -231,19 +236,13 @@ fn messages(old: &mut Old<'_>, new: &mut New<'_>, damage: &mut Damage) -> Result
         };
         let record = value
             .and_then(|value| record::decode(salt, stream, seq, value.clone()).map(|record| (value, record)));
-        match record {
-            Some((value, record)) => {
-                outcome = new.batch().map(|batch| batch.put_encoded(stream, seq, &record.subject, value));
-            }
-            None => {
-                let range = bad.entry(stream).or_insert((seq, seq));
-                *range = (range.0.min(seq), range.1.max(seq));
-            }
+        if let Some((value, record)) = record {
+            outcome = new.batch().map(|batch| batch.put_encoded(stream, seq, &record.subject, value));
+        } else {
+            bad.lose(stream, seq, seq);
         }
     })?;
-    for (stream, (first, last)) in bad {
-        damage.lose(stream, first, last);
-    }
+    damage.merge(bad);
     outcome
 }
 

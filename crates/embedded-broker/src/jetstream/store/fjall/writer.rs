@@ -6,7 +6,6 @@ use super::{
     engine::Engine,
     failed, keys,
     marks::{Damage, Marks, MarksFile},
-    record,
     recovery::{self, Check, OpenError, Opened},
     space::Purpose,
 };
@@ -31,6 +30,25 @@ const KEEP_BUFFER: usize = 1024 * 1024;
 /// Why nothing can be read or written.
 pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet";
 
+/// Whether the user of the store knows of damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    None,
+    /// It asked.
+    Given,
+    /// It asked, and applied something since: what follows from it.
+    Taken,
+}
+
+/// Whether what was applied is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Durable,
+    Unsynced,
+    /// The engine failed after something was applied that was not synced: nobody can say.
+    Doubtful,
+}
+
 /// What one thread at a time has to do with.
 pub(super) struct Writer {
     /// What is durable.
@@ -44,38 +62,35 @@ pub(super) struct Writer {
     highest: u32,
     /// Last sequences that were applied since the last sync; none for a stream that was dropped.
     applied: HashMap<StreamId, Option<Seq>>,
-    is_unsynced: bool,
-    /// The engine failed after something was applied that was not synced: nobody can say whether that is durable.
-    is_doubtful: bool,
-    /// Whoever uses the store has applied something, so it took notice of the damage it was told.
-    is_acknowledged: bool,
+    durability: Durability,
+    notice: Notice,
     next_try: Instant,
     buffer: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(opened: Opened) -> Result<(Engine, Self, Vec<String>), OpenError> {
-        let Opened { engine, marks, marks_file, number, problems } = opened;
+    pub(super) fn new(opened: Opened) -> (Engine, Self, Vec<String>) {
+        let Opened { engine, marks, marks_file, number, highest, problems } = opened;
         let now = Instant::now();
         let writer = Self {
-            highest: highest(&engine, &marks)?,
+            highest,
             marks,
             marks_file,
             marks_written: now,
             are_marks_behind: false,
             number,
             applied: HashMap::new(),
-            is_unsynced: false,
-            is_doubtful: false,
-            is_acknowledged: false,
+            durability: Durability::Durable,
+            notice: Notice::None,
             next_try: now,
             buffer: Vec::new(),
         };
-        Ok((engine, writer, problems))
+        (engine, writer, problems)
     }
 
     /// Damage that nobody took notice of yet.
-    pub(super) fn damage(&self) -> Option<Damage> {
+    pub(super) fn damage(&mut self) -> Option<Damage> {
+        self.notice = Notice::Given;
         self.marks.damage.clone()
     }
 
@@ -101,7 +116,7 @@ impl Writer {
 
     /// Everything applied so far is durable.
     fn is_synced(&mut self) {
-        self.is_unsynced = false;
+        self.durability = Durability::Durable;
         self.marks.batch = self.number;
         for (stream, last) in self.applied.drain() {
             match last {
@@ -115,14 +130,16 @@ impl Writer {
             }
         }
         self.are_marks_behind = true;
-        if self.is_acknowledged && self.marks.damage.take().is_some() {
+        if self.notice == Notice::Taken && self.marks.damage.take().is_some() {
             self.write_marks();
         }
     }
 
     /// Notes what was applied.
     fn is_applied(&mut self, changes: &[Change]) {
-        self.is_unsynced = true;
+        if self.durability == Durability::Durable {
+            self.durability = Durability::Unsynced;
+        }
         for change in changes {
             match change {
                 Change::Put { stream, seq, .. } => {
@@ -136,22 +153,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// The highest stream number that was ever used, as far as can be seen.
-fn highest(engine: &Engine, marks: &Marks) -> Result<u32, OpenError> {
-    let key = keys::state(keys::OWN, keys::HIGHEST);
-    let written = engine.state.get(&key).map_err(OpenError::Engine)?;
-    let written = written.as_deref().and_then(|value| record::unseal(marks.salt, &key, value));
-    let written = written.and_then(|value| Some(u32::from_le_bytes(*value.first_chunk()?)));
-    // If that entry was lost, these are what there is.
-    let last_key = |keyspace: &fjall::Keyspace| {
-        let key = keyspace.last_key_value().map(fjall::Guard::key).transpose().map_err(OpenError::Engine);
-        key.map(|key| key.as_deref().and_then(keys::stream_of).map(|stream| stream.0))
-    };
-    let marked = marks.last.keys().next_back().map(|stream| stream.0);
-    let others = [last_key(&engine.messages)?, last_key(&engine.state)?, marked, written];
-    Ok(others.into_iter().flatten().max().unwrap_or(0))
 }
 
 fn purpose(changes: &[Change]) -> (Purpose, usize) {
@@ -184,7 +185,9 @@ impl Shared {
         self.ensure_open(&mut writer)?;
         self.commit(&mut writer, 2 * changes.len(), |batch, buffer| batch.add(changes, buffer))?;
         writer.is_applied(changes);
-        writer.is_acknowledged = true;
+        if writer.notice == Notice::Given {
+            writer.notice = Notice::Taken;
+        }
         Ok(())
     }
 
@@ -252,7 +255,8 @@ impl Shared {
     }
 
     fn persist(&self, writer: &mut Writer) -> Result<(), StoreError> {
-        if !writer.is_unsynced && !writer.is_doubtful {
+        let before = writer.durability;
+        if before == Durability::Durable {
             return Ok(());
         }
         let outcome = match &*self.engine.read_recursive() {
@@ -263,10 +267,12 @@ impl Shared {
             Ok(()) => writer.is_synced(),
             Err(error) => {
                 self.reopen(writer, &error);
+                // With this answer it is said.
+                writer.durability = Durability::Unsynced;
                 return Err(failed(error));
             }
         }
-        if std::mem::take(&mut writer.is_doubtful) {
+        if before == Durability::Doubtful {
             return Err(failed("the storage engine failed before what was applied was durable"));
         }
         Ok(())
@@ -298,7 +304,9 @@ impl Shared {
             fjall::Error::Poisoned => Check::Everything,
             _ => Check::WhatIsNeeded,
         };
-        writer.is_doubtful |= writer.is_unsynced;
+        if writer.durability == Durability::Unsynced {
+            writer.durability = Durability::Doubtful;
+        }
         // If the disk is full, this is what there is to recover with.
         self.space.release_reserve();
         if let Err(error) = self.open_again(writer, check) {
@@ -313,9 +321,8 @@ impl Shared {
         // Waits for readers, and keeps new ones out until it is open.
         let mut engine = self.engine.write();
         drop(engine.take());
-        let (opened, mut new, problems) = Writer::new(recovery::open(&self.layout, check)?)?;
-        new.is_doubtful = writer.is_doubtful;
-        new.is_unsynced = writer.is_unsynced;
+        let (opened, mut new, problems) = Writer::new(recovery::open(&self.layout, check)?);
+        new.durability = writer.durability;
         new.applied = std::mem::take(&mut writer.applied);
         new.highest = new.highest.max(writer.highest);
         *writer = new;

@@ -1,0 +1,147 @@
+//! What a group did to one stream.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use super::{Publish, Rollup};
+use crate::jetstream::{
+    store::{Change, Seq},
+    stream::{Stream, message_bytes, subject_key},
+};
+
+/// What a group did to one stream.
+pub(super) struct TouchedStream {
+    pub(super) stream: Arc<Stream>,
+    /// Messages that were added.
+    pub(super) added: Vec<(Seq, Arc<str>)>,
+    /// Messages of before the group that were removed.
+    pub(super) removed: Vec<(Seq, Arc<str>)>,
+    /// Messages that came and went within the group.
+    pub(super) short_lived: HashSet<Seq>,
+    /// Everything before this sequence was purged.
+    pub(super) purged: Option<Seq>,
+    /// What is in the changes of the group and not counted yet.
+    pub(super) waiting: Vec<Waiting>,
+    /// Subjects whose totals have changed since they were last written.
+    pub(super) subjects: BTreeSet<Arc<str>>,
+    /// Totals have changed since they were last written.
+    pub(super) dirty: bool,
+    /// Messages to remove because a later one replaces them.
+    pub(super) rollups: Vec<(Rollup, Arc<str>, Seq)>,
+    /// Messages that a consumer is done with.
+    pub(super) processed: Vec<Seq>,
+    /// How many of `added` the limit of each subject was applied to.
+    pub(super) limited: usize,
+    /// Something was added since the limits were applied.
+    pub(super) unlimited: bool,
+    /// The limits have changed since they were applied.
+    pub(super) limits_changed: bool,
+    /// What expires next has to be found anew.
+    pub(super) look_for_expiry: bool,
+    /// The first of the deadlines that were added.
+    pub(super) deadline: Option<i64>,
+}
+
+/// What is in the changes of a group and not counted yet.
+pub(super) enum Waiting {
+    Message(Publish),
+    /// A sequence without a message.
+    Skip {
+        seq: Seq,
+        time: i64,
+    },
+}
+
+impl TouchedStream {
+    pub(super) fn new(stream: Arc<Stream>) -> Self {
+        Self {
+            stream,
+            added: Vec::new(),
+            removed: Vec::new(),
+            short_lived: HashSet::new(),
+            purged: None,
+            waiting: Vec::new(),
+            subjects: BTreeSet::new(),
+            dirty: false,
+            rollups: Vec::new(),
+            processed: Vec::new(),
+            limited: 0,
+            unlimited: false,
+            limits_changed: false,
+            look_for_expiry: false,
+            deadline: None,
+        }
+    }
+
+    /// Notes a message that is in the changes of the group.
+    pub(super) fn put(&mut self, publish: Publish) {
+        self.unlimited = true;
+        if let Some(rollup) = publish.rollup {
+            self.rollups.push((rollup, Arc::clone(&publish.record.subject), publish.seq));
+        }
+        if let Some(expires) = publish.expires {
+            self.deadline = Some(self.deadline.map_or(expires, |deadline| deadline.min(expires)));
+        }
+        self.waiting.push(Waiting::Message(publish));
+    }
+
+    /// Notes that messages were removed.
+    pub(super) fn remove(&mut self, messages: impl Iterator<Item = (Seq, Arc<str>)>) {
+        self.dirty = true;
+        let first_new = self.added.first().map_or(Seq::MAX, |(seq, _)| *seq);
+        for (seq, subject) in messages {
+            self.subjects.insert(Arc::clone(&subject));
+            if seq >= first_new {
+                self.short_lived.insert(seq);
+            } else {
+                self.removed.push((seq, subject));
+            }
+        }
+    }
+
+    /// Whether something follows from what was added.
+    pub(super) fn has_consequences(&self) -> bool {
+        self.unlimited || self.limits_changed || !self.rollups.is_empty() || !self.processed.is_empty()
+    }
+
+    /// Counts what waits, and appends the totals that have changed.
+    pub(super) fn settle(&mut self, changes: &mut Vec<Change>) {
+        if self.waiting.is_empty() && !self.dirty {
+            return;
+        }
+        let id = self.stream.id;
+        let mut state = self.stream.state.lock();
+        for waiting in self.waiting.drain(..) {
+            match waiting {
+                Waiting::Message(Publish { seq, record, .. }) => {
+                    let bytes = message_bytes(self.stream.storage, &record);
+                    state.assigned.written(&record, bytes);
+                    state.committed.add(seq, &record, bytes);
+                    self.added.push((seq, Arc::clone(&record.subject)));
+                    self.subjects.insert(record.subject);
+                }
+                Waiting::Skip { seq, time } => state.committed.skip(seq, time),
+            }
+        }
+        for subject in std::mem::take(&mut self.subjects) {
+            let key = subject_key(&subject);
+            changes.push(match state.committed.subjects.get(&subject) {
+                Some(totals) => Change::SetState { stream: id, key, value: totals.encode() },
+                None => Change::ClearState { stream: id, key },
+            });
+        }
+        self.dirty = false;
+        changes.push(state.committed.totals.change(id));
+    }
+
+    /// Lets everybody see what was done.
+    pub(super) fn show(mut self) {
+        if !self.short_lived.is_empty() {
+            self.added.retain(|(seq, _)| !self.short_lived.contains(seq));
+        }
+        self.stream.show(&self.added, &self.removed, self.purged);
+        self.stream.arm_expiry(self.look_for_expiry, self.deadline);
+    }
+}

@@ -1,0 +1,108 @@
+//! Streams and consumers made by chance, and what is done with them: two servers answer the same, deliver the same and
+//! keep the same.
+//!
+//! nats-server counts what is pending for a consumer, and removes what was acknowledged, a little later than it
+//! answers. So after each operation both are asked for the state of everything until they agree; that they do in the
+//! end is part of what is tested.
+
+mod operations;
+mod peer;
+
+use std::time::Duration;
+
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, TestRunner},
+};
+
+use self::{
+    operations::{Plan, plan},
+    peer::Peer,
+};
+use super::server::Which;
+use crate::support::PATIENCE;
+
+fn rounds() -> u32 {
+    if std::env::var_os("UNIBUS_LONG").is_some() { 3000 } else { 100 }
+}
+
+/// Carries out generated plans on both until one answers differently.
+async fn compare(here: &mut Peer, there: &mut Peer) {
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let strategy = plan();
+    for _ in 0..rounds() {
+        let mut tree = strategy.new_tree(&mut runner).expect("a plan");
+        if differ(here, there, &tree.current()).await.is_ok() {
+            continue;
+        }
+        // Smaller ones until none fails: what proptest does, with servers that are awaited.
+        let mut smallest = tree.current();
+        let mut more = tree.simplify();
+        while more {
+            let candidate = tree.current();
+            if differ(here, there, &candidate).await.is_err() {
+                smallest = candidate;
+                more = tree.simplify();
+            } else {
+                more = tree.complicate();
+            }
+        }
+        let difference = differ(here, there, &smallest).await;
+        panic!("{smallest:#?}\n{}", difference.expect_err("seen before"));
+    }
+}
+
+async fn differ(here: &mut Peer, there: &mut Peer, plan: &Plan) -> Result<(), String> {
+    let outcome = carry_out(here, there, plan).await;
+    here.clear().await?;
+    there.clear().await?;
+    outcome
+}
+
+async fn carry_out(here: &mut Peer, there: &mut Peer, plan: &Plan) -> Result<(), String> {
+    let (left, right) = (here.create(plan).await?, there.create(plan).await?);
+    same(&left, &right, "created")?;
+    for (number, operation) in plan.operations.iter().enumerate() {
+        let (left, right) = (here.does(operation).await?, there.does(operation).await?);
+        same(&left, &right, &format!("{number}. {operation:?}"))?;
+        settle(here, there, &format!("after {number}. {operation:?}")).await?;
+    }
+    Ok(())
+}
+
+/// Waits until both have come to the same state.
+async fn settle(here: &mut Peer, there: &mut Peer, what: &str) -> Result<(), String> {
+    let deadline = tokio::time::Instant::now() + PATIENCE / 4;
+    loop {
+        let (left, right) = (here.state().await?, there.state().await?);
+        if left == right {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            return same(&left, &right, what);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn same(here: &[String], there: &[String], what: &str) -> Result<(), String> {
+    if here == there {
+        return Ok(());
+    }
+    let block =
+        |lines: &[String]| lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n");
+    Err(format!("{what}\nfirst:\n{}\nsecond (nats-server):\n{}", block(here), block(there)))
+}
+
+/// Two of the same kind agree: what is compared is not chance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_server_agrees_with_itself() {
+    let (Some(mut here), Some(mut there)) =
+        (Peer::start(Which::There).await, Peer::start(Which::There).await)
+    else {
+        return;
+    };
+    compare(&mut here, &mut there).await;
+    here.stop().await;
+    there.stop().await;
+}
