@@ -56,6 +56,7 @@ impl App {
     /// Builds the bus: guards, TLS, broker, store, control plane, in this order.
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let directory = DataDirectory::claim(&config.paths)?;
+        DataDirectory::check_further(&config.streams.directory)?;
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
 use control_plane::{DataPlane, DataPlaneError};
 use embedded_broker::{
-    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, Limits, ReplyPolicy, Shutdown,
-    TlsMode,
+    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig,
+    JetStreamError, Limits, ReplyPolicy, Shutdown, SyncPolicy, TlsMode,
 };
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use crate::config::{Config, StreamSync, Streams};
 use crate::own_names::OwnNames;
 use crate::tls::{NodeTls, NodeTlsError};
 
@@ -47,13 +47,25 @@ pub struct ServiceAccess {
 pub enum EmbeddedPlaneError {
     /// Its port is taken, or the address is not this machine's.
     #[error("the data plane cannot listen: {0}; set --nats-port or --bind")]
-    Bind(#[from] BindError),
+    Bind(BindError),
+    /// The streams on disk.
+    #[error("{0}; --nats-store names the directory")]
+    Streams(JetStreamError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] NodeTlsError),
     /// The process cannot reach its own broker.
     #[error("the control plane cannot reach the data plane in its own process: {0}")]
     Service(String),
+}
+
+impl From<BindError> for EmbeddedPlaneError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::JetStream(error) => Self::Streams(error),
+            other => Self::Bind(other),
+        }
+    }
 }
 
 impl ServiceAccess {
@@ -72,6 +84,14 @@ impl ServiceAccess {
 /// subscriptions for each room that it has open, and a room's subject has eight tokens at most.
 fn limits() -> Limits {
     Limits { max_subscriptions: Some(10_000), max_subscription_tokens: Some(32), ..Limits::default() }
+}
+
+fn jetstream(streams: &Streams) -> JetStreamConfig {
+    let sync = match streams.sync {
+        StreamSync::Always => SyncPolicy::Always,
+        StreamSync::Every(interval) => SyncPolicy::Every(interval),
+    };
+    JetStreamConfig { sync, ..JetStreamConfig::in_directory(&streams.directory) }
 }
 
 impl EmbeddedPlane {
@@ -93,6 +113,7 @@ impl EmbeddedPlane {
             tls: tls_mode,
             authentication: Authentication::By(authenticator.clone()),
             internal: Internal::Listener { nkey: service.login_key() },
+            jetstream: JetStream::On(jetstream(&config.streams)),
             admission: Admission::WhenOpened,
             reply_policy: ReplyPolicy::Checked,
             limits: limits(),
