@@ -35,6 +35,7 @@ mod shutdown;
 
 mod commands;
 mod local_api;
+mod rpc;
 mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
