@@ -4,6 +4,7 @@
 
 use crate::{process, test};
 use anyhow::{Context as _, Result};
+use std::process::Command;
 
 /// What to measure, and options of the program that measures it.
 #[derive(clap::Args)]
@@ -16,6 +17,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The embedded broker beside nats-server: throughput, latency, logins, processor time, memory.
     Core(Passed),
+    /// Streams of the embedded broker beside those of nats-server: publishing, consuming, reading, starting again.
+    Jetstream(Passed),
     /// Signed requests to the control plane beside a bare HTTP server that verifies one signature.
     Api(Passed),
 }
@@ -31,16 +34,19 @@ struct Passed {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut bench = process::cargo();
     let options = match &arguments.what {
-        What::Core(passed) => {
-            let server = test::nats_server().context("nothing to compare with")?;
-            bench.args(["bench", "--locked", "--package", "embedded-broker", "--bench", "core", "--"]);
-            bench.env("NATS_SERVER", server);
-            &passed.options
-        }
+        What::Core(passed) => beside_nats_server(&mut bench, "core", passed)?,
+        What::Jetstream(passed) => beside_nats_server(&mut bench, "jetstream", passed)?,
         What::Api(passed) => {
             bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "api", "--"]);
-            &passed.options
+            passed.options.as_slice()
         }
     };
     process::run(bench.args(options))
+}
+
+fn beside_nats_server<'a>(bench: &mut Command, name: &str, passed: &'a Passed) -> Result<&'a [String]> {
+    let server = test::nats_server().context("nothing to compare with")?;
+    bench.args(["bench", "--locked", "--package", "embedded-broker", "--bench", name, "--"]);
+    bench.env("NATS_SERVER", server);
+    Ok(&passed.options)
 }

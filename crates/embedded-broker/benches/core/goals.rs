@@ -1,19 +1,12 @@
 //! What the project asks of the ratio ours / nats-server. Missing a *must* is a defect; a *target* is what the
 //! measured floors of this kind of work say is reachable.
 
-use crate::sample::Metric;
+use crate::{bounds::Bounds, sample::Metric};
 
 /// One figure of a case, and what its ratio should be.
 pub(crate) struct Goal {
     pub(crate) metric: Metric,
     pub(crate) bounds: Option<Bounds>,
-}
-
-/// Bounds of a ratio; whether it should be above or below is the metric's.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(crate) struct Bounds {
-    pub(crate) must: f64,
-    pub(crate) target: f64,
 }
 
 const fn goal(metric: Metric, must: f64, target: f64) -> Goal {

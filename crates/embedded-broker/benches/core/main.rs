@@ -14,15 +14,21 @@
 #![expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
 
 mod arguments;
+#[path = "../support/bounds.rs"]
+mod bounds;
 mod case;
 mod credentials;
 mod goals;
 mod load;
+#[path = "../support/procfs.rs"]
 mod procfs;
+#[path = "../support/reading.rs"]
+mod reading;
 mod report;
 mod sample;
 mod servers;
 mod spinners;
+#[path = "../support/statistics.rs"]
 mod statistics;
 
 use anyhow::{Context as _, Result};

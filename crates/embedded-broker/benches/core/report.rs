@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     arguments::Effort,
+    bounds::{self, Bounds, Verdict},
     case::Case,
-    goals::{Bounds, Goal},
+    goals::Goal,
     procfs,
     sample::{Metric, Sample},
     statistics::Spread,
@@ -46,15 +47,6 @@ struct Row {
     ratio: Spread,
     bounds: Option<Bounds>,
     verdict: Option<Verdict>,
-}
-
-/// How a ratio does beside its bounds.
-#[derive(Clone, Copy, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Target,
-    Must,
-    Missed,
 }
 
 impl Report {
@@ -126,7 +118,8 @@ impl Row {
     fn new(goal: &Goal, samples: &[[Sample; 2]]) -> Self {
         let figure = |sample: &Sample| sample.figures.get(&goal.metric).copied().unwrap_or(f64::NAN);
         let ratio = Spread::of(samples.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
-        let verdict = goal.bounds.map(|bounds| Verdict::of(goal.metric, ratio.median, bounds));
+        let verdict =
+            goal.bounds.map(|bounds| Verdict::of(bounds, |bound| goal.metric.reaches(ratio.median, bound)));
         Self {
             metric: goal.metric,
             ours: Spread::of(samples.iter().map(|[ours, _]| figure(ours))),
@@ -138,61 +131,19 @@ impl Row {
     }
 
     fn line(&self, case: &str, other_cores: f64) -> String {
-        let bound = |bound: fn(Bounds) -> f64| {
-            self.bounds.map_or_else(String::new, |bounds| format!("{:.2}", bound(bounds)))
-        };
         format!(
             "| {case} | {} | {} | {} | **{:.2}** [{:.2}-{:.2}] | {} | {} | {} | {:.2}{} |",
             self.metric.name(),
-            shown(self.ours),
-            shown(self.nats_server),
+            self.ours,
+            self.nats_server,
             self.ratio.median,
             self.ratio.low,
             self.ratio.high,
-            bound(|bounds| bounds.must),
-            bound(|bounds| bounds.target),
+            bounds::cell(self.bounds, |bounds| bounds.must),
+            bounds::cell(self.bounds, |bounds| bounds.target),
             self.verdict.map_or("", Verdict::word),
             other_cores,
             if other_cores > DISTURBED { " (!)" } else { "" },
         )
-    }
-}
-
-impl Verdict {
-    fn of(metric: Metric, ratio: f64, bounds: Bounds) -> Self {
-        if metric.reaches(ratio, bounds.target) {
-            Self::Target
-        } else if metric.reaches(ratio, bounds.must) {
-            Self::Must
-        } else {
-            Self::Missed
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Must => "must",
-            Self::Missed => "**missed**",
-        }
-    }
-}
-
-fn shown(spread: Spread) -> String {
-    format!("{} [{}-{}]", number(spread.median), number(spread.low), number(spread.high))
-}
-
-/// Three significant digits.
-fn number(value: f64) -> String {
-    match value.abs() {
-        10_000_000.0.. => format!("{:.1} M", value / 1e6),
-        1_000_000.0.. => format!("{:.2} M", value / 1e6),
-        100_000.0.. => format!("{:.0} k", value / 1e3),
-        10_000.0.. => format!("{:.1} k", value / 1e3),
-        1_000.0.. => format!("{:.2} k", value / 1e3),
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
     }
 }

@@ -1,13 +1,8 @@
 //! The figures of one run.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
-use anyhow::Result;
-
-use crate::procfs::{MachineTime, Process};
+pub(crate) use crate::reading::Reading;
 
 /// What a figure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -35,13 +30,6 @@ pub(crate) struct Sample {
     pub(crate) figures: BTreeMap<Metric, f64>,
     /// Cores that neither the server nor the load generator used: other programs.
     pub(crate) other_cores: f64,
-}
-
-/// The clocks at one moment.
-pub(crate) struct Reading {
-    at: Instant,
-    server_cpu: Duration,
-    machine: MachineTime,
 }
 
 impl Metric {
@@ -75,18 +63,11 @@ impl Sample {
 }
 
 impl Reading {
-    /// Reads the clocks. The server should be idle: a running thread's time is booked with a delay.
-    pub(crate) fn take(server: Process) -> Result<Self> {
-        let machine = MachineTime::read(server)?;
-        Ok(Self { server_cpu: server.cpu()?, machine, at: Instant::now() })
-    }
-
     /// What `operations` took since `before`.
     pub(crate) fn since(&self, before: &Self, operations: u64) -> Sample {
-        let wall = (self.at - before.at).as_secs_f64();
-        let cpu = self.server_cpu.saturating_sub(before.server_cpu).as_secs_f64();
-        Sample { figures: BTreeMap::new(), other_cores: self.machine.others_since(&before.machine) / wall }
-            .with(Metric::Rate, operations as f64 / wall)
-            .with(Metric::ServerCpu, cpu * 1e6 / operations as f64)
+        let used = self.used_since(before);
+        Sample { figures: BTreeMap::new(), other_cores: used.other_cores }
+            .with(Metric::Rate, operations as f64 / used.seconds)
+            .with(Metric::ServerCpu, used.server_cpu * 1e6 / operations as f64)
     }
 }

@@ -1,9 +1,12 @@
 //! The two servers, each as a child process so that /proc tells what it costs.
 
 mod authenticator;
+#[path = "../support/child.rs"]
 mod child;
 mod embedded;
 mod nats_server;
+#[path = "../support/ports.rs"]
+mod ports;
 
 use std::{
     fmt,

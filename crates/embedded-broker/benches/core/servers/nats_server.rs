@@ -1,25 +1,12 @@
 //! A nats-server with its defaults, and the users and the certificate of the benchmark.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, fs, net::SocketAddr, path::Path, process::Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{Security, child};
+use super::{Security, child, ports};
 use crate::credentials::{self, Files};
-
-/// A large configuration takes a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often it is looked whether it listens.
-const LOOK: Duration = Duration::from_millis(10);
 
 pub(super) fn start(binary: &Path, files: &Path, security: Security) -> Result<(child::Owned, SocketAddr)> {
     // It writes its address into a file here.
@@ -30,19 +17,8 @@ pub(super) fn start(binary: &Path, files: &Path, security: Security) -> Result<(
     // It logs there.
     command.arg("--config").arg(&file).stderr(Stdio::null());
     let mut child = child::Owned::start(&mut command)?;
-    let started = Instant::now();
-    loop {
-        if let Some(address) = address(directory.path())? {
-            return Ok((child, address));
-        }
-        if let Some(status) = child.ended()? {
-            bail!("ended at start ({status})");
-        }
-        if started.elapsed() > PATIENCE {
-            bail!("does not listen after {} s", PATIENCE.as_secs());
-        }
-        std::thread::sleep(LOOK);
-    }
+    let address = ports::wait(directory.path(), &mut child)?;
+    Ok((child, address))
 }
 
 fn configuration(directory: &Path, files: &Files, security: Security) -> Result<String> {
@@ -60,21 +36,4 @@ fn configuration(directory: &Path, files: &Files, security: Security) -> Result<
         writeln!(text, "tls {{ cert_file: \"{certificate}\", key_file: \"{key}\" }}")?;
     }
     Ok(text)
-}
-
-/// The address from the file of ports, `{"nats":["nats://127.0.0.1:40123"], …}`, once it is there.
-fn address(directory: &Path) -> Result<Option<SocketAddr>> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "ports") {
-            let ports: Result<serde_json::Value, _> = serde_json::from_slice(&fs::read(&path)?);
-            let Ok(ports) = ports else {
-                return Ok(None); // not written to its end yet
-            };
-            let url = ports["nats"][0].as_str().context("the file of ports names no client port")?;
-            let address = url.split_once("://").map_or(url, |(_, address)| address);
-            return Ok(Some(address.parse()?));
-        }
-    }
-    Ok(None)
 }

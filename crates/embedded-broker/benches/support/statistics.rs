@@ -24,6 +24,27 @@ impl Spread {
     }
 }
 
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} [{}-{}]", number(self.median), number(self.low), number(self.high))
+    }
+}
+
+/// Three significant digits.
+fn number(value: f64) -> String {
+    match value.abs() {
+        10_000_000.0.. => format!("{:.1} M", value / 1e6),
+        1_000_000.0.. => format!("{:.2} M", value / 1e6),
+        100_000.0.. => format!("{:.0} k", value / 1e3),
+        10_000.0.. => format!("{:.1} k", value / 1e3),
+        1_000.0.. => format!("{:.2} k", value / 1e3),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 /// The value below which a share of sorted values lies.
 pub(crate) fn percentile(sorted: &[u64], share: f64) -> f64 {
     #[expect(clippy::cast_sign_loss, reason = "a share of a length")]
