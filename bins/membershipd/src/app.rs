@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busauth::CaFingerprint;
-use control_plane::{AccessTable, ControlPlane, Drained, Server, ServerConfig, ServerLimits};
+use control_plane::{AccessTable, ControlPlane, Drained, Reconciled, Server, ServerConfig, ServerLimits};
 use membership_store::{MembershipStore, SqliteStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -27,6 +27,7 @@ use crate::local_control::LocalControl;
 use crate::node_control;
 use crate::notify;
 use crate::own_names::OwnNames;
+use crate::rpc::Rpc;
 use crate::shutdown::{STOP_DEADLINE, Stop, StopReport};
 use crate::tls::{NodeTls, TlsReload};
 
@@ -41,6 +42,7 @@ pub struct App {
     plane: Arc<EmbeddedPlane>,
     store: Arc<SqliteStore>,
     control: Arc<ControlPlane>,
+    rpc: Rpc,
     server: Server,
     local: LocalControl,
     // Last: the lock is let go of when everything else is gone.
@@ -56,6 +58,7 @@ impl App {
     /// Builds the bus: guards, TLS, broker, store, control plane, in this order.
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let directory = DataDirectory::claim(&config.paths)?;
+        DataDirectory::check_further(&config.streams.directory)?;
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),
@@ -67,6 +70,12 @@ impl App {
         let first_admin = if config.exposure.is_public() { FirstAdmin::Await } else { FirstAdmin::MakeOne };
         let beginning = first_start::begin(store.as_ref(), &config.paths, first_admin).await?;
         let access = AccessTable::new(store.view().clone(), node_control::access_options(&config));
+        let reconciled = control_plane::reconcile(store.as_ref(), plane.as_ref()).await?;
+        if reconciled != Reconciled::default() {
+            let Reconciled { made, changed, removed } = reconciled;
+            tracing::info!(made, changed, removed, "streams were brought in line with their rooms");
+        }
+        let rpc = Rpc::listen(plane.gate(), access.clone(), plane.rooms()).await?;
         plane.authenticate_with(Arc::new(access));
 
         let server = Server::bind(ServerConfig {
@@ -87,7 +96,7 @@ impl App {
             .control_socket()
             .ok_or_else(|| StartError::NoPlaceForSocket(config.paths.directory().to_owned()))?;
         let local = LocalControl::bind(socket)?;
-        Ok(Self { beginning, control_urls, tls, plane, store, control, server, local, directory })
+        Ok(Self { beginning, control_urls, tls, plane, store, control, rpc, server, local, directory })
     }
 
     /// The address of the control plane.
@@ -140,7 +149,7 @@ impl App {
         stop: CancellationToken,
         hangups: mpsc::Receiver<()>,
     ) -> Result<StopReport, RunError> {
-        let Self { tls, plane, store, control, server, local, directory, .. } = self;
+        let Self { tls, plane, store, control, rpc, server, local, directory, .. } = self;
         let serving = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut http = tasks.spawn(server.serve(control.router(), serving.clone(), REQUEST_DRAIN));
@@ -149,6 +158,7 @@ impl App {
         if let Some(tls) = tls {
             tasks.spawn(TlsReload::new(tls).run(hangups, upkeep.clone()));
         }
+        tasks.spawn(rpc.run(serving.clone()));
         tasks.spawn(feed_watchdog(store.clone(), upkeep.clone()));
         tasks.close();
         plane.open();

@@ -130,6 +130,14 @@ pub struct NodeFlags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db: Option<String>,
+    /// The directory of the streams of rooms with history [default: `jetstream` in the data directory].
+    #[arg(long, value_name = "DIRECTORY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_store: Option<String>,
+    /// When a stored message is acknowledged: always (on disk), or synced every 10ms to 5m [default: always].
+    #[arg(long, value_name = "always|INTERVAL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
     /// How requests prove who sends them: enforce, soft or off [default: enforce].
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]

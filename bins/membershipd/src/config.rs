@@ -9,6 +9,7 @@ mod paths;
 mod problem;
 mod reader;
 mod setting;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use self::names::{DataUrl, PublicName, ServerName};
 pub use self::paths::DataPaths;
 pub use self::problem::{ConfigErrors, ConfigProblem};
 pub use self::setting::Setting;
+pub use self::streams::{StreamSync, Streams};
 
 use self::layers::Layers;
 use self::reader::Reader;
@@ -47,6 +49,8 @@ pub struct Config {
     pub nats_port: u16,
     /// Where everything is kept.
     pub paths: DataPaths,
+    /// Where the messages of rooms with history are kept.
+    pub streams: Streams,
     /// Names under which clients reach this bus, besides its addresses.
     pub public_names: Vec<PublicName>,
     /// Data plane addresses to tell clients; empty: made from the names.
@@ -102,6 +106,7 @@ impl Config {
             );
         }
         let paths = read_paths(&mut reader, environment);
+        let streams = Streams::read(&mut reader, &paths);
         let public_names = reader.list(Setting::PUBLIC_NAME, str::parse);
         let data_urls = reader.list(Setting::DATA_URL, str::parse);
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
@@ -117,11 +122,13 @@ impl Config {
             .map(|name| format!("{name} is set and is no setting of membershipd"))
             .collect();
         warnings.extend(exposure.warning());
+        warnings.extend(streams.warning());
         let config = Self {
             exposure,
             http_port,
             nats_port,
             paths,
+            streams,
             public_names,
             data_urls,
             server_name,

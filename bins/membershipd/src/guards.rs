@@ -21,7 +21,7 @@ pub(crate) struct DataDirectory {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirectoryError {
     /// The directory does not exist and cannot be made.
-    #[error("the data directory {} cannot be created: {source}; give --db a path where it can", .path.display())]
+    #[error("the data directory {} cannot be created: {source}; name another one with --db or --nats-store", .path.display())]
     Create {
         /// The directory.
         path: PathBuf,
@@ -29,10 +29,10 @@ pub enum DataDirectoryError {
         source: io::Error,
     },
     /// Something else has the name.
-    #[error("{} is not a directory; give --db a path in one", .0.display())]
+    #[error("{} is not a directory; name one with --db or --nats-store", .0.display())]
     NotADirectory(PathBuf),
     /// Somebody else owns it.
-    #[error("the data directory {} belongs to another user (uid {owner}): run as that user, or give --db another path", .path.display())]
+    #[error("the data directory {} belongs to another user (uid {owner}): run as that user, or name another one with --db or --nats-store", .path.display())]
     ForeignOwner {
         /// The directory.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum DataDirectoryError {
         owner: u32,
     },
     /// Others could read keys or replace the database.
-    #[error("the data directory {} is open to other users (mode {mode:o}): chmod 700 it, or give --db a path in a directory of its own", .path.display())]
+    #[error("the data directory {} is open to other users (mode {mode:o}): chmod 700 it, or name another one with --db or --nats-store", .path.display())]
     OpenToOthers {
         /// The directory.
         path: PathBuf,
@@ -69,22 +69,34 @@ impl DataDirectory {
     /// Makes the directory if it is missing (mode 0700), checks that it is private and writable, and locks it.
     pub(crate) fn claim(paths: &DataPaths) -> Result<Self, DataDirectoryError> {
         let path = paths.directory();
-        if !path.exists() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(|source| DataDirectoryError::Create { path: path.to_owned(), source })?;
-        }
+        make(path)?;
         check_private(path)?;
         let lock = lock(&paths.lock(), path)?;
         Ok(Self { paths: paths.clone(), _lock: lock })
+    }
+
+    /// Makes a further directory of the bus if it is missing (mode 0700), and checks that it is private. Whoever
+    /// keeps data in it locks it.
+    pub(crate) fn check_further(path: &Path) -> Result<(), DataDirectoryError> {
+        make(path)?;
+        check_private(path)
     }
 
     /// What lies where in it.
     pub(crate) fn paths(&self) -> &DataPaths {
         &self.paths
     }
+}
+
+fn make(path: &Path) -> Result<(), DataDirectoryError> {
+    if path.exists() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| DataDirectoryError::Create { path: path.to_owned(), source })
 }
 
 fn check_private(path: &Path) -> Result<(), DataDirectoryError> {

@@ -35,6 +35,7 @@ mod shutdown;
 
 mod commands;
 mod local_api;
+mod rpc;
 mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
@@ -42,7 +43,7 @@ pub use args::{Cli, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, 
 pub use commands::run;
 pub use config::{
     Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,
-    Logging, PublicName, ServerName, Setting, TlsSource,
+    Logging, PublicName, ServerName, Setting, StreamSync, Streams, TlsSource,
 };
 pub use data_plane::{EmbeddedPlaneError, ServiceAccess};
 pub use failure::Failure;

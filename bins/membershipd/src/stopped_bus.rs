@@ -7,8 +7,11 @@ use axum::Router;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
-use control_plane::{ControlPlane, DataPlane, DataPlaneError};
+use control_plane::{
+    ControlPlane, DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
+};
 use membership_store::{MembershipStore, OpenError, SqliteStore};
+use room_protocol::RoomId;
 
 use crate::first_start::{self, FirstStartError};
 use crate::guards::DataDirectory;
@@ -56,6 +59,43 @@ impl StoppedBus {
 
 /// While no daemon runs nobody is connected: there is nobody to tell, and nobody to shut out.
 struct NobodyConnected;
+
+/// Streams are brought in line with their rooms at the next start.
+#[async_trait]
+impl RoomStreams for NobodyConnected {
+    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_stream(&self, _stream: &RoomStream) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    async fn drop_stream(&self, _room: &RoomId) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    async fn consumers(&self, _room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError> {
+        Err(not_running())
+    }
+
+    async fn make_consumer(
+        &self,
+        _room: &RoomId,
+        _name: &str,
+        _made: &MadeConsumer,
+    ) -> Result<RoomConsumer, DataPlaneError> {
+        Err(not_running())
+    }
+
+    async fn drop_consumer(&self, _room: &RoomId, _name: &str) -> Result<bool, DataPlaneError> {
+        Err(not_running())
+    }
+}
+
+fn not_running() -> DataPlaneError {
+    DataPlaneError("the daemon does not run".to_owned())
+}
 
 #[async_trait]
 impl DataPlane for NobodyConnected {

@@ -7,12 +7,14 @@
 //! - [`Info`], [`Health`], [`Ready`]: what anybody may ask.
 //! - [`UserInfo`], [`NewUser`], [`Users`]: the allowlist.
 //! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
+//! - [`NewConsumer`], [`ConsumerInfo`]: work queues; [`history`] has the requests for stored messages.
 //! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
 //! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
 //!
 //! Ids and keys are typed and checked when they are read. A statement stays text here: what is wrong with one
 //! is for the room protocol to say, not for the JSON parser.
 
+mod consumers;
 mod event;
 mod info;
 mod limits;
@@ -21,8 +23,12 @@ mod rooms;
 mod timestamp;
 mod users;
 
+pub mod history;
 pub mod subjects;
 
+pub use consumers::{
+    AckWait, ConsumerInfo, ConsumerStart, Consumers, MaxDeliver, NewConsumer, NewConsumerView, OutOfBounds,
+};
 pub use event::{RoomEvent, UserEvent};
 pub use info::{ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
 pub use limits::Limits;

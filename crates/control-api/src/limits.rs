@@ -22,6 +22,8 @@ pub struct Limits {
     pub encrypted_room_members: u64,
     /// Members of any other room; checked when one is added.
     pub room_members: u64,
+    /// Work queues of one room.
+    pub room_consumers: u64,
     /// Entries of one page of a listing.
     pub page: u64,
     /// Open connections to the control plane.
@@ -47,6 +49,7 @@ impl Default for Limits {
             statement_bytes: 64 * 1024,
             encrypted_room_members: 2_000,
             room_members: 10_000,
+            room_consumers: 20,
             page: 500,
             connections: 4_096,
             user_requests_per_second: 100,

@@ -171,6 +171,16 @@ problem_codes! {
     RoomFrozen = "room_frozen", CONFLICT, "The room is frozen";
     /// A member who would be added is revoked.
     MemberRevoked = "member_revoked", CONFLICT, "The member is revoked";
+    /// The room keeps no messages.
+    NoHistory = "no_history", CONFLICT, "The room keeps no messages";
+    /// The room is closed or frozen, so no work is given out.
+    NoTraffic = "no_traffic", CONFLICT, "Nothing is sent in the room";
+    /// The room has as many work queues as it may have.
+    TooManyConsumers = "too_many_consumers", CONFLICT, "The room has too many work queues";
+    /// Only members who may write may do this.
+    WriterRequired = "writer_required", FORBIDDEN, "Only writers may do this";
+    /// There is no such work queue.
+    ConsumerNotFound = "consumer_not_found", NOT_FOUND, "No such work queue";
     /// No more members fit.
     RoomFull = "room_full", CONFLICT, "The room is full";
     /// The text is not a signed statement.

@@ -37,6 +37,10 @@ impl AccessTable {
         user.is_active().then(|| self.compile(&user))
     }
 
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
     fn compile(&self, user: &User) -> Arc<Acl> {
         let memberships = self.view.memberships(&user.id);
         let rooms = memberships.iter().map(|(room, role)| (room.as_ref(), *role));

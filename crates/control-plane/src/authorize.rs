@@ -40,6 +40,12 @@ pub(crate) enum Action {
     ReadKeys(RoomId),
     /// Hand out keys of older epochs.
     ShareKeys(RoomId),
+    /// See the work queues of a room's history.
+    ReadConsumers(RoomId),
+    /// Make a work queue.
+    MakeConsumer(RoomId),
+    /// Remove a work queue. Whose, the handler asks.
+    DropConsumer(RoomId),
     /// Freeze a room, or lift that.
     FreezeRoom(RoomId),
     /// Delete a room.
@@ -111,6 +117,16 @@ fn decide(view: &View, caller: &Caller, action: Action) -> Result<()> {
         },
         Action::ReadLog(room) | Action::AppendToLog(room) | Action::ReadKeys(room) => {
             standing(view, caller, &room)?.map(drop).ok_or_else(not_a_member)
+        }
+        Action::ReadConsumers(room) | Action::MakeConsumer(room) | Action::DropConsumer(room) => {
+            match standing(view, caller, &room)? {
+                Some(role) if role.may_write() => Ok(()),
+                Some(_) => Err(Refusal::new(
+                    ProblemCode::WriterRequired,
+                    "readers of a room read its history; work queues are for those who may write",
+                )),
+                None => Err(not_a_member()),
+            }
         }
         Action::ShareKeys(room) => match standing(view, caller, &room)? {
             Some(RoomRole::Owner) => Ok(()),
@@ -199,6 +215,15 @@ pub(crate) struct ReadKeys(pub(crate) RoomId);
 /// See [`Action::ShareKeys`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShareKeys(pub(crate) RoomId);
+/// See [`Action::ReadConsumers`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadConsumers(pub(crate) RoomId);
+/// See [`Action::MakeConsumer`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MakeConsumer(pub(crate) RoomId);
+/// See [`Action::DropConsumer`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DropConsumer(pub(crate) RoomId);
 /// See [`Action::FreezeRoom`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FreezeRoom(pub(crate) RoomId);
@@ -214,4 +239,4 @@ macro_rules! asks {
 }
 
 asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms;
-      ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, FreezeRoom, DeleteRoom);
+      ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, ReadConsumers, MakeConsumer, DropConsumer, FreezeRoom, DeleteRoom);

@@ -8,7 +8,9 @@ use axum::{
 };
 use busauth::ContentDigestHasher;
 use bytes::BytesMut;
-use control_api::{Append, Limits, NewRoom, NewUser, ProblemCode, PutKeys, RoomPatch, UserPatch};
+use control_api::{
+    Append, Limits, NewConsumer, NewRoom, NewUser, ProblemCode, PutKeys, RoomPatch, UserPatch,
+};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,7 @@ pub(crate) trait RequestBody: DeserializeOwned {
 impl RequestBody for NewUser {}
 impl RequestBody for UserPatch {}
 impl RequestBody for RoomPatch {}
+impl RequestBody for NewConsumer {}
 
 impl RequestBody for NewRoom {
     fn limit(limits: &Limits) -> u64 {

@@ -5,6 +5,8 @@ use busauth::{Subject, UserId};
 use bytes::Bytes;
 use control_api::DataPlaneHealth;
 
+use crate::streams::RoomStreams;
+
 /// The data plane did not do what it was told, or cannot say whether it did.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the data plane did not confirm: {0}")]
@@ -12,7 +14,7 @@ pub struct DataPlaneError(pub String);
 
 /// The broker's side of an access change: embedded, clustered or external.
 #[async_trait]
-pub trait DataPlane: Send + Sync + 'static {
+pub trait DataPlane: RoomStreams {
     /// The rights of these users changed. When this returns `Ok`, nothing is accepted from them or delivered
     /// to them under their old rights any more, on every node. May be called for users who are not connected.
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError>;

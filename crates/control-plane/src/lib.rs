@@ -8,6 +8,8 @@
 //! The data plane is behind [`DataPlane`]; who may log in there and do what is answered by [`AccessTable`],
 //! from the store's view in memory, with [`grants`] as the one table of rights.
 //!
+//! A room with history has a stream there, which [`RoomStreams`] makes, changes and removes with the room.
+//!
 //! Invariants:
 //! - Whoever loses rights has lost them on both planes when the answer is sent: a change returns only after
 //!   [`DataPlane::access_changed`] did, and runs to its end even when the client hangs up.
@@ -36,11 +38,18 @@ mod shapes;
 mod access_table;
 mod data_plane;
 mod grants;
+mod history_access;
+mod streams;
 
 pub use access_table::{AccessOptions, AccessTable};
 pub use config::{ControlConfig, Parts};
 pub use control_plane::ControlPlane;
 pub use data_plane::{DataPlane, DataPlaneError};
 pub use grants::{PlaintextRooms, grants};
+pub use history_access::HistoryRefusal;
 pub use own_names::OwnNames;
 pub use server::{BindError, Drained, Server, ServerConfig, ServerLimits};
+pub use streams::{
+    FoundStream, Kept, MadeConsumer, ReconcileError, Reconciled, RoomConsumer, RoomStream, RoomStreams,
+    reconcile,
+};

@@ -5,6 +5,7 @@ use std::{fmt::Display, str::FromStr};
 use axum::extract::{FromRequestParts, Path, Query};
 use control_api::{Limits, ProblemCode};
 use http::request::Parts;
+use room_protocol::RoomId;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::problem::{Refusal, Result};
@@ -23,6 +24,27 @@ impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for Id<T> {
             .await
             .map_err(|_| wrong("cannot be read".to_owned()))?;
         text.parse().map(Self).map_err(|error: T::Err| wrong(error.to_string()))
+    }
+}
+
+/// A room and the name of something in it, `/v1/rooms/{id}/consumers/{name}`.
+#[derive(Debug)]
+pub(crate) struct RoomAndName {
+    pub(crate) room: RoomId,
+    pub(crate) name: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RoomAndName {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let wrong = |detail: String| {
+            Refusal::new(ProblemCode::BadParameter, format!("the ids in the path: {detail}"))
+        };
+        let Path((room, name)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| wrong("cannot be read".to_owned()))?;
+        Ok(Self { room: room.parse().map_err(|error| wrong(format!("{error}")))?, name })
     }
 }
 

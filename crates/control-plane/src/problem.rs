@@ -90,6 +90,12 @@ impl Refusal {
         self
     }
 
+    /// What only the log is told.
+    pub(crate) fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
     /// What programs decide by.
     pub(crate) fn code(&self) -> ProblemCode {
         self.0.code

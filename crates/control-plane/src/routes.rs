@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router, middleware,
-    routing::{get, patch, post},
+    routing::{delete, get, patch, post},
 };
 use control_api::ProblemCode;
 
 use crate::{
     ControlPlane,
     authenticate::LocalOperator,
-    handlers::{health, info, keys, log, me, rooms, users},
+    handlers::{consumers, health, info, keys, log, me, rooms, users},
     problem::Refusal,
     request,
 };
@@ -30,6 +30,8 @@ pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
         .route("/v1/rooms", get(rooms::list).post(rooms::create))
         .route("/v1/rooms/{id}", get(rooms::get).patch(rooms::freeze).delete(rooms::delete))
         .route("/v1/rooms/{id}/log", get(log::read).post(log::append))
+        .route("/v1/rooms/{id}/consumers", get(consumers::list).post(consumers::make))
+        .route("/v1/rooms/{id}/consumers/{name}", delete(consumers::delete))
         .route("/v1/rooms/{id}/keys", get(keys::read).put(keys::share));
     finish(routes, control).layer(middleware::from_fn_with_state(control.clone(), request::outermost))
 }

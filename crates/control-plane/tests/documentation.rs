@@ -25,14 +25,19 @@ async fn every_documented_endpoint_exists() {
         .filter_map(|cell| cell.split_once(" /"))
         .map(|(method, path)| (method.parse().unwrap(), format!("/{path}")))
         .collect();
-    assert_eq!(endpoints.len(), 18);
+    assert_eq!(endpoints.len(), 21);
     for (method, path) in endpoints {
         let id = if path.starts_with("/v1/users") {
             bus.admin.id().to_string()
         } else {
             "AAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()
         };
-        let call = bus.send(method.clone(), &bus.admin, &path.replace("{id}", &id), &());
+        let call = bus.send(
+            method.clone(),
+            &bus.admin,
+            &path.replace("{id}", &id).replace("{name}", "c_nobody"),
+            &(),
+        );
         // Whatever the answer to so poor a request is: path and method are known.
         let answer = call.send().await;
         assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");

@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod documentation;
+mod history;
 mod keys;
 mod local_router;
 mod malformed_requests;

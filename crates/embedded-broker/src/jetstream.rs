@@ -50,3 +50,6 @@ pub(crate) use engine::Engine;
 pub use engine::JetStreamError;
 pub(crate) use stream::Stream;
 pub(crate) use stream_config::{Storage, StreamConfig};
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Any NATS client can connect: INFO, CONNECT, PUB and HPUB, SUB with wildcards and queue groups, UNSUB with a
-//! maximum, request and reply with "no responders", TLS, WebSocket, nkeys, permissions. `docs/embedded-broker.md` says what is
-//! the same as on nats-server, what differs and why, and what is refused.
+//! maximum, request and reply with "no responders", TLS, WebSocket, nkeys, permissions; and JetStream on one node, with
+//! [`BrokerConfig::jetstream`]: streams, consumers, key-value and object stores. `docs/embedded-broker.md` says what is the same
+//! as on nats-server, what differs and why, and what is refused.
 //!
 //! **Data flow.** A connection's task reads into one buffer and parses frames in place (`protocol`). It runs the whole
 //! batch under the connection's `dispatch` lock (`session`): each message's subject is looked up in the connection's

@@ -155,7 +155,7 @@ impl Index {
         let (mut plain, mut queued, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
         self.subscriptions.read().matches(subject, &mut |entry| match entry {
             Entry::Client(subscription) if subscription.queue().is_none() => {
-                plain.push(Arc::clone(subscription))
+                plain.push(Arc::clone(subscription));
             }
             Entry::Client(subscription) => queued.push(Arc::clone(subscription)),
             Entry::Sink(sink) => sinks.push(Arc::clone(sink)),

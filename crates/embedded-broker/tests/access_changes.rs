@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use busauth::{Acl, AuthFailure, Authenticated, Authenticator, Presented, Principal};
-use embedded_broker::{Authentication, Broker, BrokerConfig, DisconnectReason};
+use embedded_broker::{Authentication, Broker, BrokerConfig, DisconnectReason, JetStream, JetStreamConfig};
 use tokio::sync::Semaphore;
 
 use crate::support::{
@@ -243,4 +243,50 @@ async fn a_change_while_a_login_is_decided_is_in_force_after_it() {
     revoked.expect("-ERR 'Authorization Violation'\r\n").await;
     revoked.expect_closed().await;
     stop(broker).await;
+}
+
+/// A pull that waits ends when its sender may not pull any more, and gets nothing that is published afterwards.
+#[tokio::test]
+async fn a_waiting_pull_ends_with_the_right_to_pull() {
+    let puller = || User {
+        publish: Some(vec!["$JS.API.CONSUMER.MSG.NEXT.S.C", "other"]),
+        subscribe: Some(vec!["inbox.>"]),
+        ..User::default()
+    };
+    let users = Users::new([("alice", puller()), ("root", User::default())]);
+    let config = BrokerConfig {
+        authentication: Authentication::By(Arc::clone(&users) as Arc<dyn Authenticator>),
+        jetstream: JetStream::On(JetStreamConfig::in_memory()),
+        ..BrokerConfig::default()
+    };
+    let broker = broker(config).await;
+    let mut root = RawClient::user(broker.local_addr(), "root").await;
+    root.send("SUB r.> 1\r\n").await;
+    request(&mut root, "$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"],"retention":"workqueue"}"#)
+        .await;
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    request(&mut root, "$JS.API.CONSUMER.CREATE.S.C", consumer).await;
+
+    let mut alice = RawClient::user(broker.local_addr(), "alice").await;
+    alice.send("SUB inbox.> 1\r\nPUB $JS.API.CONSUMER.MSG.NEXT.S.C inbox.a 33\r\n{\"batch\":9,\"expires\":99000000000}\r\n").await;
+    alice.sync().await;
+    // The pull waits: what is published goes to it.
+    request(&mut root, "s", "before").await;
+    let before = alice.frame().await.unwrap();
+    assert!(before.contains("before"), "{before}");
+
+    users.set("alice", &User { publish: Some(vec!["other"]), ..puller() });
+    changed(&broker, "alice").await;
+    request(&mut root, "s", "after").await;
+    let end = alice.frame().await.unwrap();
+    assert!(end.contains("NATS/1.0 409 Consumer Deleted"), "{end}");
+    alice.sync().await;
+    stop(broker).await;
+}
+
+/// Asks and waits for an answer that is no error.
+async fn request(client: &mut RawClient, subject: &str, body: &str) {
+    client.send(&format!("PUB {subject} r.1 {}\r\n{body}\r\n", body.len())).await;
+    let answer = client.frame().await.unwrap();
+    assert!(!answer.contains("\"error\""), "{answer}");
 }

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use embedded_broker::{Admission, Authentication, Broker, BrokerConfig, Monitoring};
+use embedded_broker::{
+    Admission, Authentication, Broker, BrokerConfig, JetStream, JetStreamConfig, Monitoring,
+};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -117,7 +119,7 @@ async fn what_is_not_answered() {
     let address = broker.monitoring_addr().unwrap();
     assert!(address.ip().is_loopback());
     for (page, status) in
-        [("/", 404), ("/jsz", 404), ("/connz?subs=1", 400), ("/connz?limit=x", 400), ("/varz?x", 400)]
+        [("/", 404), ("/accountz", 404), ("/connz?subs=1", 400), ("/connz?limit=x", 400), ("/varz?x", 400)]
     {
         assert_eq!(get(&broker, page).await.0, status, "{page}");
     }
@@ -153,5 +155,63 @@ async fn requests_that_never_end_hold_up_no_client_and_no_shutdown() {
     client.sync().await;
     drop(client);
     eventually("it left", || broker.connections().is_empty()).await;
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn jsz_shows_streams_and_consumers() {
+    let jetstream = JetStream::On(JetStreamConfig::in_memory());
+    let broker = broker(BrokerConfig { jetstream, ..monitored() }).await;
+    let mut client = RawClient::quiet(broker.local_addr()).await;
+    client.send("SUB inbox 1\r\n").await;
+    for (subject, body) in [
+        ("$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"],"max_bytes":1000}"#),
+        ("$JS.API.STREAM.CREATE.T", r#"{"name":"T","subjects":["t"],"storage":"memory"}"#),
+        ("s", "hello"),
+        ("$JS.API.CONSUMER.CREATE.S.C", r#"{"stream_name":"S","config":{"durable_name":"C"}}"#),
+        ("$JS.API.STREAM.INFO.NONE", ""),
+    ] {
+        client.send(&format!("PUB {subject} inbox {}\r\n{body}\r\n", body.len())).await;
+        let answer = client.frame().await.unwrap();
+        assert!(answer.starts_with("MSG inbox"), "{answer}");
+    }
+    let jsz = json(&broker, "/jsz").await;
+    for (field, value) in [
+        ("memory", 0),
+        ("storage", 36),
+        ("reserved_storage", 1000),
+        ("streams", 2),
+        ("consumers", 1),
+        ("messages", 1),
+        ("bytes", 36),
+        ("total", 1),
+    ] {
+        assert_eq!(jsz[field], value, "{field}: {jsz}");
+    }
+    assert_eq!(jsz["api"]["total"], 4);
+    assert_eq!(jsz["api"]["errors"], 1);
+    assert_eq!(jsz["account_details"], Value::Null);
+    let jsz = json(&broker, "/jsz?streams=true&consumers=true&config=true").await;
+    let streams = jsz["account_details"][0]["stream_detail"].as_array().unwrap();
+    let names: Vec<_> = streams.iter().map(|stream| stream["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["S", "T"]);
+    assert_eq!(streams[0]["state"]["messages"], 1);
+    assert_eq!(streams[0]["config"]["max_bytes"], 1000);
+    assert_eq!(streams[0]["consumer_detail"][0]["name"], "C");
+    assert_eq!(json(&broker, "/varz").await["jetstream"]["stats"]["storage"], 36);
+    assert_eq!(json(&broker, "/healthz?js-enabled-only=true").await["status"], "ok");
+    let stats = broker.stats().jetstream.unwrap();
+    assert_eq!((stats.streams, stats.consumers, stats.messages, stats.bytes), (2, 1, 1, 36));
+    assert_eq!((stats.requests, stats.errors), (4, 1));
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn jsz_without_jetstream() {
+    let broker = broker(monitored()).await;
+    let jsz = json(&broker, "/jsz?streams=true").await;
+    assert_eq!((&jsz["disabled"], &jsz["streams"]), (&Value::Bool(true), &Value::from(0)));
+    assert_eq!(get(&broker, "/healthz?js-enabled-only=true").await.0, 503);
+    assert_eq!(broker.stats().jetstream, None);
     stop(broker).await;
 }

@@ -25,6 +25,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The streams of rooms could not be brought in line with the rooms.
+    #[error("the history of rooms cannot be kept: {0}")]
+    Streams(#[from] control_plane::ReconcileError),
     /// Users are missing that have been there, or the first admin cannot be made.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -47,6 +50,7 @@ impl StartError {
             Self::Tls(_) | Self::NoPlaceForSocket(_) | Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
             Self::DataPlane(_)
             | Self::Store(_)
+            | Self::Streams(_)
             | Self::FirstStart(_)
             | Self::ControlPlane(_)
             | Self::LocalControl(_) => false,

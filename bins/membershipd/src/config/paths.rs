@@ -50,6 +50,11 @@ impl DataPaths {
         self.directory.join("admin.identity")
     }
 
+    /// The streams of rooms with history, unless another directory is set.
+    pub fn streams(&self) -> PathBuf {
+        self.directory.join("jetstream")
+    }
+
     /// The bus's own certificate authority.
     pub fn tls(&self) -> PathBuf {
         self.directory.join("tls")

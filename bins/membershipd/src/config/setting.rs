@@ -17,6 +17,10 @@ impl Setting {
     pub const NATS_PORT: Self = Self("nats_port");
     /// The database.
     pub const DB: Self = Self("db");
+    /// Where streams are kept.
+    pub const NATS_STORE: Self = Self("nats_store");
+    /// When a stored message is acknowledged.
+    pub const SYNC: Self = Self("sync");
     /// How requests prove who sends them.
     pub const BUS_AUTH: Self = Self("bus_auth");
     /// The certificate chain.
@@ -37,11 +41,13 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 13] = [
+    pub const IN_FILE: [Self; 15] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
         Self::DB,
+        Self::NATS_STORE,
+        Self::SYNC,
         Self::BUS_AUTH,
         Self::TLS_CERT,
         Self::TLS_KEY,
@@ -70,6 +76,8 @@ impl Setting {
             Self::HTTP_PORT => Some(super::DEFAULT_HTTP_PORT.to_string()),
             Self::NATS_PORT => Some(super::DEFAULT_NATS_PORT.to_string()),
             Self::DB => Some(format!("\"{}\"", super::DEFAULT_DB)),
+            Self::NATS_STORE => Some("\"./local_files/jetstream\"".to_owned()),
+            Self::SYNC => Some("\"always\"".to_owned()),
             Self::BUS_AUTH => Some("\"enforce\"".to_owned()),
             Self::PLAINTEXT => Some("false".to_owned()),
             Self::PUBLIC_NAME | Self::DATA_URL => Some("[]".to_owned()),

@@ -223,6 +223,37 @@ fn a_long_data_directory_moves_the_socket_to_the_runtime_directory() {
 }
 
 #[test]
+fn streams_lie_in_the_data_directory_and_are_synced_always() {
+    let default = load(&NodeFlags::default()).unwrap();
+    assert_eq!(default.streams.directory, PathBuf::from("./local_files/jetstream"));
+    assert_eq!(default.streams.sync, StreamSync::Always);
+    let elsewhere = load(&flags(|flags| {
+        flags.db = Some("/data/unibus.db".to_owned());
+        flags.sync = Some("250ms".to_owned());
+    }))
+    .unwrap();
+    assert_eq!(elsewhere.streams.directory, PathBuf::from("/data/jetstream"));
+    assert_eq!(elsewhere.streams.sync, StreamSync::Every(std::time::Duration::from_millis(250)));
+    assert!(elsewhere.warnings.iter().any(|warning| warning.contains("--sync")), "{:?}", elsewhere.warnings);
+}
+
+#[test]
+fn streams_that_cannot_be_kept_as_asked_are_refused() {
+    for wrong in ["", "never", "1", "0s", "1h", "6m", "-1s", "1.5s", "99999999999999999999s"] {
+        let errors = load(&flags(|flags| flags.sync = Some(wrong.to_owned()))).unwrap_err();
+        assert!(only_problem(&errors).contains("is not a time between syncs"), "{errors}");
+    }
+    for inside in ["/data", "/data/./", "/data/unibus.db"] {
+        let errors = load(&flags(|flags| {
+            flags.db = Some("/data/unibus.db".to_owned());
+            flags.nats_store = Some(inside.to_owned());
+        }))
+        .unwrap_err();
+        assert!(only_problem(&errors).contains("a directory of their own"), "{errors}");
+    }
+}
+
+#[test]
 fn every_setting_is_documented_with_its_default() {
     let page = include_str!("../../../../docs/membershipd.md");
     for setting in Setting::IN_FILE {

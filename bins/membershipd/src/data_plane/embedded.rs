@@ -10,15 +10,21 @@ use busauth::{
 };
 use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
-use control_plane::{DataPlane, DataPlaneError};
-use embedded_broker::{
-    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, Limits, ReplyPolicy, Shutdown,
-    TlsMode,
+use control_plane::{
+    DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
 };
+use embedded_broker::{
+    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig,
+    JetStreamError, Limits, ReplyPolicy, Shutdown, SyncPolicy, TlsMode,
+};
+use room_protocol::RoomId;
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use super::room_streams::{Acknowledge, JetStreamRooms};
+
+use crate::config::{Config, StreamSync, Streams};
 use crate::own_names::OwnNames;
+use crate::rpc::Gate;
 use crate::tls::{NodeTls, NodeTlsError};
 
 /// How long the connection to the broker in this very process may take.
@@ -29,6 +35,8 @@ pub(crate) struct EmbeddedPlane {
     broker: Broker,
     authenticator: Arc<LateAuthenticator>,
     service: async_nats::Client,
+    rooms: Arc<JetStreamRooms>,
+    gate: Arc<Gate>,
     access: ServiceAccess,
     client_urls: Vec<String>,
     tls: bool,
@@ -47,13 +55,25 @@ pub struct ServiceAccess {
 pub enum EmbeddedPlaneError {
     /// Its port is taken, or the address is not this machine's.
     #[error("the data plane cannot listen: {0}; set --nats-port or --bind")]
-    Bind(#[from] BindError),
+    Bind(BindError),
+    /// The streams on disk.
+    #[error("{0}; --nats-store names the directory")]
+    Streams(JetStreamError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] NodeTlsError),
     /// The process cannot reach its own broker.
     #[error("the control plane cannot reach the data plane in its own process: {0}")]
     Service(String),
+}
+
+impl From<BindError> for EmbeddedPlaneError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::JetStream(error) => Self::Streams(error),
+            other => Self::Bind(other),
+        }
+    }
 }
 
 impl ServiceAccess {
@@ -72,6 +92,14 @@ impl ServiceAccess {
 /// subscriptions for each room that it has open, and a room's subject has eight tokens at most.
 fn limits() -> Limits {
     Limits { max_subscriptions: Some(10_000), max_subscription_tokens: Some(32), ..Limits::default() }
+}
+
+fn jetstream(streams: &Streams) -> JetStreamConfig {
+    let sync = match streams.sync {
+        StreamSync::Always => SyncPolicy::Always,
+        StreamSync::Every(interval) => SyncPolicy::Every(interval),
+    };
+    JetStreamConfig { sync, ..JetStreamConfig::in_directory(&streams.directory) }
 }
 
 impl EmbeddedPlane {
@@ -93,6 +121,7 @@ impl EmbeddedPlane {
             tls: tls_mode,
             authentication: Authentication::By(authenticator.clone()),
             internal: Internal::Listener { nkey: service.login_key() },
+            jetstream: JetStream::On(jetstream(&config.streams)),
             admission: Admission::WhenOpened,
             reply_policy: ReplyPolicy::Checked,
             limits: limits(),
@@ -105,8 +134,11 @@ impl EmbeddedPlane {
             .ok_or_else(|| EmbeddedPlaneError::Service("it has no internal listener".to_owned()))?;
         let access = ServiceAccess { url, seed: Arc::new(service.login_seed()) };
         let service = access.connect().await?;
+        // The broker checks reply subjects: an acknowledgement goes only where its publisher could send it.
+        let rooms = Arc::new(JetStreamRooms::new(service.clone(), Acknowledge::Publishers));
+        let gate = Arc::new(Gate::new(access.connect().await?));
         let client_urls = own_names.data_urls(broker.local_addr());
-        Ok(Self { broker, authenticator, service, access, client_urls, tls: tls.is_some() })
+        Ok(Self { broker, authenticator, service, rooms, gate, access, client_urls, tls: tls.is_some() })
     }
 
     /// Says who knows the users, once that is known.
@@ -131,8 +163,19 @@ impl EmbeddedPlane {
         self.access.clone()
     }
 
-    /// Hands events that are waiting to the broker.
+    /// The streams of rooms.
+    pub(crate) fn rooms(&self) -> Arc<JetStreamRooms> {
+        Arc::clone(&self.rooms)
+    }
+
+    /// What answers to requests are sent through.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
+    /// Hands events and answers that are waiting to the broker.
     pub(crate) async fn flush_events(&self) {
+        self.gate.flush().await;
         if let Err(error) = self.service.flush().await {
             tracing::debug!(%error, "the last events may not have been published");
         }
@@ -145,11 +188,44 @@ impl EmbeddedPlane {
 }
 
 #[async_trait]
+impl RoomStreams for EmbeddedPlane {
+    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError> {
+        self.rooms.streams().await
+    }
+
+    async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
+        self.rooms.keep_stream(stream).await
+    }
+
+    async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
+        self.rooms.drop_stream(room).await
+    }
+
+    async fn consumers(&self, room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError> {
+        self.rooms.consumers(room).await
+    }
+
+    async fn make_consumer(
+        &self,
+        room: &RoomId,
+        name: &str,
+        made: &MadeConsumer,
+    ) -> Result<RoomConsumer, DataPlaneError> {
+        self.rooms.make_consumer(room, name, made).await
+    }
+
+    async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError> {
+        self.rooms.drop_consumer(room, name).await
+    }
+}
+
+#[async_trait]
 impl DataPlane for EmbeddedPlane {
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         let principals: Vec<Principal> = users.iter().copied().map(Principal::from).collect();
         self.broker.access_changed(&principals).await;
-        Ok(())
+        // What the bus itself sends to an inbox is not under these rights, and looks at the view instead.
+        self.gate.settle().await
     }
 
     async fn publish_event(&self, subject: &Subject, payload: Bytes) {
@@ -171,8 +247,8 @@ impl DataPlane for EmbeddedPlane {
         DataPlaneHealth {
             state: if connected { ComponentState::Ok } else { ComponentState::Down },
             kind: "embedded".to_owned(),
-            // Less the one that this asks through.
-            connections: (self.broker.stats().connections as u64).saturating_sub(u64::from(connected)),
+            // Less the two of this process itself.
+            connections: (self.broker.stats().connections as u64).saturating_sub(2 * u64::from(connected)),
             detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
         }
     }

@@ -15,7 +15,8 @@ use crate::{
     caller::Caller,
     events,
     handlers::{
-        rooms::{member_ids, room_error},
+        consumers,
+        rooms::{keep_stream, member_ids, room_error},
         statements,
     },
     params::{Id, Params, page_size},
@@ -129,10 +130,16 @@ fn refused(violation: Violation, state: &RoomState) -> Refusal {
 
 async fn put_into_force(control: &ControlPlane, room: RoomId, statement: &SignedStatement) -> Result<()> {
     let affected = affected_by(control, room, statement);
-    if affected.is_empty() {
-        return Ok(());
+    if !affected.is_empty() {
+        control.parts.data_plane.access_changed(&affected).await?;
     }
-    control.parts.data_plane.access_changed(&affected).await.map_err(Refusal::from)
+    match &statement.statement().op {
+        Op::Update { .. } => keep_stream(control, &room).await,
+        Op::Remove { user, .. } => {
+            consumers::forget_member(control, &room, user).await.map_err(Refusal::from)
+        }
+        Op::Create { .. } | Op::Add { .. } | Op::SetRole { .. } | Op::Rekey { .. } | Op::Close {} => Ok(()),
+    }
 }
 
 /// Whose rights the statement changed. The store freezes a room when its last active owner leaves it or is

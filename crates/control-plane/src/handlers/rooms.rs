@@ -22,7 +22,7 @@ use crate::{
     handlers::statements,
     params::{Id, Params, page_size, parsed},
     problem::{Refusal, Result},
-    shapes,
+    shapes, streams,
 };
 
 /// `?limit=&after=`, and `all=true` for admins.
@@ -129,14 +129,18 @@ async fn open_room(
             if holds(&control, &first).await =>
         {
             // The first request may have ended before its change was in force.
+            keep_stream(&control, &id).await?;
             control.parts.data_plane.access_changed(&[author]).await?;
             return describe(&control, permit.caller(), id).await;
         }
         Err(error) => return Err(error.into()),
     }
+    // Before its owner may publish: nothing that is sent is missing from the history.
+    let kept = keep_stream(&control, &id).await;
     let in_force = control.parts.data_plane.access_changed(&[author]).await;
     events::tell_user(&*control.parts.data_plane, &author, &UserEvent::Added { room: id }).await;
     control.record(permit.caller(), "room.create", id, None).await;
+    kept?;
     in_force?;
     describe(&control, permit.caller(), id).await
 }
@@ -192,16 +196,24 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
     let standing = control.still_alone(&permit).await?;
     let members = member_ids(&control, &id);
     control.store().delete_room(&id, clock::now()).await.map_err(room_error)?;
-    drop(standing);
     let data_plane = &*control.parts.data_plane;
     // Members may not listen to the room any more: it is told before they lose that right.
     events::tell_room(data_plane, &id, &RoomEvent::Deleted { room: id }).await;
     let in_force = data_plane.access_changed(&members).await;
+    // Still alone: the next room on this subject finds no stream in its way, and nobody reads what is going.
+    let dropped = data_plane.drop_stream(&id).await;
+    drop(standing);
     for member in &members {
         events::tell_user(data_plane, member, &UserEvent::Deleted { room: id }).await;
     }
     control.record(permit.caller(), "room.delete", id, None).await;
-    in_force.map_err(Refusal::from)
+    in_force.and(dropped).map_err(Refusal::from)
+}
+
+/// Makes a room's stream, or gives it the limits of the room's newest state.
+pub(crate) async fn keep_stream(control: &ControlPlane, room: &RoomId) -> Result<()> {
+    let state = control.store().room(room).await.map_err(room_error)?.state;
+    streams::keep(&**control.store(), &*control.parts.data_plane, &state).await.map_err(Refusal::from)
 }
 
 /// A room as the caller may see it; the caller was authorized before.

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::{
-    BrokerConfig, TlsMode,
+    BrokerConfig, JetStream, JetStreamConfig, TlsMode,
     listener::{Door, Transport},
     protocol::MessageFrame,
 };
@@ -43,6 +43,10 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        Self::with(&BrokerConfig::default())
+    }
+
+    fn with(config: &BrokerConfig) -> Self {
         let rights = Arc::new(Rights(Mutex::new(Some(Arc::new(Acl::allow_all())))));
         let door = Door {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
@@ -51,7 +55,7 @@ impl Setup {
             internal: false,
             places: Arc::new(tokio::sync::Semaphore::new(8)),
         };
-        Self { shared: Arc::new(Shared::new(&BrokerConfig::default())), rights, door: Arc::new(door) }
+        Self { shared: Arc::new(Shared::new(config).unwrap()), rights, door: Arc::new(door) }
     }
 
     /// A connection that has logged in and may do everything.
@@ -167,6 +171,33 @@ fn the_change_waits_for_an_append_in_progress() {
         });
     });
     when_returned.recv().unwrap();
+}
+
+#[test]
+fn the_change_waits_for_a_delivery_of_a_stream_in_progress() {
+    let jetstream = JetStream::On(JetStreamConfig::in_memory());
+    let setup = Setup::with(&BrokerConfig { jetstream, ..BrokerConfig::default() });
+    let puller = setup.connection("sub");
+    setup.set(Some(&only("other")));
+    let engine = Arc::clone(setup.shared.jetstream.as_ref().unwrap());
+    let (returned, when_returned) = mpsc::channel();
+    thread::scope(|scope| {
+        let setup = &setup;
+        // A worker has looked whether the pull may go on, and has yet to append.
+        let allowed = engine.deliveries.read();
+        scope.spawn(move || {
+            change(&setup.shared, &Principal::new("sub"));
+            returned.send(()).unwrap();
+        });
+        while puller.rights.load().may_publish("a") {
+            thread::yield_now();
+        }
+        assert!(when_returned.try_recv().is_err(), "returned in the middle of a delivery");
+        drop(allowed);
+    });
+    when_returned.recv().unwrap();
+    engine.stop();
+    engine.join();
 }
 
 #[test]

@@ -14,8 +14,8 @@ const MAX_IDS: usize = 1 << 20;
 #[derive(Default)]
 pub(crate) struct Dedupe {
     seqs: HashMap<Box<str>, Seq, RandomState>,
-    /// Time (nanoseconds since 1970) and id, oldest first. May hold ids that were forgotten.
-    order: VecDeque<(i64, Box<str>)>,
+    /// Time (nanoseconds since 1970), sequence and id of each use, oldest first.
+    order: VecDeque<(i64, Seq, Box<str>)>,
 }
 
 impl Dedupe {
@@ -27,7 +27,7 @@ impl Dedupe {
 
     pub(crate) fn add(&mut self, id: &str, seq: Seq, time: i64) {
         self.seqs.insert(id.into(), seq);
-        self.order.push_back((time, id.into()));
+        self.order.push_back((time, seq, id.into()));
         while self.order.len() > MAX_IDS {
             self.forget_oldest();
         }
@@ -41,13 +41,15 @@ impl Dedupe {
     }
 
     fn forget_old(&mut self, now: i64, window: i64) {
-        while self.order.front().is_some_and(|(time, _)| now.saturating_sub(*time) > window) {
+        while self.order.front().is_some_and(|(time, ..)| now.saturating_sub(*time) > window) {
             self.forget_oldest();
         }
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.order.pop_front() {
+        if let Some((_, seq, id)) = self.order.pop_front()
+            && self.seqs.get(&id) == Some(&seq)
+        {
             self.seqs.remove(&id);
         }
     }

@@ -117,6 +117,17 @@ impl Engine {
                 Arc::new(opened.map_err(|error| JetStreamError::Open(Box::new(error)))?)
             }
         };
+        Self::with_stores(config, files, memory, index, server_name)
+    }
+
+    /// Begins to work on these stores.
+    pub(super) fn with_stores(
+        config: &JetStreamConfig,
+        files: Arc<dyn StreamStore>,
+        memory: Arc<dyn StreamStore>,
+        index: Arc<Index>,
+        server_name: &str,
+    ) -> Result<Arc<Self>, JetStreamError> {
         let scheduler = Arc::new(Scheduler::default());
         let engine = Arc::new(Self {
             commit: Arc::new(CommitQueue::new(config.limits.max_uncommitted)),
@@ -225,18 +236,21 @@ impl Engine {
         self.streams.read().len()
     }
 
-    /// Makes a new stream: it is written first, so that no message of it is before it.
+    /// Makes a new stream. It takes messages once it is written, and before anybody is told.
     pub(crate) fn create(
-        &self,
+        self: &Arc<Self>,
         stream: Stream,
         then: impl FnOnce(&Arc<Stream>, Result<Done, Failure>, &mut Sender) + Send + 'static,
     ) {
-        let stream = self.register(stream);
+        let (engine, stream) = (Arc::clone(self), self.register(stream));
         let made = Arc::clone(&stream);
         self.commit.operate(&stream, Operation::Create(stream.creation()), move |result, sender| {
+            match result {
+                Ok(_) => engine.subscribe(&made),
+                Err(_) => drop(engine.remove(&made.name)),
+            }
             then(&made, result, sender);
         });
-        self.subscribe(&stream);
     }
 
     /// Lets a stream be found.

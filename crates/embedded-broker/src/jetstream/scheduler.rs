@@ -68,7 +68,7 @@ struct Timer {
 
 impl Turn {
     /// Notes a wake-up; answers whether it has to be queued.
-    fn woken(&self) -> bool {
+    pub(super) fn woken(&self) -> bool {
         let before = self.0.fetch_update(SeqCst, SeqCst, |turn| match turn {
             IDLE => Some(QUEUED),
             RUNNING => Some(AGAIN),
@@ -77,12 +77,12 @@ impl Turn {
         before == Ok(IDLE)
     }
 
-    fn begins(&self) {
+    pub(super) fn begins(&self) {
         self.0.store(RUNNING, SeqCst);
     }
 
     /// Notes the end of a turn; answers whether it has to be queued again.
-    fn ends(&self) -> bool {
+    pub(super) fn ends(&self) -> bool {
         let before =
             self.0.fetch_update(SeqCst, SeqCst, |turn| Some(if turn == AGAIN { QUEUED } else { IDLE }));
         before == Ok(AGAIN)

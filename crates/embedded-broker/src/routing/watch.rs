@@ -17,10 +17,12 @@ pub(crate) trait InterestWatcher: Send + Sync {
     fn interest_changed(&self);
 }
 
+type BySubject = HashMap<Box<str>, Vec<Weak<dyn InterestWatcher>>>;
+
 /// The watched subjects of a broker.
 #[derive(Default)]
 pub(crate) struct Watches {
-    by_subject: Mutex<HashMap<Box<str>, Vec<Weak<dyn InterestWatcher>>>>,
+    by_subject: Mutex<BySubject>,
     /// Read without the lock, so that a broker in which nobody watches pays nothing.
     subjects: AtomicUsize,
 }

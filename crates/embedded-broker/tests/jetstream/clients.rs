@@ -90,5 +90,6 @@ macro_rules! clients {
 }
 
 clients! {
+    here Here
     on_nats_server There
 }

@@ -13,4 +13,9 @@ pub(super) struct Difference {
     pub(super) why: &'static str,
 }
 
-pub(super) const DIFFERENCES: &[Difference] = &[];
+pub(super) const DIFFERENCES: &[Difference] = &[Difference {
+    name: "offered",
+    here: "refused with an error",
+    there: "done",
+    why: "not built, and better refused than accepted in silence",
+}];

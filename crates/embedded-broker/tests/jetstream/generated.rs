@@ -94,6 +94,18 @@ fn same(here: &[String], there: &[String], what: &str) -> Result<(), String> {
     Err(format!("{what}\nfirst:\n{}\nsecond (nats-server):\n{}", block(here), block(there)))
 }
 
+/// This broker and nats-server agree.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn this_broker_agrees_with_nats_server() {
+    let (Some(mut here), Some(mut there)) = (Peer::start(Which::Here).await, Peer::start(Which::There).await)
+    else {
+        return;
+    };
+    compare(&mut here, &mut there).await;
+    here.stop().await;
+    there.stop().await;
+}
+
 /// Two of the same kind agree: what is compared is not chance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_server_agrees_with_itself() {

@@ -125,7 +125,6 @@ fn failed(error: &StoreError) -> ApiError {
 struct DeleteRequest {
     seq: Option<u64>,
     /// Whether the bytes may stay on disk. They leave it when the storage engine rewrites its files, either way.
-    #[expect(dead_code, reason = "read so that it is not unknown")]
     no_erase: bool,
 }
 

@@ -142,10 +142,16 @@ impl Committer {
         self.sync_when_due();
         if in_memory && on_disk {
             // Without them a client asks again.
-            replies.iter().for_each(|reply| reply.send(&mut self.sender));
+            for reply in &replies {
+                reply.send(&mut self.sender);
+            }
         }
-        refusals.iter().for_each(|reply| reply.send(&mut self.sender));
-        then.into_iter().for_each(|go| go());
+        for reply in &refusals {
+            reply.send(&mut self.sender);
+        }
+        for go in then {
+            go();
+        }
         self.sender.flush();
     }
 
@@ -190,7 +196,9 @@ impl Committer {
                 removed: 0,
             }));
             group.show();
-            effects.into_iter().for_each(|effect| self.succeed(effect));
+            for effect in effects {
+                self.succeed(effect);
+            }
             return true;
         };
         tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");

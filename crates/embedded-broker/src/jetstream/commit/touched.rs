@@ -12,6 +12,7 @@ use crate::jetstream::{
 };
 
 /// What a group did to one stream.
+#[expect(clippy::struct_excessive_bools, reason = "what is still to be done, each for itself")]
 pub(super) struct TouchedStream {
     pub(super) stream: Arc<Stream>,
     /// Messages that were added.

@@ -43,7 +43,7 @@ pub(crate) fn prefix(stream: &str, consumer: &str) -> String {
 /// Appends what distinguishes one delivery; see [`prefix`].
 pub(crate) fn write(subject: &mut String, count: u64, seq: Seq, number: u64, time: i64, pending: u64) {
     // Writing into a string cannot fail.
-    drop(write!(subject, "{count}.{seq}.{number}.{time}.{pending}"));
+    let _infallible = write!(subject, "{count}.{seq}.{number}.{time}.{pending}");
 }
 
 impl<'a> Delivery<'a> {

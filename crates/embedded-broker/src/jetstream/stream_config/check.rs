@@ -140,16 +140,16 @@ impl StreamConfig {
             return Err(ApiError::mirror_with_first_seq());
         }
         for (asked, what) in [
-            (mirror, "mirrors"),
-            (self.sources.is_some(), "sources"),
-            (self.republish.is_some(), "republish"),
-            (self.allow_msg_counter, "message counters"),
-            (self.allow_atomic, "atomic batch publishing"),
-            (self.allow_batched, "batched publishing"),
-            (self.allow_msg_schedules, "message schedules"),
+            (mirror, "mirrors are"),
+            (self.sources.is_some(), "sources are"),
+            (self.republish.is_some(), "republish is"),
+            (self.allow_msg_counter, "message counters are"),
+            (self.allow_atomic, "atomic batch publishing is"),
+            (self.allow_batched, "batched publishing is"),
+            (self.allow_msg_schedules, "message schedules are"),
         ] {
             if asked {
-                return Err(ApiError::stream_config(format!("{what} are not offered by this server")));
+                return Err(ApiError::stream_config(format!("{what} not offered by this server")));
             }
         }
         if self.subject_transform.is_some() {

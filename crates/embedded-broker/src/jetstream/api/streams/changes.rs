@@ -30,16 +30,13 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
             answer.give(&mut worker.sender, Ok(info));
         }
         Ok(Created::New(stream)) => {
-            engine.create(stream, move |made, result, sender| match result {
+            engine.create(*stream, move |made, result, sender| match result {
                 Ok(_) => {
                     advisory::stream_action(sender, &made.name, "create");
                     let info = StreamInfo { did_create: true, ..StreamInfo::of(made) };
                     answer.give(sender, Ok(info));
                 }
-                Err(failure) => {
-                    answer.engine().remove(&made.name);
-                    answer.fail(sender, &failure);
-                }
+                Err(failure) => answer.fail(sender, &failure),
             });
         }
     }
@@ -49,7 +46,7 @@ pub(super) fn create(name: &str, request: &ApiRequest, worker: &mut Worker) {
 enum Created {
     /// It is there already, exactly so.
     Existing(Arc<Stream>),
-    New(Stream),
+    New(Box<Stream>),
 }
 
 fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Created, ApiError> {
@@ -77,7 +74,7 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
     check_room(engine, &config, 0)?;
     let parts = engine.parts(config.storage);
     let stream = Stream::new(engine.new_stream_id(), config, clock::now(), parts);
-    Ok(Created::New(stream))
+    Ok(Created::New(Box::new(stream)))
 }
 
 pub(super) fn update(name: &str, request: &ApiRequest, worker: &mut Worker) {
@@ -192,7 +189,8 @@ pub(super) fn purge(name: &str, request: &ApiRequest, worker: &mut Worker) {
     let engine = Arc::clone(&worker.engine);
     let answer = Answer::new(&engine, request, "stream_purge_response");
     let (stream, purge) = match purge_of(&engine, name, request) {
-        Ok(purge) => purge,
+        Ok((stream, Some(purge))) => (stream, purge),
+        Ok((_, None)) => return answer.give(&mut worker.sender, Ok(Purged { success: true, purged: 0 })),
         Err(error) => {
             let beside = Purged { success: false, purged: 0 };
             return answer.give_or::<Purged, _>(&mut worker.sender, Err(error), beside);
@@ -208,7 +206,7 @@ fn purge_of(
     engine: &Arc<Engine>,
     name: &str,
     request: &ApiRequest,
-) -> Result<(Arc<Stream>, Purge), ApiError> {
+) -> Result<(Arc<Stream>, Option<Purge>), ApiError> {
     request.check_level()?;
     let wanted: PurgeRequest = json::read_or_default(&request.body)?;
     if wanted.seq > 0 && wanted.keep > 0 {
@@ -225,7 +223,10 @@ fn purge_of(
     let filter = if wanted.filter.is_empty() {
         Filters::everything()
     } else {
-        let filter: SubjectFilter = wanted.filter.parse().map_err(|_| ApiError::bad_request())?;
+        let Ok(filter) = wanted.filter.parse::<SubjectFilter>() else {
+            // It matches nothing.
+            return Ok((stream, None));
+        };
         Filters::any_of([filter])
     };
     let bound = match (wanted.seq, wanted.keep) {
@@ -233,5 +234,5 @@ fn purge_of(
         (seq, 0) => PurgeBound::Before(seq),
         (_, keep) => PurgeBound::Keep(keep),
     };
-    Ok((stream, Purge { filter, bound }))
+    Ok((stream, Some(Purge { filter, bound })))
 }

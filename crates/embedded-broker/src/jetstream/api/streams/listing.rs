@@ -59,9 +59,14 @@ fn described(engine: &Engine, name: &str, request: &ApiRequest) -> Result<InfoAn
     }
     let mut paging = Paging::nowhere();
     if !wanted.subjects_filter.is_empty() {
-        let filter: SubjectFilter = wanted.subjects_filter.parse().map_err(|_| ApiError::bad_request())?;
-        let (subjects, total) = subjects(&stream, filter, page_at(wanted.offset));
-        paging = Paging { total, offset: page_at(wanted.offset), limit: SUBJECTS };
+        let (subjects, total) = match wanted.subjects_filter.parse() {
+            Ok(filter) => subjects(&stream, filter, page_at(wanted.offset)),
+            // It matches nothing.
+            Err(_) => (serde_json::Map::new(), 0),
+        };
+        if total > 0 {
+            paging = Paging { total, offset: page_at(wanted.offset), limit: SUBJECTS };
+        }
         info.state.subjects = Some(subjects).filter(|subjects| !subjects.is_empty());
     }
     Ok(InfoAnswer { paging, info })

@@ -33,8 +33,14 @@ pub(crate) enum LayoutError {
 #[derive(Debug)]
 pub(super) struct Layout {
     directory: PathBuf,
-    /// The lock is released when this is closed.
     lock: File,
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started by another thread has the file as well, until it runs.
+        self.release();
+    }
 }
 
 /// What the directory says of itself.
@@ -74,7 +80,7 @@ impl Layout {
     /// Lets others have the directory, before this is dropped.
     pub(super) fn release(&self) {
         if let Err(error) = rustix::fs::flock(&self.lock, FlockOperation::Unlock) {
-            tracing::error!(%error, "the lock of the streams is released with the process");
+            tracing::warn!(%error, "cannot unlock the directory of the streams");
         }
     }
 

@@ -57,8 +57,12 @@ impl Reader<'_> {
         let (mut next, end) = range.into_inner();
         let mut walk = FIRST_WALK;
         while next <= end {
+            let mut is_stopped = false;
             for entry in self.engine.messages.range(keys::messages(stream, &(next..=end))) {
-                let Ok((key, value)) = entry.into_inner() else { break };
+                let Ok((key, value)) = entry.into_inner() else {
+                    is_stopped = true;
+                    break;
+                };
                 let Some(seq) = keys::seq_of(&key) else { continue };
                 let record =
                     record::decode(self.salt, stream, seq, value).ok_or_else(|| self.damaged(stream, seq));
@@ -68,8 +72,7 @@ impl Reader<'_> {
                 next = seq + 1;
                 walk = FIRST_WALK;
             }
-            let mut rest = self.engine.messages.range(keys::messages(stream, &(next..=end)));
-            if rest.next().is_none() {
+            if !is_stopped {
                 return;
             }
             let last = end.min(next.saturating_add(walk));
@@ -99,8 +102,12 @@ impl Reader<'_> {
         let (first, mut last) = range.into_inner();
         let mut walk = FIRST_WALK;
         while first <= last {
+            let mut is_stopped = false;
             for entry in self.engine.messages.range(keys::messages(stream, &(first..=last))).rev() {
-                let Ok(key) = entry.key() else { break };
+                let Ok(key) = entry.key() else {
+                    is_stopped = true;
+                    break;
+                };
                 let Some(seq) = keys::seq_of(&key) else { continue };
                 if visit(seq).is_break() || seq == first {
                     return;
@@ -108,8 +115,7 @@ impl Reader<'_> {
                 last = seq - 1;
                 walk = FIRST_WALK;
             }
-            let mut rest = self.engine.messages.range(keys::messages(stream, &(first..=last)));
-            if rest.next_back().is_none() {
+            if !is_stopped {
                 return;
             }
             (self.on_damage)();

@@ -199,6 +199,12 @@ fn rounds(end: End) {
     let mut experiment = Experiment::new();
     let mut before = 0;
     for round in 0..rounds {
+        // All that is there is looked at each time, so it must not become more and more.
+        if round % 20 == 0 && round > 0 {
+            let (pages, names, renamed) = (experiment.pages, experiment.names, experiment.renamed);
+            experiment = Experiment { pages, names, renamed, ..Experiment::new() };
+            before = 0;
+        }
         let size = if round % 5 == 4 { Size::Large } else { Size::Small };
         let said = experiment.run(end, Sync::Yes, size);
         let what = format!("{end:?}, round {round}");

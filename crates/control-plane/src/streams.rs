@@ -1,0 +1,222 @@
+//! The streams of rooms with history: made, changed and removed together with their rooms.
+//!
+//! The store decides. A stream that the store does not know is removed, one that it misses is made, and one with
+//! other limits is changed: at every start, and whenever making one fails because an old one is in its way.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use async_trait::async_trait;
+use control_api::{NewConsumer, history::CONSUMER_RANDOM};
+use membership_store::{MembershipStore, Page, StoreError};
+use room_protocol::{History, RoomId, RoomLimits, RoomState, RoomSubject};
+
+use crate::data_plane::DataPlaneError;
+
+/// The stream that a room with history has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomStream {
+    /// The room.
+    pub room: RoomId,
+    /// What is stored: this subject and everything below it.
+    pub subject: RoomSubject,
+    /// Bounds of what is kept; the oldest gives way.
+    pub kept: Kept,
+}
+
+/// How much a stream keeps; what is absent is bounded by the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Seconds.
+    pub age: Option<NonZeroU64>,
+    /// Bytes of all messages.
+    pub bytes: Option<NonZeroU64>,
+    /// Messages.
+    pub messages: Option<NonZeroU64>,
+    /// Messages on one subject.
+    pub messages_per_subject: Option<NonZeroU64>,
+}
+
+/// A durable pull consumer on a room's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomConsumer {
+    /// Its name: `c_` and random characters.
+    pub name: String,
+    /// What was asked for when it was made, and who asked.
+    pub made: MadeConsumer,
+    /// Messages that nobody was given yet.
+    pub pending: u64,
+    /// Messages that somebody was given and nobody acknowledged.
+    pub unacknowledged: u64,
+}
+
+/// What a consumer was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeConsumer {
+    /// Who made it.
+    pub owner: busauth::UserId,
+    /// What was asked for.
+    pub asked: NewConsumer,
+}
+
+impl MadeConsumer {
+    /// Whether this member may take work from it.
+    pub fn is_usable_by(&self, user: &busauth::UserId) -> bool {
+        self.asked.shared || self.owner == *user
+    }
+}
+
+/// A name that nobody can guess and that says nothing.
+pub(crate) fn new_consumer_name() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let random: [u8; CONSUMER_RANDOM] = rand::random();
+    let letters = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+    format!("c_{}", letters.collect::<String>())
+}
+
+/// Streams and consumers, as whichever data plane runs keeps them.
+#[async_trait]
+pub trait RoomStreams: Send + Sync + 'static {
+    /// Every stream of a room, whether or not the room exists.
+    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError>;
+
+    /// Makes the stream, or gives it these limits. It stores what is published after this returns.
+    async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError>;
+
+    /// Removes the stream with its consumers and messages. Right also when there is none.
+    async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError>;
+
+    /// The consumers of a room's stream, by name.
+    async fn consumers(&self, room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError>;
+
+    /// Makes a consumer under this name, which is new.
+    async fn make_consumer(
+        &self,
+        room: &RoomId,
+        name: &str,
+        made: &MadeConsumer,
+    ) -> Result<RoomConsumer, DataPlaneError>;
+
+    /// Removes a consumer. Answers whether there was one.
+    async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError>;
+}
+
+/// A stream that the data plane has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundStream {
+    /// The room it is named after.
+    pub room: RoomId,
+    /// What it would be made with; `None` when it is not as this program makes streams.
+    pub stream: Option<RoomStream>,
+}
+
+impl RoomStream {
+    /// The stream that a room has to have, if its messages are kept.
+    pub fn of(state: &RoomState) -> Option<Self> {
+        match state.history() {
+            History::None => None,
+            History::Shared => Some(Self {
+                room: state.id(),
+                subject: state.subject().clone(),
+                kept: Kept::of(state.limits()),
+            }),
+        }
+    }
+}
+
+impl Kept {
+    fn of(limits: &RoomLimits) -> Self {
+        Self {
+            age: limits.age,
+            bytes: limits.bytes,
+            messages: limits.messages,
+            messages_per_subject: limits.messages_per_subject,
+        }
+    }
+}
+
+/// Why streams and rooms could not be brought together.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The store.
+    #[error("the rooms cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// The data plane.
+    #[error(transparent)]
+    DataPlane(#[from] DataPlaneError),
+}
+
+/// What [`reconcile`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Streams that were missing.
+    pub made: usize,
+    /// Streams with other limits than their rooms.
+    pub changed: usize,
+    /// Streams without a room.
+    pub removed: usize,
+}
+
+/// Brings the streams in line with the rooms of the store. For the start, before anybody is let in.
+pub async fn reconcile(
+    store: &dyn MembershipStore,
+    streams: &dyn RoomStreams,
+) -> Result<Reconciled, ReconcileError> {
+    let mut found: HashMap<RoomId, Option<RoomStream>> =
+        streams.streams().await?.into_iter().map(|found| (found.room, found.stream)).collect();
+    let mut wanted = Vec::new();
+    let mut page = Page::first(Page::<RoomId>::MAX);
+    loop {
+        let rooms = store.rooms(page).await?;
+        for room in rooms.items.iter().filter(|room| room.history == History::Shared) {
+            wanted.extend(RoomStream::of(&*store.room(&room.id).await?.state));
+        }
+        match rooms.next {
+            Some(next) => page = Page::after(next, Page::<RoomId>::MAX),
+            None => break,
+        }
+    }
+    let mut done = Reconciled::default();
+    let mut to_keep = Vec::new();
+    for stream in wanted {
+        match found.remove(&stream.room) {
+            Some(there) if there.as_ref() == Some(&stream) => {}
+            Some(_) => {
+                done.changed += 1;
+                to_keep.push(stream);
+            }
+            None => {
+                done.made += 1;
+                to_keep.push(stream);
+            }
+        }
+    }
+    // First: a stream without a room may lie on the subject of a new one.
+    for orphan in found.keys() {
+        streams.drop_stream(orphan).await?;
+        done.removed += 1;
+    }
+    for stream in &to_keep {
+        streams.keep_stream(stream).await?;
+    }
+    Ok(done)
+}
+
+/// Makes or changes a room's stream. Where that fails, what deleted rooms may have left behind is removed, and it is
+/// tried once more.
+pub(crate) async fn keep(
+    store: &dyn MembershipStore,
+    streams: &dyn RoomStreams,
+    state: &RoomState,
+) -> Result<(), DataPlaneError> {
+    let Some(stream) = RoomStream::of(state) else { return Ok(()) };
+    let Err(first) = streams.keep_stream(&stream).await else { return Ok(()) };
+    for found in streams.streams().await? {
+        if store.view().room(&found.room).is_none() {
+            tracing::warn!(room = %found.room, "removing the stream of a room that is gone");
+            streams.drop_stream(&found.room).await?;
+        }
+    }
+    tracing::info!(room = %stream.room, error = %first, "making the room's stream once more");
+    streams.keep_stream(&stream).await
+}

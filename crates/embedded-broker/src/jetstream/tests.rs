@@ -1,0 +1,8 @@
+//! Streams on a store that fails when it is told to, and against a model.
+
+mod failures;
+mod model;
+mod parts;
+mod removal;
+mod running;
+mod store;

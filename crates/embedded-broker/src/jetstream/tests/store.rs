@@ -1,0 +1,165 @@
+//! A store that fails and waits when it is told to.
+
+use std::{
+    ops::{ControlFlow, RangeInclusive},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use crate::jetstream::store::{
+    Change, FoundStream, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore, memory::MemoryStore,
+};
+
+/// How a store behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Well,
+    /// Messages are refused.
+    Full,
+    /// Nothing is applied.
+    Failing,
+    /// What is applied cannot be made durable.
+    Unsynced,
+}
+
+/// A store in memory with moods.
+pub(super) struct MoodyStore {
+    inner: MemoryStore,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    mood: Mood,
+    /// Whoever applies waits.
+    held: bool,
+    /// Somebody waits.
+    waits: bool,
+}
+
+impl MoodyStore {
+    pub(super) fn new() -> Arc<Self> {
+        let state = State { mood: Mood::Well, held: false, waits: false };
+        Arc::new(Self { inner: MemoryStore::new(), state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    pub(super) fn set(&self, mood: Mood) {
+        self.state.lock().mood = mood;
+    }
+
+    /// Lets whoever applies next wait.
+    pub(super) fn hold(&self) {
+        self.state.lock().held = true;
+    }
+
+    /// Waits until somebody waits to apply.
+    pub(super) fn until_waiting(&self) {
+        let mut state = self.state.lock();
+        while !state.waits {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Lets whoever waits go on.
+    pub(super) fn release(&self) {
+        self.state.lock().held = false;
+        self.changed.notify_all();
+    }
+}
+
+impl StreamStore for MoodyStore {
+    fn streams(&self) -> Result<Vec<FoundStream>, StoreError> {
+        self.inner.streams()
+    }
+
+    fn next_stream(&self) -> Result<StreamId, StoreError> {
+        self.inner.next_stream()
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while state.held {
+            state.waits = true;
+            self.changed.notify_all();
+            self.changed.wait(&mut state);
+        }
+        state.waits = false;
+        let grows = changes.iter().any(|change| matches!(change, Change::Put { .. }));
+        match state.mood {
+            Mood::Full if grows => Err(StoreError::Full),
+            Mood::Failing => Err(StoreError::Failed("told to".into())),
+            _ => self.inner.apply(changes),
+        }
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        match self.state.lock().mood {
+            Mood::Failing | Mood::Unsynced => Err(StoreError::Failed("told to".into())),
+            Mood::Well | Mood::Full => Ok(()),
+        }
+    }
+
+    fn get(&self, stream: StreamId, seq: Seq) -> Result<Option<Record>, StoreError> {
+        self.inner.get(stream, seq)
+    }
+
+    fn scan(
+        &self,
+        stream: StreamId,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.inner.scan(stream, range, visit)
+    }
+
+    fn scan_back(
+        &self,
+        stream: StreamId,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.inner.scan_back(stream, range, visit)
+    }
+
+    fn scan_subject(
+        &self,
+        stream: StreamId,
+        subject: &str,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.inner.scan_subject(stream, subject, range, visit)
+    }
+
+    fn last_of_subject(
+        &self,
+        stream: StreamId,
+        subject: &str,
+        range: RangeInclusive<Seq>,
+    ) -> Result<Option<Seq>, StoreError> {
+        self.inner.last_of_subject(stream, subject, range)
+    }
+
+    fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.inner.state(stream, key)
+    }
+
+    fn scan_state(
+        &self,
+        stream: StreamId,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.inner.scan_state(stream, prefix, visit)
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    fn health(&self) -> StoreHealth {
+        StoreHealth { problems: Vec::new(), writable: self.state.lock().mood == Mood::Well }
+    }
+}
