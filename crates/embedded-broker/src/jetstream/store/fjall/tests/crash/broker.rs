@@ -2,6 +2,7 @@
 
 use super::{End, PowerLoss, Stdio, command};
 use crate::{Broker, BrokerConfig, JetStream, JetStreamConfig};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -194,8 +195,7 @@ impl Promised {
                 continue;
             }
             assert!(!self.deleted.contains(seq), "{what}: {seq} is there although its delete was answered");
-            use base64::Engine as _;
-            let data = base64::engine::general_purpose::STANDARD.encode(body);
+            let data = STANDARD.encode(body);
             assert!(
                 answer.contains(&format!("\"data\":\"{data}\"")),
                 "{what}: {seq} is another one: {answer}"
