@@ -19,6 +19,7 @@ const EDGES: &[Allowed] = &[
     Allowed { name: "busauth", uses: &[], tests_use: &[] },
     Allowed { name: "room-protocol", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "membership-store", uses: &["busauth", "room-protocol"], tests_use: &[] },
+    Allowed { name: "blobstore", uses: &[], tests_use: &[] },
     Allowed { name: "embedded-broker", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {
