@@ -130,6 +130,10 @@ pub struct NodeFlags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db: Option<String>,
+    /// Where the files in rooms are kept; a directory of its own [default: blobs beside the database].
+    #[arg(long, value_name = "DIRECTORY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_dir: Option<String>,
     /// How requests prove who sends them: enforce, soft or off [default: enforce].
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,12 +7,14 @@
 //! - [`Info`], [`Health`], [`Ready`]: what anybody may ask.
 //! - [`UserInfo`], [`NewUser`], [`Users`]: the allowlist.
 //! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
+//! - [`BlobInfo`], [`Blobs`]: files in rooms.
 //! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
 //! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
 //!
 //! Ids and keys are typed and checked when they are read. A statement stays text here: what is wrong with one
 //! is for the room protocol to say, not for the JSON parser.
 
+mod blobs;
 mod event;
 mod info;
 mod limits;
@@ -23,8 +25,9 @@ mod users;
 
 pub mod subjects;
 
+pub use blobs::{BlobInfo, Blobs};
 pub use event::{RoomEvent, UserEvent};
-pub use info::{ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
+pub use info::{BlobHealth, ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
 pub use limits::Limits;
 pub use problem::{PROBLEM_JSON, Problem, ProblemCode};
 pub use rooms::{

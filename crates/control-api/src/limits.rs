@@ -22,6 +22,16 @@ pub struct Limits {
     pub encrypted_room_members: u64,
     /// Members of any other room; checked when one is added.
     pub room_members: u64,
+    /// One file.
+    pub blob_bytes: u64,
+    /// All files of a room together.
+    pub room_blob_bytes: u64,
+    /// All files of a user together, in whichever rooms.
+    pub user_blob_bytes: u64,
+    /// Files that one user may be sending at once.
+    pub user_blob_uploads: u64,
+    /// How long a file that is being sent may make no progress. The time of a whole request does not count for it.
+    pub blob_stall_seconds: u64,
     /// Entries of one page of a listing.
     pub page: u64,
     /// Open connections to the control plane.
@@ -47,6 +57,11 @@ impl Default for Limits {
             statement_bytes: 64 * 1024,
             encrypted_room_members: 2_000,
             room_members: 10_000,
+            blob_bytes: 1 << 30,
+            room_blob_bytes: 10 << 30,
+            user_blob_bytes: 10 << 30,
+            user_blob_uploads: 4,
+            blob_stall_seconds: 30,
             page: 500,
             connections: 4_096,
             user_requests_per_second: 100,

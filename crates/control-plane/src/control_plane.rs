@@ -14,6 +14,7 @@ use crate::{
     caller::Caller,
     clock,
     config::{ControlConfig, Parts},
+    files::Files,
     problem::{Refusal, Result},
     rate_limit::RateLimiter,
     routes,
@@ -26,6 +27,7 @@ pub struct ControlPlane {
     pub(crate) user_rate: RateLimiter<UserId>,
     pub(crate) address_rate: RateLimiter<std::net::IpAddr>,
     pub(crate) started: Instant,
+    pub(crate) files: Option<Arc<Files>>,
     changes: TaskTracker,
     /// Shared by changes between their last look at the caller's rights and the store's answer; exclusive for
     /// changes that take such rights away, and for the deletion of a room. So nothing is changed by a user after
@@ -46,6 +48,7 @@ impl ControlPlane {
             user_rate: RateLimiter::new(limits.user_requests_per_second, limits.user_burst),
             address_rate: RateLimiter::new(limits.address_requests_per_second, limits.address_burst),
             started: Instant::now(),
+            files: parts.blobs.clone().map(Files::new),
             changes: TaskTracker::new(),
             standing: RwLock::new(()),
             config,

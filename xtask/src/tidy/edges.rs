@@ -24,7 +24,7 @@ const EDGES: &[Allowed] = &[
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {
         name: "control-plane",
-        uses: &["busauth", "room-protocol", "membership-store", "control-api"],
+        uses: &["busauth", "room-protocol", "membership-store", "blobstore", "control-api"],
         tests_use: &[],
     },
     Allowed { name: "bus-client", uses: &["busauth", "room-protocol", "control-api"], tests_use: &[] },
@@ -34,6 +34,7 @@ const EDGES: &[Allowed] = &[
             "busauth",
             "room-protocol",
             "membership-store",
+            "blobstore",
             "embedded-broker",
             "control-api",
             "control-plane",

@@ -25,6 +25,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The files in rooms.
+    #[error("{0}; --store-dir names another")]
+    Files(#[from] blobstore::OpenError),
     /// Users are missing that have been there, or the first admin cannot be made.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -44,6 +47,7 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
+            Self::Files(error) => !matches!(error, blobstore::OpenError::InUse { .. }),
             Self::Tls(_) | Self::NoPlaceForSocket(_) | Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
             Self::DataPlane(_)
             | Self::Store(_)

@@ -17,6 +17,8 @@ impl Setting {
     pub const NATS_PORT: Self = Self("nats_port");
     /// The database.
     pub const DB: Self = Self("db");
+    /// The files in rooms.
+    pub const STORE_DIR: Self = Self("store_dir");
     /// How requests prove who sends them.
     pub const BUS_AUTH: Self = Self("bus_auth");
     /// The certificate chain.
@@ -37,11 +39,12 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 13] = [
+    pub const IN_FILE: [Self; 14] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
         Self::DB,
+        Self::STORE_DIR,
         Self::BUS_AUTH,
         Self::TLS_CERT,
         Self::TLS_KEY,

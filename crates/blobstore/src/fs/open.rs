@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +18,22 @@ pub enum OpenError {
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// Others could read or replace files in it: chmod 700 it, or choose another.
+    #[error("{} is open to other users (mode {mode:o}): chmod 700 it, or choose another directory", path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Somebody else owns it: choose another.
+    #[error("{} belongs to another user (uid {owner}): run as that user, or choose another directory", path.display())]
+    ForeignOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
     },
     /// Another process (or another store in this one) has it open. Stop that one first.
     #[error("{} is in use by another process", path.display())]
@@ -46,7 +62,7 @@ pub(super) fn open(path: &Path) -> Result<(Layout, Lock), OpenError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
     // One directory has one lock, by whatever path it is reached.
     let root = path.canonicalize().map_err(unusable)?;
-    restrict(&root).map_err(unusable)?;
+    check_private(&root)?;
     let layout = Layout::new(root);
     let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(layout.lock());
     let lock = lock.map_err(unusable)?;
@@ -65,12 +81,14 @@ pub(super) fn open(path: &Path) -> Result<(Layout, Lock), OpenError> {
     Ok((layout, lock))
 }
 
-/// Takes a directory that others could enter back to its owner.
-fn restrict(path: &Path) -> io::Result<()> {
-    let of_others = fs::metadata(path)?.permissions().mode() & 0o077;
-    if of_others == 0 {
-        return Ok(());
+/// Refuses a directory that is not its owner's alone. It is not changed: the path may be a mistake.
+fn check_private(path: &Path) -> Result<(), OpenError> {
+    let metadata =
+        fs::metadata(path).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::ForeignOwner { path: path.to_owned(), owner: metadata.uid() });
     }
-    tracing::warn!(path = %path.display(), "the file store was accessible to other users; setting its mode to 0700");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    let mode = metadata.mode() & 0o7777;
+    let of_others = mode & 0o077;
+    if of_others == 0 { Ok(()) } else { Err(OpenError::OpenToOthers { path: path.to_owned(), mode }) }
 }

@@ -24,8 +24,9 @@ async fn everything_is_the_owners_alone() {
     assert_eq!(mode(&file(&path, &blob)), 0o600);
     store.close().await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-    open(&path).await.close().await;
-    assert_eq!(mode(&path), 0o700, "a directory that others could enter is taken back");
+    let refused = FsStore::open(&path, OPTIONS).await;
+    assert!(matches!(refused, Err(OpenError::OpenToOthers { mode: 0o755, .. })), "{refused:?}");
+    assert_eq!(mode(&path), 0o755, "it is left as it is: the path may be a mistake");
 }
 
 #[tokio::test]

@@ -193,6 +193,9 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
     let members = member_ids(&control, &id);
     control.store().delete_room(&id, clock::now()).await.map_err(room_error)?;
     drop(standing);
+    if let Some(files) = &control.files {
+        files.remove_room(&id).await;
+    }
     let data_plane = &*control.parts.data_plane;
     // Members may not listen to the room any more: it is told before they lose that right.
     events::tell_room(data_plane, &id, &RoomEvent::Deleted { room: id }).await;
