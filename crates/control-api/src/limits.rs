@@ -22,7 +22,7 @@ pub struct Limits {
     pub encrypted_room_members: u64,
     /// Members of any other room; checked when one is added.
     pub room_members: u64,
-    /// One file.
+    /// One file as it is stored: 1 GiB of content, and what encrypting it adds.
     pub blob_bytes: u64,
     /// All files of a room together.
     pub room_blob_bytes: u64,
@@ -57,7 +57,7 @@ impl Default for Limits {
             statement_bytes: 64 * 1024,
             encrypted_room_members: 2_000,
             room_members: 10_000,
-            blob_bytes: 1 << 30,
+            blob_bytes: (1 << 30) + (1 << 20),
             room_blob_bytes: 10 << 30,
             user_blob_bytes: 10 << 30,
             user_blob_uploads: 4,

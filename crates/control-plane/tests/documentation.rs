@@ -56,6 +56,9 @@ fn the_documented_limits_are_the_defaults() {
         (16 << 10, 256 << 10, 1 << 20)
     );
     assert_eq!((limits.statement_bytes, limits.page, limits.connections), (64 << 10, 500, 4_096));
-    assert_eq!((limits.blob_bytes, limits.user_blob_uploads, limits.blob_stall_seconds), (1 << 30, 4, 30));
+    assert_eq!(
+        (limits.blob_bytes, limits.user_blob_uploads, limits.blob_stall_seconds),
+        ((1 << 30) + (1 << 20), 4, 30)
+    );
     assert_eq!((limits.room_blob_bytes, limits.user_blob_bytes), (10 << 30, 10 << 30));
 }
