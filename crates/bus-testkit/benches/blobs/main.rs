@@ -42,12 +42,10 @@ struct Arguments {
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Be the bus.
-    #[arg(long, hide = true, requires = "directory")]
-    serve: bool,
     /// Be a client that does this.
     #[arg(long, hide = true, requires = "directory")]
     client: Option<Job>,
+    /// Be the bus, or a client if one is asked for, in this directory.
     #[arg(long, hide = true)]
     directory: Option<PathBuf>,
     #[arg(long, hide = true, default_value = "")]

@@ -21,7 +21,7 @@ pub(crate) struct Server(Owned);
 
 impl Server {
     pub(crate) fn start(directory: &Path) -> Result<Self> {
-        let (child, line) = Owned::start(&["--serve"], directory)?;
+        let (child, line) = Owned::start(&[], directory)?;
         ensure!(line == READY, "the bus does not start: {line:?}");
         Ok(Self(child))
     }
