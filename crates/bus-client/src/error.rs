@@ -70,6 +70,8 @@ pub enum ErrorKind {
     RoomClosed,
     /// The room is frozen by an administrator of the bus.
     RoomFrozen,
+    /// The room was made without history.
+    NoHistory,
     /// The message carries no reply subject that belongs to its room.
     NoReply,
     /// The files that keep pins and heads cannot be read or written.

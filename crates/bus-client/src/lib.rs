@@ -47,6 +47,7 @@ mod tls;
 mod wire;
 
 mod bus;
+mod history;
 mod message;
 mod receive;
 mod room;
@@ -56,6 +57,7 @@ pub use bus::Bus;
 pub use config::{BusConfig, ClientTls, Tuning};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, GapCause};
+pub use history::{HistoryFrom, HistoryPage, HistoryReader, Replay, Stored};
 pub use message::{Message, MessageError, MessageErrorKind, Trust};
 pub use room::{LogTrust, Room, RoomDraft};
 pub use state::{PinConflict, Pins, StateStore};

@@ -1,10 +1,12 @@
 //! From what NATS delivered to a message: parse, verify, compare with the log, check freshness, decrypt.
 
 use async_nats::HeaderMap;
+use busauth::{Handle, UserId};
 use bytes::Bytes;
 use room_protocol::message::{Arrival, Freshness, PermittedMessage, SignedMessage, Standing};
 use room_protocol::{MessageHeaders, MessageRejection, RoomLog, is_reply_subject};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
@@ -40,7 +42,7 @@ impl Receiver {
         let reply =
             wire.reply.map(|reply| reply.to_string()).filter(|reply| is_reply_subject(&room.id, reply));
         let Some(headers) = headers else {
-            return unverified(room, subject, wire.payload, reply);
+            return unverified(room, subject, wire.payload, reply, unix_millis());
         };
         let signed = headers
             .verify_signature(&room.id, &subject, wire.payload)
@@ -49,16 +51,7 @@ impl Receiver {
         let refuse = |error: MessageError| error.at(&subject).signed(from, id);
         let permitted = self.permit(room, signed).await.map_err(refuse)?;
         let payload = open(room, &permitted).await.map_err(refuse)?;
-        let view = room.view();
-        // A sender who has left since is still known by the log as it was.
-        let handle = view
-            .state()
-            .member(&from)
-            .map(|member| member.handle.clone())
-            .or_else(|| {
-                view.log().state_at(permitted.head().seq)?.member(&from).map(|member| member.handle.clone())
-            })
-            .filter(|handle| room.bus.pins().check_handle(handle, from).is_ok());
+        let handle = handle_of(room, from, permitted.head().seq);
         Ok(Message {
             from: Some(from),
             handle,
@@ -102,6 +95,77 @@ impl Receiver {
     }
 }
 
+/// A message as the bus keeps it.
+pub(crate) struct Kept {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
+    /// When the bus stored it, Unix milliseconds.
+    pub(crate) stored_at: u64,
+}
+
+/// What is kept, as a message of whatever age, or exactly why it is none. `keyless` has the epochs whose keys cannot be
+/// had, and why.
+pub(crate) async fn receive_stored(
+    room: &Arc<RoomCore>,
+    kept: Kept,
+    keyless: &mut BTreeMap<u64, MessageError>,
+) -> Result<Message, MessageError> {
+    let Kept { subject, headers, payload, stored_at } = kept;
+    // Replies are never stored, so what is kept at a reply subject was put there.
+    if !room.view().state().subject().covers(&subject) {
+        return Err(MessageError::new(MessageRejection::OutsideRoom).at(&subject));
+    }
+    let headers = MessageHeaders::parse(pairs(Some(&headers)))
+        .map_err(|error| MessageError::new(MessageRejection::from(error)).at(&subject))?;
+    let Some(headers) = headers else { return unverified(room, subject, payload, None, stored_at) };
+    let signed = headers
+        .verify_signature(&room.id, &subject, payload)
+        .map_err(|rejection| MessageError::new(rejection).at(&subject))?;
+    let (from, id) = (signed.from(), signed.id());
+    let refuse = |error: MessageError| error.at(&subject).signed(from, id);
+    let log = log_for(room, &signed).await.map_err(refuse)?;
+    let permitted = signed.check(&log, Arrival::History).map_err(|rejection| {
+        if let MessageRejection::Forked(fork) = &rejection {
+            room.report_fork(*fork, from);
+        }
+        refuse(MessageError::new(rejection))
+    })?;
+    if let Some(error) = permitted.epoch().and_then(|epoch| keyless.get(&epoch)) {
+        return Err(refuse(error.clone()));
+    }
+    let payload = match (open(room, &permitted).await, permitted.epoch()) {
+        (Ok(payload), _) => payload,
+        (Err(error), Some(epoch)) if matches!(error.kind(), MessageErrorKind::Key(_)) => {
+            keyless.insert(epoch, error.clone());
+            return Err(refuse(error));
+        }
+        (Err(error), _) => return Err(refuse(error)),
+    };
+    Ok(Message {
+        from: Some(from),
+        handle: handle_of(room, from, permitted.head().seq),
+        subject,
+        payload,
+        id: Some(id),
+        at: id.timestamp_ms(),
+        trust: Trust::Verified,
+        standing: permitted.standing(),
+        reply: None,
+        room: room.clone(),
+    })
+}
+
+/// What the log calls a sender: now, or when the message was written if the sender has left since.
+fn handle_of(room: &RoomCore, from: UserId, written_on: u64) -> Option<Handle> {
+    let view = room.view();
+    view.state()
+        .member(&from)
+        .map(|member| member.handle.clone())
+        .or_else(|| view.log().state_at(written_on)?.member(&from).map(|member| member.handle.clone()))
+        .filter(|handle| room.bus.pins().check_handle(handle, from).is_ok())
+}
+
 /// The log as far as the sender knew it, fetched if need be. Only a message with a valid signature gets this far.
 async fn log_for(room: &RoomCore, signed: &SignedMessage<Bytes>) -> Result<Arc<RoomLog>, MessageError> {
     let log = room.view().log().clone();
@@ -143,6 +207,7 @@ fn unverified(
     subject: String,
     payload: Bytes,
     reply: Option<String>,
+    at: u64,
 ) -> Result<Message, MessageError> {
     if room.is_encrypted() {
         return Err(MessageError::new(MessageRejection::Unsigned).at(&subject));
@@ -153,7 +218,7 @@ fn unverified(
         subject,
         payload,
         id: None,
-        at: unix_millis(),
+        at,
         trust: Trust::Unverified,
         standing: Standing::Current,
         reply,

@@ -80,7 +80,7 @@ impl ControlClient {
         self.call(&Method::PATCH, path, Some(json(body)?)).await
     }
 
-    /// `DELETE`.
+    /// `DELETE`. An answer without a body is `()`.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ControlError> {
         self.call(&Method::DELETE, path, None).await
     }
@@ -93,7 +93,8 @@ impl ControlClient {
     ) -> Result<T, ControlError> {
         let (status, answer) = self.exchange(self.signed(method, path, body)?).await?;
         if status.is_success() {
-            return serde_json::from_slice(&answer).map_err(transport);
+            let answer: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+            return serde_json::from_slice(answer).map_err(transport);
         }
         let problem: Problem = serde_json::from_slice(&answer).map_err(transport)?;
         Err(Box::new(problem).into())

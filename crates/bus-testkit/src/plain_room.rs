@@ -20,14 +20,18 @@ pub struct PlainRoom {
 }
 
 impl PlainRoom {
-    pub(crate) async fn create(owner: ControlClient, subject: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn create(
+        owner: ControlClient,
+        subject: &str,
+        history: History,
+    ) -> anyhow::Result<Self> {
         let me: Me = owner.get("/v1/me").await?;
         let name: RoomName = subject.parse()?;
         let create = Op::Create {
             subject: subject.parse()?,
             name,
             encryption: Encryption::None,
-            history: History::None,
+            history,
             limits: RoomLimits::default(),
             owner: FirstOwner::new(owner.identity(), me.user.handle),
             epoch: None,
@@ -63,6 +67,17 @@ impl PlainRoom {
     /// Removes a member; it can neither send nor receive here any more when this returns.
     pub async fn remove(&self, user: UserId) -> anyhow::Result<()> {
         self.append(Op::Remove { user, epoch: None }).await
+    }
+
+    /// Changes what is kept of the room's messages.
+    pub async fn set_limits(&self, limits: RoomLimits) -> anyhow::Result<()> {
+        let name = self.state.lock().name().clone();
+        self.append(Op::Update { name, limits }).await
+    }
+
+    /// Ends the room's traffic.
+    pub async fn close(&self) -> anyhow::Result<()> {
+        self.append(Op::Close {}).await
     }
 
     async fn append(&self, op: Op) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use bus_client::{Bus, BusConfig};
 use busauth::{Handle, Identity};
 use control_api::{BusRole, NewUser, UserInfo};
 use membershipd::{NodeFlags, ServiceAccess};
+use room_protocol::History;
 use tempfile::TempDir;
 
 use crate::builder::TestBusBuilder;
@@ -158,7 +159,16 @@ impl TestBus {
 
     /// A room without encryption on this subject, owned by this user.
     pub async fn plain_room(&self, owner: &Arc<Identity>, subject: &str) -> anyhow::Result<PlainRoom> {
-        PlainRoom::create(self.control(owner), subject).await
+        PlainRoom::create(self.control(owner), subject, History::None).await
+    }
+
+    /// The same, and what is published there is kept.
+    pub async fn plain_room_with_history(
+        &self,
+        owner: &Arc<Identity>,
+        subject: &str,
+    ) -> anyhow::Result<PlainRoom> {
+        PlainRoom::create(self.control(owner), subject, History::Shared).await
     }
 
     /// Stops the bus and starts it again with the same data on the same ports.

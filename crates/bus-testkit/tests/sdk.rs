@@ -3,6 +3,8 @@
 mod automatic_rekey;
 mod conversation;
 mod forgery;
+mod history;
+
 mod frozen_rooms;
 mod lost_entries;
 mod lying_log;

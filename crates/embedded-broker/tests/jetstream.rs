@@ -126,7 +126,7 @@ async fn run_suite(suite: &str, which: Which) {
 /// what programs use. What this broker does not offer runs on nats-server alone, so that it is known what offering it
 /// would mean; how it is refused here is in the suite `absent`.
 macro_rules! suites {
-    ($($stage:ident { $($name:ident)* })* not offered { $($later:ident)* }) => {
+    ($($stage:ident { $($name:ident)* })*; not offered { $($later:ident)* }) => {
         const SUITES: &[&str] = &[$($(stringify!($name)),*),*, $(stringify!($later)),*];
 
         mod on_nats_server {
@@ -158,7 +158,7 @@ macro_rules! suites {
 
 suites! {
     first { streams publish read retention consumers pull acks push buckets restarts absent }
-    second { batches lives advisories pausing }
+    second { batches lives advisories pausing };
     not offered { republish transforms mirrors atomic counters groups }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::output::{Paint, Show, Style, printable};
 use base64::Engine as _;
-use bus_client::{Message, MessageError, Trust};
+use bus_client::{Message, MessageError, Standing, Trust};
 use serde::Serialize;
 
 /// A message as `sub` and `chat` show it.
@@ -19,6 +19,9 @@ pub(crate) struct MessageView {
     at: String,
     /// False for a message of a plain NATS client: nobody has signed it.
     verified: bool,
+    /// From what the room keeps, and it would be refused now: its sender may not write any more, or there is a newer key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
     #[serde(flatten)]
     body: Body,
 }
@@ -41,6 +44,7 @@ impl MessageView {
             id: message.id.as_ref().map(ToString::to_string),
             at: time(message.at),
             verified: message.trust == Trust::Verified,
+            late: matches!(message.standing, Standing::Late { .. }),
             body: body(&message.payload),
         }
     }
@@ -72,7 +76,8 @@ impl Show for MessageView {
             Body::Text(text) => printable(text).replace('\n', "\n          "),
             Body::Base64(text) => format!("({} bytes that are not text)", text.len() / 4 * 3),
         };
-        format!("{}  {who}{below}  {words}", paint.paint(Style::Dim, clock))
+        let late = if self.late { format!(" {}", paint.paint(Style::Dim, "(late)")) } else { String::new() };
+        format!("{}  {who}{late}{below}  {words}", paint.paint(Style::Dim, clock))
     }
 }
 

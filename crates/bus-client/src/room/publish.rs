@@ -8,7 +8,7 @@ use busauth::Subject;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use room_protocol::message::{MessageDraft, SealMessageError, SealedMessage, seal_message};
-use room_protocol::{Encryption, Head, MessageId, reply_subject};
+use room_protocol::{Encryption, Head, History, MessageId, reply_subject};
 
 use super::Room;
 use super::core::{RoomCore, unix_millis};
@@ -23,6 +23,17 @@ const BARRIER: Duration = Duration::from_secs(2);
 
 /// What a message grows by at most: headers, and nonce and tag of the encryption.
 const OVERHEAD: usize = 1024;
+/// The same where messages are kept: what the bus says about one when it is read has to fit as well.
+const KEPT_OVERHEAD: usize = 8 * 1024;
+
+/// How often a message is sent until the bus says that it is stored.
+const ATTEMPTS: u32 = 3;
+
+/// What the bus says when it has stored a message.
+#[derive(serde::Deserialize)]
+struct Acknowledged {
+    seq: u64,
+}
 
 impl Room {
     /// Sends a message on the room's subject.
@@ -38,6 +49,25 @@ impl Room {
     pub async fn publish_on(&self, below: &str, payload: impl Into<Bytes>) -> Result<MessageId> {
         let subject = self.core.within(below)?;
         self.core.publish(subject.as_str(), &payload.into(), None).await
+    }
+
+    /// Sends a message on the room's subject and waits until the bus has stored it; returns its number in the room's
+    /// history. For rooms that keep their messages.
+    ///
+    /// When the bus does not answer, the very same message is sent again, and stored once.
+    pub async fn publish_stored(&self, payload: impl Into<Bytes>) -> Result<(MessageId, u64)> {
+        let subject = self.subject();
+        self.core.publish_stored(subject.as_str(), &payload.into()).await
+    }
+
+    /// The same below the room's subject.
+    pub async fn publish_stored_on(
+        &self,
+        below: &str,
+        payload: impl Into<Bytes>,
+    ) -> Result<(MessageId, u64)> {
+        let subject = self.core.within(below)?;
+        self.core.publish_stored(subject.as_str(), &payload.into()).await
     }
 
     /// Sends a message and waits for the first verified reply.
@@ -76,6 +106,17 @@ impl RoomCore {
         reply: Option<String>,
     ) -> Result<MessageId> {
         let id = MessageId::new(unix_millis(), rand::random());
+        self.publish_as(id, subject, payload, reply).await?;
+        Ok(id)
+    }
+
+    async fn publish_as(
+        &self,
+        id: MessageId,
+        subject: &str,
+        payload: &Bytes,
+        reply: Option<String>,
+    ) -> Result<()> {
         let (mut sealed, head) = self.seal(subject, id, payload).await?;
         let _turn = self.sending.lock().await;
         if self.view().head() != head {
@@ -95,12 +136,53 @@ impl RoomCore {
             None => nats.publish_with_headers(subject, headers, body).await,
         };
         sent.map_err(|source| Error::new(ErrorKind::Closed, "the message was not sent").with_source(source))?;
-        Ok(id)
+        Ok(())
+    }
+
+    async fn publish_stored(&self, subject: &str, payload: &Bytes) -> Result<(MessageId, u64)> {
+        if self.view().state().history() == History::None {
+            let detail = "the room was made without history: nothing of it is kept";
+            return Err(Error::new(ErrorKind::NoHistory, detail));
+        }
+        let id = MessageId::new(unix_millis(), rand::random());
+        let nats = &self.bus.nats;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let inbox = nats.new_inbox();
+            let mut answers = self.listen(inbox.clone(), None).await?;
+            let mut events = Events::new(self.bus.events());
+            self.publish_as(id, subject, payload, Some(inbox.clone())).await?;
+            let refused = async {
+                while let Some(event) = events.next().await {
+                    if matches!(&event, Event::Refused { detail } if detail.contains(subject)) {
+                        return;
+                    }
+                }
+                std::future::pending().await
+            };
+            let answer = tokio::select! {
+                () = self.bus.stop.cancelled() => return Err(Error::closed()),
+                () = refused => return Err(self.why_refused().await),
+                answer = tokio::time::timeout(self.bus.tuning.request_timeout, answers.next()) => answer,
+            };
+            match answer {
+                Ok(Some(answer)) => return Ok((id, stored_at(&answer)?)),
+                Ok(None) => return Err(Error::closed()),
+                Err(_) if attempt < ATTEMPTS => {}
+                Err(_) => {
+                    let detail = "the bus did not say that it stored the message; it may have";
+                    return Err(Error::new(ErrorKind::Timeout, detail));
+                }
+            }
+        }
     }
 
     /// The message as it goes over the wire, and the head it was written on.
     async fn seal(&self, subject: &str, id: MessageId, payload: &Bytes) -> Result<(SealedMessage, Head)> {
-        let longest = self.bus.nats.max_payload().saturating_sub(OVERHEAD);
+        let kept = self.view().state().history() != History::None;
+        let overhead = if kept { KEPT_OVERHEAD } else { OVERHEAD };
+        let longest = self.bus.nats.max_payload().saturating_sub(overhead);
         if payload.len() > longest {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -273,4 +355,15 @@ impl RoomCore {
     pub(crate) fn is_encrypted(&self) -> bool {
         self.view().state().encryption() == Encryption::E2e
     }
+}
+
+/// The number that the bus gave a message, from its acknowledgement.
+fn stored_at(answer: &async_nats::Message) -> Result<u64> {
+    if answer.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
+        return Err(Error::new(ErrorKind::Unavailable, "the bus keeps nothing of this room now"));
+    }
+    serde_json::from_slice::<Acknowledged>(&answer.payload).map(|stored| stored.seq).map_err(|_| {
+        let said = String::from_utf8_lossy(answer.payload.get(..200).unwrap_or(&answer.payload)).into_owned();
+        Error::new(ErrorKind::Unavailable, format!("the bus did not store the message: {said}"))
+    })
 }

@@ -34,7 +34,7 @@ pub(super) struct Site {
 
 enum Server {
     Here(Box<Broker>),
-    There(NatsServer),
+    There(Box<NatsServer>),
 }
 
 impl Site {
@@ -109,7 +109,7 @@ impl Server {
             let config = BrokerConfig { jetstream, ..BrokerConfig::default() };
             return Some(Self::Here(Box::new(broker(config).await)));
         }
-        let config = format!("jetstream {{ store_dir: {:?} }}\n", directory.path());
-        Some(Self::There(nats_server::start(&config).await?))
+        let config = format!("jetstream {{ store_dir: \"{}\" }}\n", directory.path().display());
+        Some(Self::There(Box::new(nats_server::start(&config).await?)))
     }
 }

@@ -11,9 +11,9 @@ pub(super) fn start(binary: &Path, store: &Path, always: bool) -> Result<(child:
     // It writes its address into a file here.
     let directory = TempDir::new()?;
     let file = directory.path().join("nats.conf");
-    let sync = if always { "sync_interval: always" } else { "" };
+    let sync = if always { ", sync_interval: always" } else { "" };
     let configuration = format!(
-        "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{}\"\njetstream {{ store_dir: \"{}\", max_file: 64GB {sync} }}\n",
+        "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{}\"\njetstream {{ store_dir: \"{}\", max_file: 64GB{sync} }}\n",
         directory.path().display(),
         store.display()
     );

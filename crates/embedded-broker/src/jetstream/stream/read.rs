@@ -256,9 +256,11 @@ impl Stream {
                 Some(_) | None => high = middle,
             }
         }
-        let mut first = low;
-        if low <= self.last_seq() {
-            self.store.scan(self.id, low..=self.last_seq(), &mut |seq, _| {
+        // What follows may be a hole, up to the end even.
+        let last = self.last_seq();
+        let mut first = last + 1;
+        if low <= last {
+            self.store.scan(self.id, low..=last, &mut |seq, _| {
                 first = seq;
                 ControlFlow::Break(())
             })?;

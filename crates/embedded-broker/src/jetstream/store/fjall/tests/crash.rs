@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+mod broker;
 mod load;
 mod power_loss;
 

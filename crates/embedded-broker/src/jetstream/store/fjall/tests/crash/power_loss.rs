@@ -29,8 +29,6 @@ pub(super) struct PowerLoss {
 /// What a power failure did.
 #[derive(Debug, Default)]
 pub(super) struct Struck {
-    /// Changes that were logged.
-    pub(super) changes: usize,
     /// Pages of files that lost something.
     pub(super) pages: usize,
     /// Names that were as before.
@@ -86,7 +84,7 @@ impl PowerLoss {
     /// The power fails. The child is dead.
     pub(super) fn strike(&self, random: &mut StdRng, child: u32) -> io::Result<Struck> {
         let (changes, is_durable) = self.read_log(child)?;
-        let mut struck = Struck { changes: changes.len(), ..Struck::default() };
+        let mut struck = Struck::default();
         let inodes = self.inodes()?;
         let mut pages: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
         let mut names = Vec::new();
