@@ -46,8 +46,8 @@ mod usage;
 pub(crate) use api::{API_LEVEL, StateInfo, StreamInfo};
 pub use config::{JetStream, JetStreamConfig, JetStreamLimits, Store, SyncPolicy};
 pub(crate) use consumer::ConsumerInfo;
-pub(crate) use engine::Engine;
 pub use engine::JetStreamError;
+pub(crate) use engine::{Clients, Engine};
 pub(crate) use stream::Stream;
 pub(crate) use stream_config::{Storage, StreamConfig};
 

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     BrokerConfig, ConnectionInfo, JetStream, JetStreamError, Limits, ReplyPolicy, Stats,
-    jetstream::Engine,
+    jetstream::{Clients, Engine},
     listener::Door,
     protocol::ServerInfo,
     registry::Registry,
@@ -61,7 +61,12 @@ impl Shared {
         let index = Arc::new(Index::new());
         let jetstream = match &config.jetstream {
             JetStream::Off => None,
-            JetStream::On(config) => Some(Engine::start(config, Arc::clone(&index), &server_name)?),
+            JetStream::On(jetstream) => Some(Engine::start(
+                jetstream,
+                Arc::clone(&index),
+                &server_name,
+                Clients { authentication: config.authentication.clone(), reply_policy: config.reply_policy },
+            )?),
         };
         Ok(Self {
             limits: config.limits.clone(),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     clock,
-    consumer::{Consumer, Exhausted},
+    consumer::{Consumer, Exhausted, Finished},
     json as json_text,
     sender::Sender,
     store::Seq,
@@ -17,15 +17,9 @@ pub(super) fn exhausted(sender: &mut Sender, consumer: &Consumer, message: Exhau
     of_consumer(sender, consumer, "CONSUMER.MAX_DELIVERIES", "max_deliver", members);
 }
 
-/// A client gave a message up.
-pub(super) fn terminated(
-    sender: &mut Sender,
-    consumer: &Consumer,
-    seq: Seq,
-    delivery: u64,
-    deliveries: u64,
-    reason: &str,
-) {
+/// A message is given up, by a client or because it is gone.
+pub(super) fn terminated(sender: &mut Sender, consumer: &Consumer, message: &Finished, reason: &str) {
+    let Finished { seq, delivery, deliveries, .. } = *message;
     let mut members = json!({ "consumer_seq": delivery, "stream_seq": seq, "deliveries": deliveries });
     if !reason.is_empty() {
         members["reason"] = reason.into();

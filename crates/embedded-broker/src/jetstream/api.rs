@@ -256,13 +256,13 @@ fn pull(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken {
     } else {
         Request::parse(&message.body[message.header_len..])
     };
+    let waits = request.as_ref().is_ok_and(|request| !request.is_no_wait());
     let event = Event::Pull { request, reply: reply.into(), origin: Origin::of(message) };
-    if engine.commit.is_idle() {
+    if waits || engine.commit.is_idle() {
         return consumer.tell(event).map_or(Taken::Yes, Taken::Pressed);
     }
-    // A client that published before it pulls is to get what it published.
-    engine.commit.after(move || drop(consumer.tell(event)));
-    Taken::Yes
+    // A client that published before it pulls is to get what it published, and this pull does not wait for it.
+    engine.commit.after(move || drop(consumer.tell(event))).map_or(Taken::Yes, Taken::Pressed)
 }
 
 /// A consumer that wants no acknowledgements is nobody who takes one.
@@ -272,12 +272,14 @@ fn acknowledge(engine: &Arc<Engine>, message: &Inbound<'_>) -> Taken {
     let Some(consumer) = consumer.filter(|consumer| consumer.config().ack_policy != AckPolicy::None) else {
         return Taken::No;
     };
+    let ack = Ack::parse(&message.body[message.header_len..]);
+    let origin = if matches!(ack, Some(Ack::Next(_))) { Origin::of(message) } else { None };
     let event = Event::Ack {
         seq: delivery.seq,
         delivery: delivery.number,
-        ack: Ack::parse(&message.body[message.header_len..]),
+        ack,
         reply: text(message.reply).map(Into::into),
-        origin: Origin::of(message),
+        origin,
     };
     consumer.tell(event).map_or(Taken::Yes, Taken::Pressed)
 }

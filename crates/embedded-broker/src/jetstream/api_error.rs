@@ -89,6 +89,9 @@ fixed! {
     consumer_multiple_filters_not_allowed => 400, 10137, "consumer with multiple subject filters cannot use subject based API";
     consumer_overlapping_filters => 400, 10138, "consumer subject filters cannot overlap";
     consumer_empty_filter => 400, 10139, "consumer filter in FilterSubjects cannot be empty";
+    consumer_max_ack_pending_requires_ack => 400, 10082, "consumer requires ack policy for max ack pending";
+    consumer_max_expires_too_small => 400, 10115, "consumer max request expires needs to be >= 1ms";
+    consumer_metadata_too_long => 400, 10135, "consumer metadata exceeds maximum size of 128KB";
     consumer_backoff_negative => 400, 10184, "consumer backoff needs to be positive";
     consumer_ack_wait_negative => 400, 10183, "consumer ack wait needs to be positive";
     consumer_max_deliver_backoff => 400, 10116, "max deliver is required to be > length of backoff values";

@@ -13,7 +13,10 @@ mod group;
 mod removal;
 mod touched;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -34,6 +37,10 @@ const MAX_ITEMS: usize = 256 * 1024;
 
 /// Counted for each item besides its message, so that small ones have a bound too.
 const ITEM_BYTES: usize = 128;
+
+/// How long a worker waits for the committer. It is longer than any group takes: only a committer that has ended lets
+/// it pass.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be done, in its turn.
 pub(crate) enum Item {
@@ -252,12 +259,27 @@ impl CommitQueue {
     }
 
     /// Runs `job` once everything that was queued before is durable: at once when nothing waits.
-    pub(crate) fn after(&self, job: impl FnOnce() + Send + 'static) {
+    ///
+    /// Answers whom to wait for before queueing more, when too much waits.
+    pub(crate) fn after(&self, job: impl FnOnce() + Send + 'static) -> Option<Arc<Pressure>> {
         if self.is_idle() {
             job();
-        } else {
-            let _pressure = self.push(Item::Then(Box::new(job)));
+            return None;
         }
+        self.push(Item::Then(Box::new(job)))
+    }
+
+    /// Runs `job` on the committer's thread, between two groups: nothing of any stream changes meanwhile. Waits for it;
+    /// `None` when the committer has ended.
+    pub(crate) fn between_groups<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        // Whoever asked may have stopped waiting.
+        let run = move || drop(answer.send(job()));
+        let _pressure = self.push(Item::Then(Box::new(run)));
+        answered.recv_timeout(PATIENCE).ok()
     }
 
     /// Lets the committer end when it has done what is queued.

@@ -7,10 +7,13 @@
 //! Lock order: `Engine::deliveries` → state of the consumer → outbound.
 
 pub(crate) mod ack;
+mod creator;
 mod deliver;
 mod events;
 mod flow;
+mod following;
 mod info;
+mod joining;
 mod progress;
 pub(crate) mod pull;
 mod push;
@@ -25,17 +28,17 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 
 use super::{
-    clock,
+    advisory, clock,
     commit::{CommitQueue, Reply},
-    consumer_config::{AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy},
-    engine::Engine,
+    consumer_config::{AckPolicy, ConsumerConfig},
     follower::Follower,
     scheduler::{Run, Scheduler, Turn, Worker},
-    store::{Change, Seq, StoreError},
+    sender::Sender,
+    store::Seq,
     stream::{Filters, Stream},
     stream_config::Storage,
 };
@@ -44,15 +47,24 @@ use crate::{
     routing::{Index, InterestWatcher},
 };
 
+pub(crate) use creator::Creator;
 pub(crate) use events::Event;
 use flow::FlowControl;
 pub(crate) use info::ConsumerInfo;
-pub(crate) use progress::Exhausted;
+pub(crate) use joining::NotJoined;
 use progress::Progress;
+pub(crate) use progress::{Exhausted, Finished};
 use pull::Waiting;
 
 /// Events that wait for a consumer from which on those who send them are told to wait.
 const MAX_EVENTS: usize = 16 * 1024;
+
+/// How long changes of its state may wait for others to be stored with, in nanoseconds. What a client waits for is
+/// stored at once.
+const SAVE_AFTER: i64 = 20_000_000;
+
+/// Messages that left the stream and are still to be announced; more are not.
+const MAX_LOST: usize = 4096;
 
 /// A consumer of a stream.
 pub(crate) struct Consumer {
@@ -65,12 +77,18 @@ pub(crate) struct Consumer {
     scheduler: Arc<Scheduler>,
     config: ArcSwap<ConsumerConfig>,
     filters: ArcSwap<Filters>,
+    /// Whose rights the deliveries of a push consumer need; none when the broker itself made it.
+    creator: ArcSwapOption<Creator>,
+    /// Held by a turn, and by whoever changes what a turn goes by.
+    serial: Mutex<()>,
     state: Mutex<State>,
     inbox: Mutex<Vec<Event>>,
     pressure: Arc<Pressure>,
     turn: Turn,
     /// What reply subjects of deliveries begin with.
     ack_prefix: String,
+    /// It is stored, and whoever made it was told: it may deliver.
+    started: AtomicBool,
     stopped: AtomicBool,
     me: Weak<Self>,
 }
@@ -86,6 +104,8 @@ struct State {
     replies: Vec<Reply>,
     /// The committer knows that there are changes.
     announced: bool,
+    /// When the committer is told of changes that nobody waits for.
+    save_at: Option<i64>,
     /// When the next timer fires; 0 when none is set.
     armed: i64,
     /// When somebody used it last.
@@ -104,105 +124,24 @@ struct State {
     sampled: u64,
     /// State entries of messages that are stored.
     stored: HashSet<Seq>,
+    /// The last message it was told of.
+    told: Seq,
+    /// It was told of a message that it wants, and was not woken since.
+    fresh: bool,
+    /// The stream is being read: what leaves it meanwhile is in `gone`.
+    reading: bool,
+    gone: Vec<Seq>,
+    /// Messages that waited for their acknowledgement when they left the stream, to be announced.
+    lost: Vec<Finished>,
+    /// Raised with every round of deliveries: a request whose rights were looked at in this one may go on.
+    round: u64,
+    /// Where reply subjects are put together.
+    scratch: String,
 }
 
 impl Consumer {
-    /// A new consumer; it follows its stream from now on. Reads the stream.
-    pub(crate) fn create(
-        engine: &Engine,
-        stream: &Arc<Stream>,
-        name: &str,
-        config: ConsumerConfig,
-    ) -> Result<Arc<Self>, StoreError> {
-        let filters = config.filters();
-        let (next, listed) = beginning(stream, &filters, &config)?;
-        let mut progress = Progress::starting_at(next);
-        if let Some(first) = listed.first() {
-            progress.passed(first - 1);
-        }
-        let mut state = State::new(progress, listed);
-        if config.replay_policy == ReplayPolicy::Original {
-            state.replay_until = stream.last_seq();
-        }
-        let consumer = Self::with_state(engine, stream, name, config, clock::now(), state);
-        consumer.join(&filters)?;
-        Ok(consumer)
-    }
-
-    fn with_state(
-        engine: &Engine,
-        stream: &Arc<Stream>,
-        name: &str,
-        config: ConsumerConfig,
-        created: i64,
-        state: State,
-    ) -> Arc<Self> {
-        Arc::new_cyclic(|me: &Weak<Self>| Self {
-            name: name.into(),
-            stream: Arc::clone(stream),
-            created,
-            index: Arc::clone(&engine.index),
-            commit: Arc::clone(&engine.commit),
-            scheduler: Arc::clone(&engine.scheduler),
-            filters: ArcSwap::from_pointee(config.filters()),
-            config: ArcSwap::from_pointee(config),
-            state: Mutex::new(state),
-            inbox: Mutex::default(),
-            pressure: Arc::default(),
-            turn: Turn::default(),
-            ack_prefix: ack::prefix(&stream.name, name),
-            stopped: AtomicBool::new(false),
-            me: me.clone(),
-        })
-    }
-
-    /// Follows the stream, and counts what is in it for this consumer.
-    fn join(self: &Arc<Self>, filters: &Filters) -> Result<(), StoreError> {
-        let follower: Arc<dyn Follower> = Arc::clone(self) as _;
-        // What is committed later is told, and counts itself.
-        let upto = self.stream.follow(follower, |state| state.shown.last_seq);
-        let (from, listed) = {
-            let state = self.state.lock();
-            (state.progress.next, state.listed.len() as u64)
-        };
-        let count = if from <= upto { self.stream.count(filters, from..=upto)? } else { 0 };
-        self.state.lock().progress.num_pending += count + listed;
-        self.watch();
-        Ok(())
-    }
-
     pub(crate) fn config(&self) -> Arc<ConsumerConfig> {
         self.config.load_full()
-    }
-
-    /// Puts a changed configuration in force. Reads the stream when the filter is another one.
-    pub(crate) fn reconfigure(self: &Arc<Self>, config: ConsumerConfig) -> Result<(), StoreError> {
-        let filters = config.filters();
-        if **self.filters.load() != filters {
-            self.filters.store(Arc::new(filters.clone()));
-            let (from, upto) = (self.state.lock().progress.next, self.stream.totals().last_seq);
-            let count = if from <= upto { self.stream.count(&filters, from..=upto)? } else { 0 };
-            self.state.lock().progress.num_pending = count;
-        }
-        self.unwatch();
-        self.config.store(Arc::new(config));
-        self.watch();
-        self.wake();
-        Ok(())
-    }
-
-    /// Begins anew from a sequence.
-    pub(crate) fn reset(&self, next: Seq) -> Result<(), StoreError> {
-        let upto = self.stream.totals().last_seq;
-        let filters = self.filters.load_full();
-        let count = if next <= upto { self.stream.count(&filters, next..=upto)? } else { 0 };
-        let mut state = self.state.lock();
-        state.progress.reset(next);
-        state.progress.num_pending = count;
-        state.listed.clear();
-        drop(state);
-        self.wake();
-        Ok(())
     }
 
     /// Where the messages of what is acknowledged here are kept.
@@ -251,8 +190,14 @@ impl Consumer {
         }
     }
 
+    /// Lets it deliver.
+    pub(crate) fn start(&self) {
+        self.started.store(true, SeqCst);
+        self.wake();
+    }
+
     /// Ends it: nothing is delivered any more, and those who wait are told. Removes it from the stream's followers.
-    pub(crate) fn stop(self: &Arc<Self>, worker: &mut Worker) {
+    pub(crate) fn stop(self: &Arc<Self>, sender: &mut Sender) {
         self.unwatch();
         let follower: Arc<dyn Follower> = Arc::clone(self) as _;
         self.stream.unfollow(&follower);
@@ -260,10 +205,22 @@ impl Consumer {
         let mut state = self.state.lock();
         self.stopped.store(true, SeqCst);
         for waiting in state.waiting.drain(..) {
-            status::send(&mut worker.sender, &waiting.reply, "409 Consumer Deleted", "");
+            status::send(sender, &waiting.reply, "409 Consumer Deleted", "");
         }
         drop(state);
         self.pressure.release();
+    }
+
+    /// Takes note of who made it. Answers whether it was the same before.
+    pub(crate) fn is_made_by(&self, creator: Option<Creator>) -> bool {
+        let before = self.creator.swap(creator.map(Arc::new));
+        let now = self.creator.load();
+        before.as_ref().map(|creator| creator.stored()) == now.as_ref().map(|creator| creator.stored())
+    }
+
+    /// Whether its deliveries may go on, for a push consumer. See [`Creator::may_go_on`].
+    fn may_push(&self) -> bool {
+        self.creator.load().as_ref().is_none_or(|creator| creator.may_go_on())
     }
 
     /// Whether somebody listens to it.
@@ -289,6 +246,7 @@ impl State {
             waiting: VecDeque::new(),
             replies: Vec::new(),
             announced: false,
+            save_at: None,
             armed: 0,
             last_used: clock::now(),
             active: false,
@@ -299,94 +257,24 @@ impl State {
             replay_until: 0,
             sampled: 0,
             stored: HashSet::new(),
+            told: 0,
+            fresh: false,
+            reading: false,
+            gone: Vec::new(),
+            lost: Vec::new(),
+            round: 0,
+            scratch: String::new(),
         }
     }
-}
 
-/// Where a new consumer begins: the first sequence, and single ones before it.
-fn beginning(
-    stream: &Stream,
-    filters: &Filters,
-    config: &ConsumerConfig,
-) -> Result<(Seq, Vec<Seq>), StoreError> {
-    let last = stream.last_seq();
-    let next = match config.deliver_policy {
-        DeliverPolicy::All => stream.first_seq(),
-        DeliverPolicy::New => last + 1,
-        DeliverPolicy::Last => stream.last(filters, Seq::MAX)?.map_or(last + 1, |(seq, _)| seq),
-        DeliverPolicy::ByStartSequence => config.opt_start_seq.max(stream.first_seq()),
-        DeliverPolicy::ByStartTime => match config.opt_start_time {
-            Some(time) => stream.seq_at(time.0)?,
-            None => last + 1,
-        },
-        DeliverPolicy::LastPerSubject => {
-            let seqs = stream.last_per_subject(filters, Seq::MAX)?;
-            return Ok((last + 1, seqs));
-        }
-    };
-    Ok((next, Vec::new()))
-}
-
-impl Follower for Consumer {
-    fn committed(&self, messages: &[(Seq, Arc<str>)]) {
-        let filters = self.filters.load();
-        let mut state = self.state.lock();
-        let next = state.progress.next;
-        let new = messages.iter().filter(|(seq, subject)| *seq >= next && filters.matches(subject)).count();
-        state.progress.num_pending += new as u64;
+    /// Whether somebody would take a message.
+    fn is_hungry(&self) -> bool {
+        self.active || !self.waiting.is_empty()
     }
 
-    fn shown(&self) {
-        self.wake();
-    }
-
-    fn removed(&self, messages: &[(Seq, Arc<str>)]) {
-        let filters = self.filters.load();
-        let mut state = self.state.lock();
-        for (seq, subject) in messages {
-            if let Ok(at) = state.listed.binary_search(seq) {
-                state.listed.remove(at);
-                state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
-            } else {
-                state.progress.removed(*seq, filters.matches(subject));
-            }
-        }
-        self.announce(&mut state);
-    }
-
-    fn purged(&self, first: Seq) {
-        let mut state = self.state.lock();
-        state.progress.purged(first);
-        self.announce(&mut state);
-    }
-
-    fn needs(&self, seq: Seq, subject: &str) -> bool {
-        self.wants(subject) && self.state.lock().progress.needs(seq)
-    }
-
-    fn wants(&self, subject: &str) -> bool {
-        self.filters.load().matches(subject)
-    }
-
-    fn take_changes(&self, changes: &mut Vec<Change>) -> Vec<Reply> {
-        let mut state = self.state.lock();
-        state.announced = false;
-        if self.is_stopped() || self.keeps_nothing() {
-            drop(state.progress.take_changes());
-        } else {
-            self.store_changes(&mut state, changes);
-        }
-        std::mem::take(&mut state.replies)
-    }
-
-    fn keeps_state_in_memory(&self) -> bool {
-        self.keeps_nothing()
-    }
-}
-
-impl InterestWatcher for Consumer {
-    fn interest_changed(&self) {
-        self.wake();
+    /// The last one of its subject, or one that is new: to be delivered for the first time.
+    fn is_undelivered(&self, seq: Seq) -> bool {
+        seq >= self.progress.next || self.listed.binary_search(&seq).is_ok()
     }
 }
 
@@ -395,10 +283,15 @@ impl Run for Consumer {
         if self.is_stopped() {
             return;
         }
+        let _turn = self.serial.lock();
+        if !self.started.load(SeqCst) {
+            return;
+        }
         let events = std::mem::take(&mut *self.inbox.lock());
         self.pressure.release();
         let now = clock::now();
         let config = self.config();
+        self.announce_lost(worker);
         self.work_off(events, &config, worker, now);
         self.look_at_clock(&config, worker, now);
         let more = self.deliver(&config, worker);
@@ -407,7 +300,7 @@ impl Run for Consumer {
             return;
         }
         let mut state = self.state.lock();
-        self.announce(&mut state);
+        self.save(&mut state, now);
         self.arm(&mut state, &config, now);
         drop(state);
         if more {
@@ -421,34 +314,74 @@ impl Run for Consumer {
 }
 
 impl Consumer {
+    /// Sees to it that changes are stored: at once when a client waits for that, else together with what follows.
+    fn save(&self, state: &mut State, now: i64) {
+        if self.keeps_nothing() {
+            drop(state.progress.take_changes());
+        } else if state.progress.has_changes() {
+            let due = *state.save_at.get_or_insert(now + SAVE_AFTER);
+            if due <= now {
+                self.announce(state);
+            }
+        }
+        if !state.replies.is_empty() {
+            self.announce(state);
+        }
+    }
+
     /// Lets the committer know of changes.
     fn announce(&self, state: &mut State) {
-        let changed = !state.replies.is_empty() || (!self.keeps_nothing() && state.progress.has_changes());
-        if changed && !state.announced && !self.is_stopped() {
+        if !state.announced && !self.is_stopped() {
             state.announced = true;
+            state.save_at = None;
             if let Some(me) = self.me.upgrade() {
                 self.commit.changed(me);
             }
         }
     }
 
+    /// Has what is not stored stored, because the broker stops.
+    pub(crate) fn save_now(&self) {
+        let mut state = self.state.lock();
+        if !self.keeps_nothing() && state.progress.has_changes() {
+            self.announce(&mut state);
+        }
+    }
+
+    /// Announces messages that left the stream while they waited for their acknowledgement.
+    fn announce_lost(&self, worker: &mut Worker) {
+        let lost = std::mem::take(&mut self.state.lock().lost);
+        for message in lost {
+            let reason = "Unacknowledged message was deleted";
+            advisory::terminated(&mut worker.sender, self, &message, reason);
+        }
+    }
+
     /// Whether nobody used it for so long that it goes.
     fn inactive(&self, config: &ConsumerConfig, now: i64) -> bool {
         let mut state = self.state.lock();
-        config.inactive_threshold > 0
-            && self
-                .idle_since(&mut state, config)
-                .is_some_and(|since| since + config.inactive_threshold <= now)
+        let threshold = config.inactive_threshold;
+        threshold > 0 && state.last_used.saturating_add(threshold) <= now && !self.is_used(&mut state, config)
     }
 
-    /// Since when nobody uses it; `None` while somebody does.
-    fn idle_since(&self, state: &mut State, config: &ConsumerConfig) -> Option<i64> {
+    /// Whether somebody uses it at this moment. Messages that wait to be delivered again do not count: nobody asks for
+    /// them.
+    fn is_used(&self, state: &mut State, config: &ConsumerConfig) -> bool {
         if config.is_push() {
-            return (!state.active).then_some(state.last_used);
+            return state.active;
         }
         state.waiting.retain(|waiting| self.index.has_interest(&waiting.reply));
-        let acks_due = config.ack_policy != AckPolicy::None && state.progress.num_ack_pending() > 0;
-        (state.waiting.is_empty() && !acks_due).then_some(state.last_used)
+        !state.waiting.is_empty() || state.progress.next_deadline().is_some()
+    }
+
+    /// When to look whether it is used.
+    fn next_look(state: &State, config: &ConsumerConfig, now: i64) -> Option<i64> {
+        if config.inactive_threshold == 0 || (config.is_push() && state.active) {
+            return None;
+        }
+        let due = state.last_used.saturating_add(config.inactive_threshold);
+        // Somebody used it when it was looked at; nobody tells when that ends.
+        Some(if due > now { due } else { now.saturating_add(config.inactive_threshold) })
     }
 
     /// Sets the timer for what comes next.
@@ -462,9 +395,8 @@ impl Consumer {
         for waiting in &state.waiting {
             at(waiting.next_look());
         }
-        if config.inactive_threshold > 0 {
-            at(self.idle_since(state, config).map(|since| since + config.inactive_threshold));
-        }
+        at(Self::next_look(state, config, now));
+        at(state.save_at);
         if next == i64::MAX || (state.armed > now && state.armed <= next) {
             return;
         }

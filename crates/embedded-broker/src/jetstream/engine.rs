@@ -33,6 +33,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
+    Authentication, ReplyPolicy,
     monitoring::JetStreamStats,
     routing::{Index, Sink},
 };
@@ -55,6 +56,7 @@ pub(crate) struct Engine {
     /// Held for reading from the check of a delivery's rights to its append. A change of access takes it for writing
     /// once, after the rights were swapped: then every delivery that was allowed before is appended.
     pub(crate) deliveries: RwLock<()>,
+    pub(crate) clients: Clients,
     pub(crate) api: Arc<ApiQueue>,
     pub(crate) counters: ApiCounters,
     files: Arc<dyn StreamStore>,
@@ -64,6 +66,14 @@ pub(crate) struct Engine {
     /// What could not be read at the start, a sentence each.
     problems: Mutex<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What is known of clients before they come.
+pub(crate) struct Clients {
+    /// How they log in, for consumers that outlive the connection that made them.
+    pub(crate) authentication: Authentication,
+    /// Where they may have something sent to.
+    pub(crate) reply_policy: ReplyPolicy,
 }
 
 /// A stream and its receiving end in the index.
@@ -108,6 +118,7 @@ impl Engine {
         config: &JetStreamConfig,
         index: Arc<Index>,
         server_name: &str,
+        clients: Clients,
     ) -> Result<Arc<Self>, JetStreamError> {
         let memory: Arc<dyn StreamStore> = Arc::new(MemoryStore::new());
         let files: Arc<dyn StreamStore> = match &config.store {
@@ -117,7 +128,7 @@ impl Engine {
                 Arc::new(opened.map_err(|error| JetStreamError::Open(Box::new(error)))?)
             }
         };
-        Self::with_stores(config, files, memory, index, server_name)
+        Self::with_stores(config, files, memory, index, server_name, clients)
     }
 
     /// Begins to work on these stores.
@@ -127,6 +138,7 @@ impl Engine {
         memory: Arc<dyn StreamStore>,
         index: Arc<Index>,
         server_name: &str,
+        clients: Clients,
     ) -> Result<Arc<Self>, JetStreamError> {
         let scheduler = Arc::new(Scheduler::default());
         let engine = Arc::new(Self {
@@ -140,6 +152,7 @@ impl Engine {
             },
             server_name: server_name.into(),
             deliveries: RwLock::new(()),
+            clients,
             api: Arc::new(ApiQueue::new(Arc::clone(&scheduler))),
             counters: ApiCounters::default(),
             files,
@@ -183,6 +196,11 @@ impl Engine {
     /// Tells the threads to end. What is queued is still written.
     pub(crate) fn stop(&self) {
         self.scheduler.stop();
+        for stream in self.streams() {
+            for consumer in stream.consumers.all() {
+                consumer.save_now();
+            }
+        }
         self.commit.stop();
     }
 

@@ -5,7 +5,18 @@ use std::sync::Arc;
 use super::{
     commit::Reply,
     store::{Change, Seq},
+    stream::Filters,
 };
+
+/// A purge that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Purged {
+    pub(crate) filter: Filters,
+    /// The first message of the filter that is left, or may be; one after the last when there is none.
+    pub(crate) left: Seq,
+    /// The first message of the stream that is left.
+    pub(crate) first: Seq,
+}
 
 /// Somebody who follows a stream. Called by the committer; nothing here may block.
 pub(crate) trait Follower: Send + Sync {
@@ -18,8 +29,8 @@ pub(crate) trait Follower: Send + Sync {
     /// These messages left the stream.
     fn removed(&self, messages: &[(Seq, Arc<str>)]);
 
-    /// The stream was emptied up to this sequence: whoever is before it goes on here. What was removed is told besides.
-    fn purged(&self, first: Seq);
+    /// The stream was purged: whoever is before what is left goes on there. What was removed is told besides.
+    fn purged(&self, purged: &Purged);
 
     /// Whether it still wants this message: it matches, and it is not acknowledged.
     fn needs(&self, seq: Seq, subject: &str) -> bool;

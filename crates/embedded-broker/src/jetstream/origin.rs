@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{routing::Inbound, session::Connection};
+use super::consumer::Creator;
+use crate::{ReplyPolicy, routing::Inbound, session::Connection};
 
 /// The connection that asked, and the subject it asked through.
 #[derive(Clone)]
@@ -19,6 +20,22 @@ impl Origin {
     pub(crate) fn of(message: &Inbound<'_>) -> Option<Self> {
         let connection = Arc::clone(message.from?);
         Some(Self { connection, subject: message.subject.into() })
+    }
+
+    /// Who asked, for what outlives the connection.
+    pub(crate) fn creator(&self) -> Creator {
+        let door = &self.connection.door;
+        Creator::new(&door.authentication, self.connection.principal(), door.internal, &self.subject)
+    }
+
+    /// Whether the client may have something sent to a subject: it may receive it, or publish there itself. Whoever
+    /// sends it has more rights, and must not lend them.
+    pub(crate) fn may_have_sent_to(&self, subject: &str, group: Option<&str>, policy: ReplyPolicy) -> bool {
+        let rights = self.connection.rights.load();
+        match policy {
+            ReplyPolicy::AsNatsServer => true,
+            ReplyPolicy::Checked => rights.may_receive(subject, group) || rights.may_publish(subject),
+        }
     }
 
     /// Whether the connection is open and may still ask. To be called while `Engine::deliveries` is held for reading,

@@ -23,7 +23,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     commit::{CommitQueue, Done, Failure, Operation, Purge, PurgeBound},
     direct_get::DirectGets,
-    follower::Follower,
+    follower::{Follower, Purged},
     scheduler::{Scheduler, Turn},
     sender::Sender,
     store::{Seq, StreamId, StreamStore},
@@ -60,6 +60,8 @@ pub(crate) struct Stream {
     forgotten: AtomicBool,
     /// Raised when a group of the stream could not be written: what was assigned before is void.
     epoch: AtomicU64,
+    /// Raised when a group begins to change what is committed, and when that shows: odd in between.
+    changing: AtomicU64,
     /// Held while the committer tells followers of a group, and while one joins.
     joining: Mutex<()>,
     followers: RwLock<Vec<Arc<dyn Follower>>>,
@@ -108,6 +110,7 @@ impl Stream {
             closed: AtomicBool::new(false),
             forgotten: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
+            changing: AtomicU64::new(0),
             joining: Mutex::new(()),
             followers: RwLock::new(Vec::new()),
             consumers: Consumers::default(),
@@ -208,7 +211,7 @@ impl Stream {
 
     /// Lets readers see what is committed, and tells the followers what a group did. For the committer, when the group
     /// is durable.
-    pub(super) fn show(&self, added: &[(Seq, Arc<str>)], removed: &[(Seq, Arc<str>)], purged: Option<Seq>) {
+    pub(super) fn show(&self, added: &[(Seq, Arc<str>)], removed: &[(Seq, Arc<str>)], purged: &[Purged]) {
         let _nobody_joins = self.joining.lock();
         // Copied, so that no lock is held that whoever leaves needs.
         let followers = self.followers();
@@ -216,8 +219,8 @@ impl Stream {
         if !removed.is_empty() {
             tell(&|one| one.removed(removed));
         }
-        if let Some(first) = purged {
-            tell(&|one| one.purged(first));
+        for purged in purged {
+            tell(&|one| one.purged(purged));
         }
         if !added.is_empty() {
             // Counted before it can be read: what is delivered is taken off again.
@@ -244,6 +247,17 @@ impl Stream {
         joined
     }
 
+    /// Runs `look` while what is committed is what shows. `None` when a group changed it meanwhile: then what was seen may
+    /// be half of what the group did.
+    pub(crate) fn between_groups<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
+        let before = self.changing.load(SeqCst);
+        if before % 2 == 1 {
+            return None;
+        }
+        let seen = look();
+        (self.changing.load(SeqCst) == before).then_some(seen)
+    }
+
     /// Takes somebody out. What is taken from now on is taken without it.
     pub(crate) fn unfollow(&self, follower: &Arc<dyn Follower>) {
         let _state = self.state.lock();
@@ -262,6 +276,22 @@ impl Stream {
     /// Whether somebody who follows it wants messages of this subject.
     pub(super) fn is_wanted(&self, subject: &str) -> bool {
         self.followers.read().iter().any(|one| one.wants(subject))
+    }
+}
+
+/// A stream is being changed by a group, for as long as this lives. For the committer.
+pub(super) struct Changing(Arc<Stream>);
+
+impl Changing {
+    pub(super) fn begin(stream: &Arc<Stream>) -> Self {
+        stream.changing.fetch_add(1, SeqCst);
+        Self(Arc::clone(stream))
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.0.changing.fetch_add(1, SeqCst);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::jetstream::{
     clock,
     commit::{Failure, Operation},
     consumer::{Consumer, ConsumerInfo},
-    consumer_config::Time,
+    consumer_config::{DeliverPolicy, Time},
     json,
     scheduler::Worker,
     sender::Sender,
@@ -79,7 +79,7 @@ fn remove(
     if !stream.consumers.remove(consumer) {
         return;
     }
-    consumer.stop(worker);
+    consumer.stop(&mut worker.sender);
     advisory::consumer_action(&mut worker.sender, consumer, "delete");
     worker.sender.flush();
     let changes = if consumer.is_stored() { consumer.removal() } else { Vec::new() };
@@ -137,8 +137,9 @@ fn pause(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {
     });
 }
 
+/// Unknown members are ignored here, as nats-server does.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct ResetRequest {
     seq: Seq,
 }
@@ -150,19 +151,46 @@ struct Reset {
     reset_seq: Seq,
 }
 
+/// Stands beside an error.
+#[derive(Serialize)]
+struct NoReset {
+    reset_seq: Seq,
+}
+
 /// A consumer that is not there is nobody who answers.
 fn reset(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) -> bool {
     let Ok(consumer) = find(worker, stream, name) else { return false };
     let answer = Answer::new(&worker.engine, request, "consumer_reset_response");
     let result = request.check_level().and_then(|()| {
-        let wanted: ResetRequest = json::read_or_default(&request.body)?;
-        let floor = consumer.ack_floor();
-        let seq = if wanted.seq > 0 { wanted.seq } else { floor + 1 };
+        let body: &[u8] = if request.body.trim_ascii().is_empty() { b"{}" } else { &request.body };
+        let wanted: ResetRequest = json::read(body)?;
+        let seq = reset_to(&consumer, wanted.seq)?;
         consumer.reset(seq).map_err(|error| ApiError::consumer_invalid_reset(error.to_string()))?;
         Ok(Reset { info: consumer.info(), reset_seq: seq })
     });
-    answer.give(&mut worker.sender, result);
+    answer.give_or(&mut worker.sender, result, NoReset { reset_seq: 0 });
     true
+}
+
+/// Where a consumer may begin anew: behind what is acknowledged, or where it could have begun.
+fn reset_to(consumer: &Consumer, seq: Seq) -> Result<Seq, ApiError> {
+    let config = consumer.config();
+    let refuse = |why: &str| Err(ApiError::consumer_invalid_reset(why));
+    match config.deliver_policy {
+        _ if seq == 0 => Ok(consumer.ack_floor() + 1),
+        DeliverPolicy::All => Ok(seq),
+        DeliverPolicy::ByStartSequence if seq < config.opt_start_seq => refuse("below start seq"),
+        DeliverPolicy::ByStartSequence => Ok(seq),
+        DeliverPolicy::ByStartTime => {
+            let start = config.opt_start_time.map_or(Ok(0), |time| consumer.stream.seq_at(time.0));
+            match start {
+                Ok(start) if seq >= start => Ok(seq),
+                Ok(_) => refuse("below start time"),
+                Err(error) => refuse(&error.to_string()),
+            }
+        }
+        _ => refuse("not allowed"),
+    }
 }
 
 fn unpin(stream: &str, name: &str, request: &ApiRequest, worker: &mut Worker) {

@@ -177,12 +177,13 @@ impl Group {
 
     /// Goes back to what is stored.
     pub(super) fn roll_back(self) {
-        for TouchedStream { stream, .. } in self.touched.into_values() {
+        for touched in self.touched.into_values() {
+            let stream = &touched.stream;
             if let Err(error) = stream.reload() {
                 tracing::error!(stream = %stream.name, %error, "cannot be read back; it takes nothing any more");
                 stream.close();
             }
-            stream.show(&[], &[], None);
+            stream.show(&[], &[], &[]);
             stream.arm_expiry(true, None);
         }
     }

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::jetstream::{
     clock,
+    follower::Purged,
     store::{Change, Record, Seq, StoreError},
-    stream::{Filters, Stream, SubjectTotals, message_bytes},
+    stream::{Filters, Stream, SubjectTotals, Totals, message_bytes},
     stream_config::{Discard, Retention},
     ttl,
 };
@@ -191,7 +192,12 @@ impl Group {
         if filter.is_everything() {
             stream.state.lock().purged();
             let first = stream.committed_totals().first_seq;
-            self.touch(stream).purged = Some(first);
+            self.touch(stream).purged.push(Purged { filter: filter.clone(), left: first, first });
+        } else if !matches!(bound, PurgeBound::Within(..)) {
+            let left = stream.subjects(filter, usize::MAX).iter().map(|(_, totals)| totals.first).min();
+            let Totals { first_seq: first, last_seq, .. } = stream.committed_totals();
+            let left = left.unwrap_or(last_seq + 1);
+            self.touch(stream).purged.push(Purged { filter: filter.clone(), left, first });
         }
         Ok(Outcome::removed(removed))
     }

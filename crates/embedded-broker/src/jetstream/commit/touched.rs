@@ -7,8 +7,9 @@ use std::{
 
 use super::{Publish, Rollup};
 use crate::jetstream::{
+    follower::Purged,
     store::{Change, Seq},
-    stream::{Stream, message_bytes, subject_key},
+    stream::{Changing, Stream, message_bytes, subject_key},
 };
 
 /// What a group did to one stream.
@@ -21,8 +22,8 @@ pub(super) struct TouchedStream {
     pub(super) removed: Vec<(Seq, Arc<str>)>,
     /// Messages that came and went within the group.
     pub(super) short_lived: HashSet<Seq>,
-    /// Everything before this sequence was purged.
-    pub(super) purged: Option<Seq>,
+    /// What was purged.
+    pub(super) purged: Vec<Purged>,
     /// What is in the changes of the group and not counted yet.
     pub(super) waiting: Vec<Waiting>,
     /// Subjects whose totals have changed since they were last written.
@@ -43,6 +44,8 @@ pub(super) struct TouchedStream {
     pub(super) look_for_expiry: bool,
     /// The first of the deadlines that were added.
     pub(super) deadline: Option<i64>,
+    /// Until what was done shows, or is taken back.
+    _changing: Changing,
 }
 
 /// What is in the changes of a group and not counted yet.
@@ -58,11 +61,12 @@ pub(super) enum Waiting {
 impl TouchedStream {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
         Self {
+            _changing: Changing::begin(&stream),
             stream,
             added: Vec::new(),
             removed: Vec::new(),
             short_lived: HashSet::new(),
-            purged: None,
+            purged: Vec::new(),
             waiting: Vec::new(),
             subjects: BTreeSet::new(),
             dirty: false,
@@ -142,7 +146,7 @@ impl TouchedStream {
         if !self.short_lived.is_empty() {
             self.added.retain(|(seq, _)| !self.short_lived.contains(seq));
         }
-        self.stream.show(&self.added, &self.removed, self.purged);
+        self.stream.show(&self.added, &self.removed, &self.purged);
         self.stream.arm_expiry(self.look_for_expiry, self.deadline);
     }
 }

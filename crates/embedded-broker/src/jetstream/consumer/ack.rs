@@ -1,7 +1,5 @@
 //! Acknowledgements: the subject that names a delivery, and what a client says about it.
 
-use std::fmt::Write as _;
-
 use super::pull;
 use crate::jetstream::{duration, store::Seq};
 
@@ -42,8 +40,14 @@ pub(crate) fn prefix(stream: &str, consumer: &str) -> String {
 
 /// Appends what distinguishes one delivery; see [`prefix`].
 pub(crate) fn write(subject: &mut String, count: u64, seq: Seq, number: u64, time: i64, pending: u64) {
-    // Writing into a string cannot fail.
-    let _infallible = write!(subject, "{count}.{seq}.{number}.{time}.{pending}");
+    let mut digits = itoa::Buffer::new();
+    for number in [count, seq, number] {
+        subject.push_str(digits.format(number));
+        subject.push('.');
+    }
+    subject.push_str(digits.format(time));
+    subject.push('.');
+    subject.push_str(digits.format(pending));
 }
 
 impl<'a> Delivery<'a> {

@@ -3,9 +3,12 @@
 //! A turn is made of rounds. Each looks under the lock what is wanted, reads it without the lock, and sends it under the
 //! lock again, if it is still wanted.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use super::{Consumer, ConsumerConfig, State, ack, status};
+use bytes::Bytes;
+use parking_lot::{MutexGuard, RwLockReadGuard};
+
+use super::{AckPolicy, Consumer, ConsumerConfig, State, ack, status};
 use crate::{
     jetstream::{
         advisory, clock,
@@ -78,10 +81,11 @@ impl Consumer {
     }
 
     fn plan(&self, state: &mut State, config: &ConsumerConfig, worker: &mut Worker, now: i64) -> Plan {
-        if self.is_stopped()
-            || state.not_before > now
-            || config.pause_until.is_some_and(|until| until.0 > now)
-        {
+        if self.is_stopped() || state.not_before > now {
+            return Plan::Nothing;
+        }
+        if config.pause_until.is_some_and(|until| until.0 > now) {
+            nothing_left(state, worker);
             return Plan::Nothing;
         }
         let wanted = if config.is_push() {
@@ -113,6 +117,7 @@ impl Consumer {
         if !state.listed.is_empty() {
             return Plan::Listed(state.listed.iter().take(most).copied().collect());
         }
+        state.reading = true;
         Plan::New { from: state.progress.next, most }
     }
 
@@ -121,7 +126,7 @@ impl Consumer {
         let mut wanted = 0u64;
         state.waiting.retain(|waiting| {
             let there = !waiting.is_expired(now) && worker.sender.has_receiver(&waiting.reply);
-            wanted += if there { waiting.left } else { 0 };
+            wanted = wanted.saturating_add(if there { waiting.left } else { 0 });
             // The clock tells those whose time is over.
             there || waiting.is_expired(now)
         });
@@ -130,155 +135,176 @@ impl Consumer {
 
     fn deliver_again(&self, config: &ConsumerConfig, worker: &mut Worker, seqs: Vec<Seq>) -> bool {
         let records: Vec<_> = seqs.into_iter().map(|seq| (seq, self.stream.get(seq))).collect();
-        let engine = std::sync::Arc::clone(&worker.engine);
-        let _allowed = engine.deliveries.read();
-        let mut state = self.state.lock();
-        let now = clock::now();
-        let mut enough = false;
+        let engine = Arc::clone(&worker.engine);
+        let mut round = Round::begin(self, config, worker, &engine);
+        let mut left = Vec::new();
         for (seq, record) in records {
-            if state.progress.pending(seq).is_none() {
-                continue;
-            }
-            let sent = match record {
-                Ok(Some(record)) if !enough => {
-                    self.send(&mut state, config, worker, &engine, seq, &record, now, true)
-                }
-                Ok(Some(_)) => Sent::NotNow,
-                // It left the stream, or is damaged: nobody can have it.
-                Ok(None) | Err(_) => {
-                    let _done = state.progress.done(seq);
-                    continue;
-                }
-            };
-            if matches!(sent, Sent::NotNow) {
-                enough = true;
-                let _queued = state.progress.refuse(seq, None);
-            }
-        }
-        !enough
-    }
-
-    fn deliver_listed(&self, config: &ConsumerConfig, worker: &mut Worker, seqs: Vec<Seq>) -> bool {
-        let records: Vec<_> = seqs.into_iter().map(|seq| (seq, self.stream.get(seq))).collect();
-        let engine = std::sync::Arc::clone(&worker.engine);
-        let _allowed = engine.deliveries.read();
-        let mut state = self.state.lock();
-        let now = clock::now();
-        for (seq, record) in records {
-            // One that was removed meanwhile is not in the list any more.
-            if state.listed.front() != Some(&seq) {
+            if round.state.progress.pending(seq).is_none() {
                 continue;
             }
             match record {
                 Ok(Some(record)) => {
-                    let beyond = state.progress.next;
-                    if matches!(
-                        self.send(&mut state, config, worker, &engine, seq, &record, now, false),
-                        Sent::NotNow
-                    ) {
+                    // Once one is not wanted, the others are not tried.
+                    if !left.is_empty() || matches!(round.send(seq, &record, true), Sent::NotNow) {
+                        left.push(seq);
+                    }
+                }
+                // It left the stream, or is damaged: nobody can have it.
+                Ok(None) | Err(_) => drop(round.state.progress.done(seq)),
+            }
+        }
+        round.state.progress.put_back(&left);
+        left.is_empty()
+    }
+
+    fn deliver_listed(&self, config: &ConsumerConfig, worker: &mut Worker, seqs: Vec<Seq>) -> bool {
+        let records: Vec<_> = seqs.into_iter().map(|seq| (seq, self.stream.get(seq))).collect();
+        let engine = Arc::clone(&worker.engine);
+        let mut round = Round::begin(self, config, worker, &engine);
+        for (seq, record) in records {
+            // One that was removed meanwhile is not in the list any more.
+            if round.state.listed.front() != Some(&seq) {
+                continue;
+            }
+            match record {
+                Ok(Some(record)) => {
+                    let beyond = round.state.progress.next;
+                    if matches!(round.send(seq, &record, false), Sent::NotNow) {
                         return false;
                     }
                     // What follows the list begins where it began before.
-                    state.progress.skip_to(beyond);
+                    round.state.progress.skip_to(beyond);
                 }
                 Ok(None) | Err(_) => {
-                    state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
+                    let progress = &mut round.state.progress;
+                    progress.num_pending = progress.num_pending.saturating_sub(1);
                 }
             }
-            state.listed.pop_front();
+            round.state.listed.pop_front();
         }
         true
     }
 
     fn deliver_new(&self, config: &ConsumerConfig, worker: &mut Worker, from: Seq, most: usize) -> bool {
         let filters = self.filters.load_full();
-        let page = match self.stream.read(&filters, from, most, ROUND_BYTES) {
+        let page = self.stream.read(&filters, from, most, ROUND_BYTES);
+        let engine = Arc::clone(&worker.engine);
+        let mut round = Round::begin(self, config, worker, &engine);
+        round.state.reading = false;
+        let mut gone = std::mem::take(&mut round.state.gone);
+        gone.sort_unstable();
+        let page = match page {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(consumer = ?self, %error, "cannot read the stream");
-                self.state.lock().not_before = clock::now() + 1_000_000_000;
+                round.state.not_before = clock::now() + 1_000_000_000;
                 return false;
             }
         };
-        let engine = std::sync::Arc::clone(&worker.engine);
-        let _allowed = engine.deliveries.read();
-        let mut state = self.state.lock();
-        if state.progress.next != from {
+        if round.state.progress.next != from {
             // A purge moved it.
             return true;
         }
-        let now = clock::now();
-        let end_of_stream = page.messages.is_empty();
+        let ends = page.next > self.stream.last_seq();
         for (seq, record) in page.messages {
-            if let Sent::NotNow = self.send(&mut state, config, worker, &engine, seq, &record, now, false) {
+            // What left the stream meanwhile is not pending any more.
+            if gone.binary_search(&seq).is_err() && matches!(round.send(seq, &record, false), Sent::NotNow) {
                 return false;
             }
         }
+        let Round { worker, state, .. } = &mut round;
         state.progress.skip_to(page.next);
-        if end_of_stream {
-            nothing_left(&mut state, worker);
+        if ends {
+            if state.told < page.next {
+                // Everything that was counted was read: whatever is left of the count is none.
+                state.progress.num_pending = 0;
+            }
+            nothing_left(state, worker);
         }
-        !end_of_stream
+        !ends
+    }
+}
+
+/// A round of deliveries, from the look at rights to the last append.
+struct Round<'a> {
+    consumer: &'a Consumer,
+    config: &'a ConsumerConfig,
+    worker: &'a mut Worker,
+    state: MutexGuard<'a, State>,
+    now: i64,
+    /// Those who listen may have what is delivered.
+    may_push: bool,
+    _allowed: RwLockReadGuard<'a, ()>,
+}
+
+impl<'a> Round<'a> {
+    fn begin(
+        consumer: &'a Consumer,
+        config: &'a ConsumerConfig,
+        worker: &'a mut Worker,
+        engine: &'a Engine,
+    ) -> Self {
+        let allowed = engine.deliveries.read();
+        let may_push = config.is_push() && consumer.may_push();
+        let mut state = consumer.state.lock();
+        state.round += 1;
+        Self { consumer, config, worker, state, now: clock::now(), may_push, _allowed: allowed }
     }
 
     /// Sends one message to whoever is next.
-    #[expect(clippy::too_many_arguments, reason = "one message, and everything it is sent with")]
-    fn send(
-        &self,
-        state: &mut State,
-        config: &ConsumerConfig,
-        worker: &mut Worker,
-        engine: &Engine,
-        seq: Seq,
-        record: &Record,
-        now: i64,
-        again: bool,
-    ) -> Sent {
+    fn send(&mut self, seq: Seq, record: &Record, again: bool) -> Sent {
+        let Self { consumer, config, worker, state, now, may_push, .. } = self;
+        let (state, now) = (&mut **state, *now);
+        // It may have ended since it was looked at.
+        if consumer.is_stopped() || (!again && !replay(state, seq, record.time, now)) {
+            return Sent::NotNow;
+        }
         let number = state.progress.delivered.consumer + 1;
         let count = if again { state.progress.deliveries(seq) + 1 } else { 1 };
         let pending = state.progress.num_pending.saturating_sub(u64::from(!again));
-        let mut reply = self.ack_prefix.clone();
+        let mut reply = std::mem::take(&mut state.scratch);
+        reply.clear();
+        reply.push_str(&consumer.ack_prefix);
         ack::write(&mut reply, count, seq, number, record.time, pending);
-        if !again && !replay(state, seq, record.time, now) {
-            return Sent::NotNow;
-        }
-        let bytes = record.subject.len() + reply.len() + record.data.len();
-        let to: &str = if config.is_push() {
-            if !state.active || (config.flow_control && state.flow.is_stalled()) || state.not_before > now {
-                return Sent::NotNow;
-            }
-            &config.deliver_subject
-        } else if front(state, worker, bytes as u64, now) {
-            &state.waiting[0].reply
-        } else {
-            return Sent::NotNow;
-        };
         let shortened;
-        let (header_len, data): (usize, &[u8]) = if config.headers_only {
+        let (header_len, body): (usize, &[u8]) = if config.headers_only {
             shortened = without_body(record);
             (shortened.len(), &shortened)
         } else {
             (record.header_len, &record.data)
         };
+        let bytes = record.subject.len() + reply.len() + body.len();
         let frame = MessageFrame {
             subject: record.subject.as_bytes(),
             reply: Some(reply.as_bytes()),
             header_len,
-            body: data,
+            body,
         };
-        let _receivers = worker.sender.send(to, &frame);
+        let to: Option<&str> = if config.is_push() {
+            let stalled = config.flow_control && state.flow.is_stalled();
+            let open = *may_push && state.active && !stalled && state.not_before <= now;
+            open.then_some(config.deliver_subject.as_str())
+        } else if front(state, worker, bytes as u64, now) {
+            state.waiting.front().map(|waiting| &*waiting.reply)
+        } else {
+            None
+        };
+        let sent = to.map(|to| worker.sender.send(to, &frame));
+        state.scratch = reply;
+        if sent.is_none() {
+            return Sent::NotNow;
+        }
         if again {
             let _number = state.progress.deliver_again(config, seq, now);
         } else {
             let _number = state.progress.deliver_new(config, seq, now);
-            if config.ack_policy == super::AckPolicy::None
-                && self.stream.config().retention != Retention::Limits
-            {
-                engine.commit.processed(&self.stream, seq);
+            let done = config.ack_policy == AckPolicy::None;
+            if done && consumer.stream.config().retention != Retention::Limits {
+                consumer.commit.processed(&consumer.stream, seq);
             }
         }
         if config.is_push() {
-            self.pushed(state, config, worker, bytes, now);
+            consumer.pushed(state, config, worker, bytes, now);
         } else {
             pulled(state, worker, bytes as u64, now);
         }
@@ -295,7 +321,8 @@ fn front(state: &mut State, worker: &mut Worker, bytes: u64, now: i64) -> bool {
             state.waiting.rotate_left(1);
             continue;
         }
-        if next.origin.as_ref().is_some_and(|origin| !origin.may_go_on()) {
+        let known = next.checked == state.round;
+        if !known && !next.may_go_on() {
             status::send(&mut worker.sender, &next.reply, "409 Consumer Deleted", "");
         } else if !worker.sender.has_receiver(&next.reply) {
             // Nobody to tell.
@@ -303,6 +330,10 @@ fn front(state: &mut State, worker: &mut Worker, bytes: u64, now: i64) -> bool {
             let rest = next.rest();
             status::send(&mut worker.sender, &next.reply, "409 Message Size Exceeds MaxBytes", &rest);
         } else {
+            let round = state.round;
+            if let Some(next) = state.waiting.front_mut() {
+                next.checked = round;
+            }
             return true;
         }
         state.waiting.pop_front();
@@ -317,6 +348,10 @@ fn pulled(state: &mut State, worker: &mut Worker, bytes: u64, now: i64) {
     served.sent += 1;
     served.bytes_left = served.bytes_left.map(|left| left - bytes);
     served.alive(now);
+    if served.bytes_left == Some(0) {
+        // It has all it asked for, though not in messages.
+        return;
+    }
     if served.left > 0 {
         state.waiting.push_back(served);
     } else if served.bytes_left.is_some_and(|left| left > 0) {

@@ -27,6 +27,7 @@ pub(crate) enum Event {
         /// `None` when it means nothing.
         ack: Option<Ack>,
         reply: Option<Box<str>>,
+        /// For one that asks for more.
         origin: Option<Origin>,
     },
     /// That they want messages.
@@ -97,19 +98,14 @@ impl Consumer {
                 return;
             }
             Ack::Term(reason) => {
-                let deliveries = state.progress.deliveries(seq);
-                if let Some(pending) = state.progress.pending(seq).copied() {
-                    let acked = state.progress.done(seq);
-                    advisory::terminated(
-                        &mut worker.sender,
-                        self,
-                        seq,
-                        pending.delivery,
-                        deliveries,
-                        &reason,
-                    );
-                    self.processed(state, config, worker, acked, now);
+                let acked = state.progress.done(seq);
+                if let Acked::Done(messages) = &acked {
+                    state.progress.last_acked = now;
+                    for message in messages {
+                        advisory::terminated(&mut worker.sender, self, message, &reason);
+                    }
                 }
+                self.processed(state, config, worker, acked, now);
             }
             Ack::Refused(delay) => {
                 let deliveries = state.progress.deliveries(seq);

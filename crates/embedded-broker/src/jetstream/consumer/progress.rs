@@ -209,7 +209,7 @@ impl Progress {
         let message = self.take(seq);
         let delivery = message.map_or(0, |message| message.delivery);
         if self.pending.is_empty() {
-            self.set_floor(Place { consumer: self.delivered.consumer, stream: self.next - 1 });
+            self.set_floor(self.delivered);
         } else if delivery == self.floor.consumer + 1 {
             self.set_floor(Place { consumer: delivery, stream: seq });
             let following = self.pending.range(seq + 1..).next().map(|(seq, next)| (*seq, next.delivery));
@@ -256,6 +256,15 @@ impl Progress {
         }
         self.changes.messages.insert(seq);
         true
+    }
+
+    /// Puts messages back that were to be delivered again and could not be: they are the next ones, in this order.
+    pub(crate) fn put_back(&mut self, seqs: &[Seq]) {
+        for seq in seqs.iter().rev() {
+            if self.in_again.insert(*seq) {
+                self.again.push_front(*seq);
+            }
+        }
     }
 
     /// Gives more time for a message. Answers whether it waited for its acknowledgement.
@@ -316,25 +325,29 @@ impl Progress {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// A message left the stream.
-    pub(crate) fn removed(&mut self, seq: Seq, matches: bool) {
+    /// A message left the stream. Answers it if it waited for its acknowledgement.
+    pub(crate) fn removed(&mut self, seq: Seq, matches: bool, now: i64) -> Option<Finished> {
         if seq >= self.next {
             if matches {
                 self.num_pending = self.num_pending.saturating_sub(1);
             }
-        } else if self.pending.contains_key(&seq) {
-            let _done = self.done(seq);
-        } else {
+            return None;
+        }
+        if !self.pending.contains_key(&seq) {
             self.counts.remove(&seq);
+            return None;
+        }
+        self.last_acked = now;
+        match self.done(seq) {
+            Acked::Done(finished) => finished.first().copied(),
+            Acked::Unknown | Acked::Before => None,
         }
     }
 
     /// The stream was emptied up to `first`.
     pub(crate) fn purged(&mut self, first: Seq) {
-        if self.next < first {
-            self.next = first;
-            self.delivered.stream = first - 1;
-        }
+        self.next = self.next.max(first);
+        self.delivered.stream = self.delivered.stream.max(first - 1);
         if self.floor.stream < first - 1 {
             let gone: Vec<_> = self.pending.range(..first).map(|(seq, _)| *seq).collect();
             let mut consumer = self.floor.consumer;
@@ -344,11 +357,6 @@ impl Progress {
             self.set_floor(Place { consumer, stream: first - 1 });
         }
         self.changes.places = true;
-    }
-
-    /// Whether a message is still wanted: not delivered yet, or not acknowledged.
-    pub(crate) fn needs(&self, seq: Seq) -> bool {
-        seq >= self.next || self.pending.contains_key(&seq)
     }
 
     /// Begins anew with this sequence.

@@ -4,6 +4,9 @@ use serde::Deserialize;
 
 use crate::jetstream::{consumer_config::ConsumerConfig, duration, origin::Origin};
 
+/// Shortest time between two signs of life, in nanoseconds: one client is not to keep a worker busy with them.
+const MIN_HEARTBEAT: i64 = 10_000_000;
+
 /// What a client asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -28,6 +31,8 @@ pub(crate) struct Waiting {
     pub(crate) bytes_left: Option<u64>,
     pub(crate) expires: Option<i64>,
     pub(crate) no_wait: bool,
+    /// The round of deliveries in which its rights were looked at last.
+    pub(crate) checked: u64,
     /// Nanoseconds between signs of life.
     pub(crate) heartbeat: Option<i64>,
     pub(crate) next_heartbeat: Option<i64>,
@@ -47,6 +52,11 @@ impl Request {
         }
         let batch = std::str::from_utf8(body).ok().and_then(|text| text.parse().ok());
         Ok(Self { batch, ..Self::default() })
+    }
+
+    /// Whether it is answered at once, whatever there is.
+    pub(crate) fn is_no_wait(&self) -> bool {
+        self.no_wait.unwrap_or(false)
     }
 
     /// Checks it against what the consumer allows, and lets it wait.
@@ -76,6 +86,7 @@ impl Request {
             return refuse("400 Bad Request - heartbeat value too large".to_owned());
         }
         let heartbeat = Some(heartbeat).filter(|heartbeat| *heartbeat > 0);
+        let heartbeat = heartbeat.map(|heartbeat| heartbeat.max(MIN_HEARTBEAT));
         Ok(Waiting {
             reply,
             origin,
@@ -83,7 +94,8 @@ impl Request {
             sent: 0,
             bytes_left: Some(max_bytes.unsigned_abs()).filter(|bytes| *bytes > 0),
             expires: (expires != 0).then(|| now.saturating_add(expires)),
-            no_wait: self.no_wait.unwrap_or(false),
+            no_wait: self.is_no_wait(),
+            checked: 0,
             heartbeat,
             next_heartbeat: heartbeat.map(|heartbeat| now.saturating_add(heartbeat)),
         })
@@ -93,6 +105,11 @@ impl Request {
 impl Waiting {
     pub(crate) fn is_expired(&self, now: i64) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether who asked may still ask. See [`Origin::may_go_on`].
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.origin.as_ref().is_none_or(Origin::may_go_on)
     }
 
     /// Notes that something was sent to it, at this time.

@@ -1,5 +1,7 @@
 //! What a consumer does by itself: sends to those who listen, gives signs of life, and looks at the clock.
 
+use std::sync::Arc;
+
 use super::{Consumer, ConsumerConfig, State, status};
 use crate::jetstream::{advisory, scheduler::Worker};
 
@@ -33,6 +35,9 @@ impl Consumer {
 
     /// Does what is due: messages that count as lost, requests whose time is over, signs of life.
     pub(super) fn look_at_clock(&self, config: &ConsumerConfig, worker: &mut Worker, now: i64) {
+        let engine = Arc::clone(&worker.engine);
+        // Signs of life say how far the stream is: they go to whoever may still ask.
+        let _allowed = engine.deliveries.read();
         let mut state = self.state.lock();
         for message in state.progress.expire(config, now) {
             advisory::exhausted(&mut worker.sender, self, message);
@@ -40,9 +45,8 @@ impl Consumer {
         if config.is_push() {
             self.look_for_listeners(&mut state, config, now);
             if state.active && state.next_heartbeat.is_some_and(|due| due <= now) {
-                let stalled = state.flow.asked().filter(|_| state.flow.is_stalled());
-                let stalled =
-                    stalled.map(|id| format!("Nats-Consumer-Stalled: {}\r\n", self.flow_subject(id)));
+                let asked = state.flow.asked();
+                let stalled = asked.map(|id| format!("Nats-Consumer-Stalled: {}\r\n", self.flow_subject(id)));
                 let headers = format!("{}{}", last(&state), stalled.unwrap_or_default());
                 status::send(&mut worker.sender, &config.deliver_subject, "100 Idle Heartbeat", &headers);
                 state.next_heartbeat = heartbeat(config, now);
@@ -56,6 +60,10 @@ impl Consumer {
                 return false;
             }
             if waiting.next_heartbeat.is_some_and(|due| due <= now) {
+                if !waiting.may_go_on() {
+                    status::send(&mut worker.sender, &waiting.reply, "409 Consumer Deleted", "");
+                    return false;
+                }
                 status::send(&mut worker.sender, &waiting.reply, "100 Idle Heartbeat", &headers);
                 waiting.alive(now);
             }
@@ -64,7 +72,7 @@ impl Consumer {
     }
 
     fn look_for_listeners(&self, state: &mut State, config: &ConsumerConfig, now: i64) {
-        let active = self.index.has_listener(&config.deliver_subject, config.group());
+        let active = self.is_bound(config) && self.may_push();
         if active && !state.active {
             state.flow.reset();
             state.next_heartbeat = heartbeat(config, now);

@@ -7,7 +7,8 @@ use bytes::{Buf, BufMut, Bytes};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Consumer, ConsumerConfig, State,
+    Consumer, ConsumerConfig, Creator, State,
+    creator::StoredCreator,
     progress::{Pending, Place, Progress},
 };
 use crate::jetstream::{
@@ -26,12 +27,14 @@ const PROGRESS: u8 = b'D';
 struct Stored {
     created: i64,
     config: ConsumerConfig,
+    creator: Option<StoredCreator>,
 }
 
 impl Consumer {
     /// The change that stores this configuration.
     pub(crate) fn config_change(&self, config: &ConsumerConfig) -> Change {
-        let stored = Stored { created: self.created, config: config.clone() };
+        let creator = self.creator.load().as_ref().map(|creator| creator.stored().clone());
+        let stored = Stored { created: self.created, config: config.clone(), creator };
         let value = serde_json::to_vec(&stored).unwrap_or_default().into();
         Change::SetState { stream: self.stream.id, key: config_key(&self.name), value }
     }
@@ -105,11 +108,12 @@ impl Consumer {
             ControlFlow::Continue(())
         })?;
         let mut consumers = Vec::new();
-        for (name, Stored { created, config }) in found {
+        for (name, Stored { created, config, creator }) in found {
             let state = recover_state(stream, &name)?;
-            let filters = config.filters();
-            let consumer = Self::with_state(engine, stream, &name, config, created, state);
-            consumer.join(&filters)?;
+            let creator = creator.map(|stored| Creator::recover(stored, &engine.clients.authentication));
+            let consumer = Self::with_state(engine, stream, &name, config, created, creator, state);
+            consumer.join()?;
+            consumer.watch();
             consumers.push(consumer);
         }
         Ok(consumers)

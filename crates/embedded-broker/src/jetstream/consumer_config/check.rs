@@ -1,6 +1,6 @@
 //! Defaults of a new configuration, and what is refused.
 
-use busauth::{QueueGroup, Subject, SubjectFilter};
+use busauth::{Subject, SubjectFilter};
 
 use super::{AckPolicy, ConsumerConfig, DeliverPolicy};
 use crate::jetstream::{
@@ -24,6 +24,9 @@ const MIN_HEARTBEAT: i64 = 100 * MILLISECOND;
 /// Longest name and description, in bytes.
 const MAX_NAME: usize = 255;
 const MAX_DESCRIPTION: usize = 4096;
+
+/// Largest metadata, keys and values together, in bytes.
+const MAX_METADATA: usize = 128 * 1024;
 
 /// Filters of one consumer.
 const MAX_FILTERS: usize = 1000;
@@ -57,7 +60,8 @@ impl ConsumerConfig {
         } else if self.max_ack_pending == 0 && limits.max_ack_pending > 0 {
             self.max_ack_pending = limits.max_ack_pending;
         }
-        if !self.is_push() && self.max_waiting <= 0 {
+        self.max_waiting = self.max_waiting.max(0);
+        if !self.is_push() && self.max_waiting == 0 {
             self.max_waiting = MAX_WAITING;
         }
         for number in [
@@ -77,9 +81,13 @@ impl ConsumerConfig {
         }
         self.pause_until = self.pause_until.filter(|time| time.0 != 0);
         self.opt_start_time = self.opt_start_time.filter(|time| time.0 != 0);
-        let level = u8::from(self.pause_until.is_some() || !self.priority_groups.is_empty());
-        self.metadata.insert(REQUIRED_LEVEL.to_owned(), level.to_string());
+        self.metadata.insert(REQUIRED_LEVEL.to_owned(), self.required_level().to_string());
         Ok(self)
+    }
+
+    /// The API level it needs.
+    pub(crate) fn required_level(&self) -> u8 {
+        u8::from(self.pause_until.is_some() || !self.priority_groups.is_empty())
     }
 
     /// Checks a name on its own.
@@ -101,6 +109,9 @@ impl ConsumerConfig {
     pub(crate) fn check(&self, bounds: &Bounds<'_>) -> Result<(), ApiError> {
         if self.description.len() > MAX_DESCRIPTION {
             return Err(ApiError::consumer_description_too_long(MAX_DESCRIPTION));
+        }
+        if self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA {
+            return Err(ApiError::consumer_metadata_too_long());
         }
         if self.num_replicas < 0 {
             return Err(ApiError::replicas_count_negative());
@@ -129,10 +140,14 @@ impl ConsumerConfig {
             return Err(ApiError::consumer_max_deliver_backoff());
         }
         let text = self.sample_freq.strip_suffix('%').unwrap_or(&self.sample_freq);
-        if !self.sample_freq.is_empty() && text.parse::<i64>().is_err() {
-            return Err(ApiError::consumer_invalid_sampling(format!(
-                "strconv.Atoi: parsing {text:?}: invalid syntax"
-            )));
+        match text.parse::<i64>() {
+            _ if self.sample_freq.is_empty() => {}
+            Ok(percent) if percent < 0 => return Err(ApiError::consumer_invalid_sampling("<nil>")),
+            Ok(_) => {}
+            Err(_) => {
+                let why = format!("strconv.Atoi: parsing {text:?}: invalid syntax");
+                return Err(ApiError::consumer_invalid_sampling(why));
+            }
         }
         let limits = &bounds.stream.consumer_limits;
         if limits.max_ack_pending > 0
@@ -216,6 +231,9 @@ impl ConsumerConfig {
             if self.flow_control {
                 return Err(ApiError::consumer_flow_control_requires_push());
             }
+            if self.max_expires != 0 && self.max_expires < MILLISECOND {
+                return Err(ApiError::consumer_max_expires_too_small());
+            }
             return Ok(());
         }
         if self.max_waiting != 0 {
@@ -232,8 +250,8 @@ impl ConsumerConfig {
         if bounds.stream.filters().iter().any(|taken| taken.overlaps(&filter)) {
             return Err(ApiError::consumer_deliver_cycle());
         }
-        if self.group().is_some_and(|group| group.parse::<QueueGroup>().is_err()) {
-            return Err(ApiError::consumer_create("invalid deliver group"));
+        if self.max_ack_pending > 0 && self.ack_policy == AckPolicy::None {
+            return Err(ApiError::consumer_max_ack_pending_requires_ack());
         }
         if self.idle_heartbeat > 0 && self.idle_heartbeat < MIN_HEARTBEAT {
             return Err(ApiError::consumer_small_heartbeat());

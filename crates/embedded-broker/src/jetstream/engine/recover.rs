@@ -75,7 +75,7 @@ impl Engine {
         }
         self.subscribe(stream);
         for consumer in stream.consumers.all() {
-            consumer.wake();
+            consumer.start();
         }
         stream.arm_expiry(true, None);
     }

@@ -26,6 +26,19 @@ impl Filters {
         self.0.is_empty() || self.0.iter().any(|filter| filter.matches_str(subject))
     }
 
+    /// Whether everything that another one matches is matched.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.0.is_empty()
+            || !other.0.is_empty() && other.0.iter().all(|one| self.0.iter().any(|mine| mine.covers(one)))
+    }
+
+    /// Whether something could be matched by both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.0.is_empty()
+            || other.0.is_empty()
+            || self.0.iter().any(|mine| other.0.iter().any(|one| mine.overlaps(one)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SubjectFilter> {
         self.0.iter()
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::running::{Running, refusal};
 use crate::jetstream::{
     commit::{Operation, Reply},
-    follower::Follower,
+    follower::{Follower, Purged},
     store::{Change, Seq},
 };
 
@@ -116,7 +116,7 @@ impl Follower for OddsDone {
     fn committed(&self, _: &[(Seq, Arc<str>)]) {}
     fn shown(&self) {}
     fn removed(&self, _: &[(Seq, Arc<str>)]) {}
-    fn purged(&self, _: Seq) {}
+    fn purged(&self, _: &Purged) {}
     fn needs(&self, seq: Seq, subject: &str) -> bool {
         self.wants(subject) && seq.is_multiple_of(2)
     }

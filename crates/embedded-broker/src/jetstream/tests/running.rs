@@ -13,7 +13,13 @@ use serde_json::Value;
 
 use super::store::{Mood, MoodyStore};
 use crate::{
-    jetstream::{JetStreamConfig, engine::Engine, sender::Sender, stream::Stream},
+    Authentication, ReplyPolicy,
+    jetstream::{
+        JetStreamConfig,
+        engine::{Clients, Engine},
+        sender::Sender,
+        stream::Stream,
+    },
     protocol::MessageFrame,
     routing::{Inbound, Index, Sink, Taken},
 };
@@ -59,8 +65,11 @@ impl Running {
         let inbox: Arc<dyn Sink> = Arc::new(Inbox(Mutex::new(inbox)));
         index.insert_sink(&"inbox.*".parse().unwrap(), &inbox);
         let memory = MoodyStore::new();
+        let clients =
+            Clients { authentication: Authentication::Open, reply_policy: ReplyPolicy::AsNatsServer };
         let engine =
-            Engine::with_stores(config, Arc::clone(&files) as _, memory, Arc::clone(&index), "test").unwrap();
+            Engine::with_stores(config, Arc::clone(&files) as _, memory, Arc::clone(&index), "test", clients)
+                .unwrap();
         Self { engine, files, sender: Sender::new(index), answers, asked: 0 }
     }
 

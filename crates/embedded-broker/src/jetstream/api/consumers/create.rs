@@ -9,12 +9,12 @@ use crate::jetstream::{
     api::{Answer, ApiRequest},
     api_error::ApiError,
     commit::Operation,
-    consumer::{Consumer, ConsumerInfo},
+    consumer::{Consumer, ConsumerInfo, Creator, NotJoined},
     consumer_config::{Action, Bounds, ConsumerConfig, ConsumerRequest},
+    origin::Origin,
     scheduler::Worker,
-    store::StoreError,
     stream::Stream,
-    stream_config::Retention,
+    stream_config::{REQUIRED_LEVEL, Retention},
 };
 
 /// Characters of a name that a client leaves to the server.
@@ -63,7 +63,7 @@ fn go_on(
     read: Result<ConsumerRequest, ApiError>,
 ) {
     let answer = Answer::new(&worker.engine, request, "consumer_create_response");
-    match read.and_then(|read| made(worker, stream, name, filter, read)) {
+    match read.and_then(|read| made(worker, stream, name, filter, read, request.origin.as_ref())) {
         Err(error) => answer.give::<ConsumerInfo>(&mut worker.sender, Err(error)),
         Ok(Made::Nothing(consumer)) => answer.give(&mut worker.sender, Ok(consumer.info())),
         Ok(Made::Changed(consumer, created)) => {
@@ -73,7 +73,7 @@ fn go_on(
                 (true, true) => consumer.creation(),
                 (true, false) => vec![consumer.config_change(&consumer.config())],
             };
-            // As it was made: delivering begins at once.
+            // As it was made, before it delivers.
             let info = consumer.info();
             let stream = Arc::clone(&consumer.stream);
             let commit = Arc::clone(&worker.engine.commit);
@@ -83,10 +83,12 @@ fn go_on(
                         advisory::consumer_action(sender, &consumer, "create");
                     }
                     answer.give(sender, Ok(info));
-                    consumer.wake();
+                    consumer.start();
                 }
                 Err(failure) => {
-                    consumer.stream.consumers.remove(&consumer);
+                    if created && consumer.stream.consumers.remove(&consumer) {
+                        consumer.stop(sender);
+                    }
                     answer.fail(sender, &failure);
                 }
             };
@@ -109,6 +111,7 @@ fn made(
     name: Option<&str>,
     filter: Option<&str>,
     request: ConsumerRequest,
+    origin: Option<&Origin>,
 ) -> Result<Made, ApiError> {
     let ConsumerRequest { mut config, action, pedantic, .. } = request;
     let stream = worker.engine.stream(stream).ok_or_else(ApiError::stream_not_found)?;
@@ -124,13 +127,15 @@ fn made(
     let stream_config = stream.config();
     let config = config.with_defaults(&stream_config, pedantic)?;
     config.check(&Bounds { stream: &stream_config })?;
+    check_deliver_subject(worker, &config, origin)?;
+    let creator = origin.filter(|_| config.is_push()).map(Origin::creator);
     match stream.consumers.get(&name) {
-        Some(existing) => change(&stream, existing, config, action),
+        Some(existing) => change(&stream, existing, config, action, creator),
         None if action == Action::Update => Err(ApiError::consumer_does_not_exist()),
         None => {
             check_room(worker, &stream)?;
             check_queue(&stream, &name, &config)?;
-            let made = Consumer::create(&worker.engine, &stream, &name, config);
+            let made = Consumer::create(&worker.engine, &stream, &name, config, creator);
             let consumer = made.map_err(|error| unreadable(&error))?;
             stream.consumers.add(&consumer);
             Ok(Made::Changed(consumer, true))
@@ -161,15 +166,23 @@ fn change(
     existing: Arc<Consumer>,
     mut config: ConsumerConfig,
     action: Action,
+    creator: Option<Creator>,
 ) -> Result<Made, ApiError> {
     let before = existing.config();
     if config.inactive_threshold == 0 {
         config.inactive_threshold = before.inactive_threshold;
     }
-    // A pause is its own request; leaving it out does not end it.
-    config.pause_until = config.pause_until.or(before.pause_until);
+    // To pause it and to let it go on are requests of their own.
+    config.pause_until = before.pause_until;
+    config.metadata.insert(REQUIRED_LEVEL.to_owned(), config.required_level().to_string());
     if *before == config {
-        return Ok(Made::Nothing(existing));
+        // Whoever asks for what is there already has it from now on.
+        let made = if existing.is_made_by(creator) {
+            Made::Nothing(existing)
+        } else {
+            Made::Changed(existing, false)
+        };
+        return Ok(made);
     }
     if action == Action::Create {
         return Err(ApiError::consumer_already_exists());
@@ -180,6 +193,7 @@ fn change(
     }
     check_queue(stream, &existing.name, &config)?;
     existing.reconfigure(config).map_err(|error| unreadable(&error))?;
+    let _same = existing.is_made_by(creator);
     Ok(Made::Changed(existing, false))
 }
 
@@ -213,7 +227,21 @@ fn check_queue(stream: &Stream, name: &str, config: &ConsumerConfig) -> Result<(
     Ok(())
 }
 
-fn unreadable(error: &StoreError) -> ApiError {
+/// The broker delivers with all rights: nobody is to borrow them.
+fn check_deliver_subject(
+    worker: &Worker,
+    config: &ConsumerConfig,
+    origin: Option<&Origin>,
+) -> Result<(), ApiError> {
+    let Some(origin) = origin.filter(|_| config.is_push()) else { return Ok(()) };
+    let policy = worker.engine.clients.reply_policy;
+    if origin.may_have_sent_to(&config.deliver_subject, config.group(), policy) {
+        return Ok(());
+    }
+    Err(ApiError::consumer_create("deliver subject is none that the client may receive or publish to"))
+}
+
+fn unreadable(error: &NotJoined) -> ApiError {
     tracing::error!(%error, "a stream cannot be read for a consumer");
     ApiError::consumer_create("the stream cannot be read")
 }

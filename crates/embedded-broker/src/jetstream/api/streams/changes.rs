@@ -156,7 +156,7 @@ pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
         Err(error) => return answer.give::<Success>(&mut worker.sender, Err(error)),
     };
     for consumer in stream.consumers.clear() {
-        consumer.stop(worker);
+        consumer.stop(&mut worker.sender);
     }
     // Those who wait hear of it before whoever asked.
     worker.sender.flush();

@@ -114,10 +114,10 @@ fn what_left_the_stream_is_not_waited_for() {
     let config = config(AckPolicy::Explicit);
     let mut progress = delivered(&config, 2);
     progress.num_pending = 3;
-    progress.removed(1, true);
+    let _waited = progress.removed(1, true, 5);
     assert_eq!((floor(&progress), progress.num_ack_pending()), ((1, 1), 1));
-    progress.removed(4, true);
-    progress.removed(5, false);
+    let _waited = progress.removed(4, true, 5);
+    let _waited = progress.removed(5, false, 5);
     assert_eq!(progress.num_pending, 2);
     progress.purged(9);
     assert_eq!((floor(&progress), progress.next, progress.num_ack_pending()), ((2, 8), 9, 0));
