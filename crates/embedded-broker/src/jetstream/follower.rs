@@ -23,7 +23,7 @@ pub(crate) trait Follower: Send + Sync {
     /// These messages are in the stream, ascending. They can be read from the next [`Follower::shown`] on.
     fn committed(&self, messages: &[(Seq, Arc<str>)]);
 
-    /// What is committed can be read.
+    /// All of a group was told, and what is committed can be read.
     fn shown(&self);
 
     /// These messages left the stream.

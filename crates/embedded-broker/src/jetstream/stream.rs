@@ -232,7 +232,7 @@ impl Stream {
             self.first.store(state.shown.first_seq, SeqCst);
             self.visible.store(state.shown.last_seq, SeqCst);
         }
-        if !added.is_empty() {
+        if !added.is_empty() || !removed.is_empty() {
             tell(&|one| one.shown());
         }
     }

@@ -29,7 +29,7 @@ impl Follower for Consumer {
     fn shown(&self) {
         let wake = {
             let mut state = self.state.lock();
-            std::mem::take(&mut state.fresh) && state.is_hungry()
+            (std::mem::take(&mut state.fresh) && state.is_hungry()) || !state.lost.is_empty()
         };
         if wake {
             self.wake();
@@ -53,13 +53,8 @@ impl Follower for Consumer {
                 state.lost.push(message);
             }
         }
-        let wake = !state.lost.is_empty();
         if state.progress.has_changes() && !self.keeps_nothing() {
             self.announce(&mut state);
-        }
-        drop(state);
-        if wake {
-            self.wake();
         }
     }
 
@@ -74,7 +69,8 @@ impl Follower for Consumer {
         };
         let mut state = self.state.lock();
         state.progress.purged(first);
-        // What was counted as pending and purged is told one by one; so is what was on the list.
+        // Whoever purges knows what is gone.
+        state.lost.retain(|message| message.seq >= first);
         if !self.keeps_nothing() {
             self.announce(&mut state);
         }

@@ -16,6 +16,9 @@ pub(crate) struct Request {
     no_wait: Option<bool>,
     max_bytes: Option<i64>,
     idle_heartbeat: Option<i64>,
+    min_pending: Option<i64>,
+    min_ack_pending: Option<i64>,
+    id: Option<String>,
 }
 
 /// A request that waits for messages. Times are nanoseconds since 1970.
@@ -81,6 +84,13 @@ impl Request {
         }
         if config.max_bytes > 0 && max_bytes > config.max_bytes {
             return refuse(format!("409 Exceeded MaxRequestMaxBytes of {}", config.max_bytes));
+        }
+        // Consumers with priority groups are not offered.
+        if self.id.as_ref().is_some_and(|id| !id.is_empty()) {
+            return refuse("400 Bad Request - Not a Pinned Client Priority consumer".to_owned());
+        }
+        if [self.min_pending, self.min_ack_pending].iter().any(|most| most.is_some_and(|most| most != 0)) {
+            return refuse("400 Bad Request - Not a Overflow Priority consumer".to_owned());
         }
         if heartbeat > 0 && heartbeat.saturating_mul(2) > expires {
             return refuse("400 Bad Request - heartbeat value too large".to_owned());
