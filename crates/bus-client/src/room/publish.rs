@@ -159,7 +159,7 @@ impl RoomCore {
                         return;
                     }
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             let answer = tokio::select! {
                 () = self.bus.stop.cancelled() => return Err(Error::closed()),
