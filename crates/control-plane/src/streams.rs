@@ -169,7 +169,7 @@ pub async fn reconcile(
     loop {
         let rooms = store.rooms(page).await?;
         for room in rooms.items.iter().filter(|room| room.history == History::Shared) {
-            wanted.extend(RoomStream::of(&*store.room(&room.id).await?.state));
+            wanted.extend(RoomStream::of(&store.room(&room.id).await?.state));
         }
         match rooms.next {
             Some(next) => page = Page::after(next, Page::<RoomId>::MAX),

@@ -123,7 +123,7 @@ async fn writers_make_work_queues_and_owners_see_all_of_them() {
     };
     assert_eq!(seen(&alice).await.len(), 2);
     assert_eq!(seen(&bob).await.len(), 2);
-    assert_eq!(seen(&carol).await, [common.name.clone()]);
+    assert_eq!(seen(&carol).await, std::slice::from_ref(&common.name));
 
     let one = |name: &str| format!("{path}/{name}");
     bus.delete(&carol, &one(&own.name)).problem(ProblemCode::ConsumerNotFound).await;
