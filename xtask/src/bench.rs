@@ -21,6 +21,8 @@ enum What {
     Jetstream(Passed),
     /// Signed requests to the control plane beside a bare HTTP server that verifies one signature.
     Api(Passed),
+    /// A file of 1 GiB through the bus and back, beside what hashing and the disk allow.
+    Blobs(Passed),
 }
 
 #[derive(clap::Args)]
@@ -39,6 +41,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         What::Api(passed) => {
             bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "api", "--"]);
             passed.options.as_slice()
+        }
+        What::Blobs(passed) => {
+            bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "blobs", "--"]);
+            &passed.options
         }
     };
     process::run(bench.args(options))

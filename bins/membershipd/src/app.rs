@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobstore::{BlobStore as _, FsOptions, FsStore};
 use busauth::CaFingerprint;
 use control_plane::{AccessTable, ControlPlane, Drained, Reconciled, Server, ServerConfig, ServerLimits};
 use membership_store::{MembershipStore, SqliteStore};
@@ -34,6 +35,11 @@ use crate::tls::{NodeTls, TlsReload};
 /// How long requests in hand may take once stopping has begun.
 const REQUEST_DRAIN: Duration = Duration::from_secs(5);
 
+/// How often files that nobody refers to are looked for, and how old they have to be: older than any upload whose
+/// record is being written.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
+const SWEEP_GRACE: Duration = Duration::from_hours(1);
+
 /// A bus that is ready to run.
 pub struct App {
     beginning: Beginning,
@@ -41,6 +47,7 @@ pub struct App {
     tls: Option<NodeTls>,
     plane: Arc<EmbeddedPlane>,
     store: Arc<SqliteStore>,
+    files: Arc<FsStore>,
     control: Arc<ControlPlane>,
     rpc: Rpc,
     server: Server,
@@ -67,6 +74,7 @@ impl App {
 
         let plane = Arc::new(EmbeddedPlane::bind(&config, tls.as_ref(), &own_names).await?);
         let store = Arc::new(SqliteStore::open(config.paths.db()).await?);
+        let files = Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?);
         let first_admin = if config.exposure.is_public() { FirstAdmin::Await } else { FirstAdmin::MakeOne };
         let beginning = first_start::begin(store.as_ref(), &config.paths, first_admin).await?;
         let access = AccessTable::new(store.view().clone(), node_control::access_options(&config));
@@ -89,6 +97,7 @@ impl App {
             node_control::control_config(&config, &own_names, control_urls.clone()),
             store.clone(),
             plane.clone(),
+            files.clone(),
             &beginning,
         );
         let socket = config
@@ -96,7 +105,7 @@ impl App {
             .control_socket()
             .ok_or_else(|| StartError::NoPlaceForSocket(config.paths.directory().to_owned()))?;
         let local = LocalControl::bind(socket)?;
-        Ok(Self { beginning, control_urls, tls, plane, store, control, rpc, server, local, directory })
+        Ok(Self { beginning, control_urls, tls, plane, store, files, control, rpc, server, local, directory })
     }
 
     /// The address of the control plane.
@@ -149,7 +158,7 @@ impl App {
         stop: CancellationToken,
         hangups: mpsc::Receiver<()>,
     ) -> Result<StopReport, RunError> {
-        let Self { tls, plane, store, control, rpc, server, local, directory, .. } = self;
+        let Self { tls, plane, store, files, control, rpc, server, local, directory, .. } = self;
         let serving = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut http = tasks.spawn(server.serve(control.router(), serving.clone(), REQUEST_DRAIN));
@@ -160,6 +169,7 @@ impl App {
         }
         tasks.spawn(rpc.run(serving.clone()));
         tasks.spawn(feed_watchdog(store.clone(), upkeep.clone()));
+        tasks.spawn(sweep_files(control.clone(), upkeep.clone()));
         tasks.close();
         plane.open();
         notify::ready("serving");
@@ -180,6 +190,7 @@ impl App {
         }
         stopping.step("changes under way", control.finish()).await;
         stopping.step("background tasks", tasks.wait()).await;
+        stopping.step("the files", files.close()).await;
         stopping.step("the store", store.close()).await;
         stopping.step("the last events", plane.flush_events()).await;
         connections(&mut stopping, &plane).await;
@@ -208,6 +219,31 @@ async fn connections(stopping: &mut Stop, plane: &EmbeddedPlane) {
     let closed = plane.shutdown(left).await;
     if closed.aborted > 0 {
         stopping.abort(format!("{} connections of the data plane", closed.aborted));
+    }
+}
+
+/// Removes files that no room refers to, at start and from time to time.
+async fn sweep_files(control: Arc<ControlPlane>, stop: CancellationToken) {
+    let mut due = tokio::time::interval(SWEEP_INTERVAL);
+    let rounds = async {
+        loop {
+            due.tick().await;
+            match control.sweep_files(SWEEP_GRACE).await {
+                Ok(swept) if swept.orphans + swept.staged > 0 => {
+                    tracing::info!(
+                        orphans = swept.orphans,
+                        staged = swept.staged,
+                        "removed files that nobody refers to"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "files that nobody refers to could not be removed"),
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = rounds => {}
     }
 }
 

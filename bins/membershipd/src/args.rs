@@ -138,6 +138,10 @@ pub struct NodeFlags {
     #[arg(long, value_name = "always|INTERVAL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// Where the files in rooms are kept; a directory of its own [default: blobs beside the database].
+    #[arg(long, value_name = "DIRECTORY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_dir: Option<String>,
     /// How requests prove who sends them: enforce, soft or off [default: enforce].
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use tracing_subscriber::EnvFilter;
 
 pub use self::effective::Effective;
@@ -153,7 +155,19 @@ impl DataPaths {
 
 fn read_paths(reader: &mut Reader<'_>, environment: &Environment) -> DataPaths {
     let paths = reader.text(Setting::DB, DataPaths::default(), str::parse);
-    paths.with_runtime_directory(environment.get("XDG_RUNTIME_DIR"))
+    let files = reader.optional(Setting::STORE_DIR, |text| parse_directory(text, &paths));
+    paths.with_files(files).with_runtime_directory(environment.get("XDG_RUNTIME_DIR"))
+}
+
+/// A directory of its own: what is in it is the file store's.
+fn parse_directory(text: &str, paths: &DataPaths) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if text.is_empty() || path.components().eq(paths.directory().components()) {
+        return Err(format!(
+            "\"{text}\" is no directory of its own for files: name one that holds nothing else"
+        ));
+    }
+    Ok(path)
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {

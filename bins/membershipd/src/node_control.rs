@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use blobstore::BlobStore;
 use busauth::{AuthMode, MemoryNonceStore, NonceLimits};
 use control_api::{Limits, Posture};
 use control_plane::{AccessOptions, ControlConfig, ControlPlane, DataPlane, Parts, PlaintextRooms};
@@ -48,6 +49,7 @@ pub(crate) fn control_plane(
     config: ControlConfig,
     store: Arc<SqliteStore>,
     data_plane: Arc<dyn DataPlane>,
+    blobs: Arc<dyn BlobStore>,
     beginning: &Beginning,
 ) -> Arc<ControlPlane> {
     let limits = NonceLimits::default();
@@ -56,7 +58,7 @@ pub(crate) fn control_plane(
         Beginning::HasUsers => MemoryNonceStore::after_restart(limits, unix_now()),
         Beginning::AdminMade(_) | Beginning::AwaitsAdmin => MemoryNonceStore::new(limits),
     };
-    ControlPlane::new(config, Parts { store, nonces: Arc::new(nonces), data_plane })
+    ControlPlane::new(config, Parts { store, nonces: Arc::new(nonces), data_plane, blobs: Some(blobs) })
 }
 
 /// The control plane of a node that does not run: only its local administration is used, which needs no
@@ -79,5 +81,6 @@ pub(crate) fn offline(store: Arc<SqliteStore>, data_plane: Arc<dyn DataPlane>) -
         },
     };
     let nonces = Arc::new(MemoryNonceStore::new(NonceLimits::default()));
-    ControlPlane::new(config, Parts { store, nonces, data_plane })
+    // What a deleted room leaves of its files is swept when the daemon runs again.
+    ControlPlane::new(config, Parts { store, nonces, data_plane, blobs: None })
 }

@@ -1,6 +1,6 @@
 //! What can be typed: options that every command understands, and the list of commands.
 
-use crate::commands::{chat, completions, id, join, publish, room, subscribe, user};
+use crate::commands::{blob, chat, completions, id, join, publish, room, subscribe, user};
 use std::path::PathBuf;
 
 /// Talk to people and services on a unibus message bus.
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Sub(subscribe::Arguments),
     /// Talk in a room.
     Chat(chat::Arguments),
+    /// Files in rooms.
+    #[command(subcommand)]
+    Blob(blob::Command),
     /// Who you are on which bus, and whether it answers.
     Status,
     /// Who is admitted to the bus (changes need the admin role).
@@ -64,11 +67,11 @@ Exit codes:
   2  the command line is wrong
   3  the bus cannot be reached or cannot serve now: try again later
   4  the bus does not know you, or you may not do this
-  5  no such user or room
+  5  no such user, room or file
   6  it exists already, or it collides with another change
   7  a person has to confirm first: compare a fingerprint
   8  something does not add up: a changed name, a swapped key, a membership log that was
-     rolled back or forked
+     rolled back or forked, a file that is not what its digest says
 
 Files:
   $XDG_CONFIG_HOME/unibus/<context>/  bus address, pinned CA, identity (mode 0600)

@@ -4,6 +4,7 @@ use crate::arguments::{Arguments, Command};
 use crate::output::Output;
 use anyhow::Result;
 
+pub(crate) mod blob;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod id;
@@ -26,6 +27,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Pub(arguments) => publish::run(arguments, global, output).await,
         Command::Sub(arguments) => subscribe::run(arguments, global, output).await,
         Command::Chat(arguments) => chat::run(arguments, global, output).await,
+        Command::Blob(command) => blob::run(command, global, output).await,
         Command::Status => status::run(global, output).await,
         Command::User(command) => user::run(command, global, output).await,
         Command::Completions(arguments) => completions::run(&arguments),

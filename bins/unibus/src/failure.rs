@@ -87,6 +87,7 @@ fn code_of(kind: ErrorKind) -> Code {
         | K::Forked
         | K::InvalidLog
         | K::LogWithheld
+        | K::FileDamaged
         | K::KeyMismatch => Code::Alarm,
         // Kinds that a newer SDK may add are failures like any other.
         _ => Code::Failed,
@@ -105,6 +106,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         ErrorKind::NameChanged => {
             "ask over another channel first; if it is right, `unibus user forget` or `unibus room forget` takes it"
         }
+        ErrorKind::NoRoom => "`unibus blob list ROOM` shows what is there; `unibus blob remove` makes room",
         ErrorKind::Ambiguous => "`unibus room list` shows the ids",
         ErrorKind::Forked | ErrorKind::RolledBack => {
             "do not trust this bus until its operator has explained it; then `unibus room trust` decides"

@@ -97,6 +97,11 @@ impl Output {
         Ok(())
     }
 
+    /// Whether a person watches the error output, and a progress bar there helps.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
     fn json_line(&self, value: &impl Serialize) -> anyhow::Result<()> {
         self.line(&serde_json::to_string(value)?)
     }

@@ -3,6 +3,8 @@
 
 mod answer;
 mod endpoint;
+mod retry;
+mod streamed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -17,6 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use endpoint::{Endpoint, Scheme, is_loopback};
+use retry::Retry;
+pub(crate) use streamed::UploadCall;
 
 const JSON: &str = "application/json";
 /// A call is tried this often before its failure is reported.
@@ -25,6 +29,9 @@ const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait a server may ask for; what is longer is reported to the caller instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes of a file that may be on their way in one HTTP/2 stream.
+const STREAM_WINDOW: u32 = 512 * 1024;
 
 /// A server that has just started asks for a time a little ahead, and later for the present one.
 const CLOCK_CORRECTIONS: u32 = 3;
@@ -45,6 +52,8 @@ pub(crate) enum Repeat {
 #[derive(Debug)]
 pub(crate) struct Control {
     http: reqwest::Client,
+    /// For files: without a limit on the time of a whole call.
+    streams: reqwest::Client,
     identity: Arc<Identity>,
     endpoints: RwLock<Vec<Endpoint>>,
     current: AtomicUsize,
@@ -81,20 +90,26 @@ impl Control {
     ) -> Result<Self> {
         let mut tls = tls;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            // A signature names the authority it is for, so a redirected request could only fail; and a proxy from the
-            // environment must not come between this client and a loopback address.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(connect_timeout)
-            .timeout(timeout)
-            .build()
-            .map_err(|source| {
+        let client = |timeout: Option<Duration>| {
+            let builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                // A signature names the authority it is for, so a redirected request could only fail; and a proxy from the
+                // environment must not come between this client and a loopback address.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .connect_timeout(connect_timeout)
+                .http2_initial_stream_window_size(STREAM_WINDOW);
+            let builder = match timeout {
+                Some(timeout) => builder.timeout(timeout),
+                None => builder,
+            };
+            builder.build().map_err(|source| {
                 Error::new(ErrorKind::Config, "the HTTP client cannot be built").with_source(source)
-            })?;
+            })
+        };
         Ok(Self {
-            http,
+            http: client(Some(timeout))?,
+            streams: client(None)?,
             identity,
             endpoints: RwLock::new(vec![first]),
             current: AtomicUsize::new(0),
@@ -160,36 +175,18 @@ impl Control {
         repeat: Repeat,
         signing: Signing,
     ) -> Result<Bytes> {
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 1;
-        let mut corrections = 0;
-        let give_up = tokio::time::Instant::now() + self.timeout.saturating_mul(3);
+        let mut retry = Retry::until(Some(tokio::time::Instant::now() + self.timeout.saturating_mul(3)));
         loop {
             let failure = match self.attempt(method, path, body.clone(), signing).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let wait = match failure.next {
-                Next::GiveUp => return Err(failure.error),
-                Next::CorrectedClock(_) if corrections == CLOCK_CORRECTIONS => return Err(failure.error),
-                Next::CorrectedClock(wait) => {
-                    corrections += 1;
-                    wait
-                }
-                Next::PerhapsDone if repeat == Repeat::OnlyUnsent => return Err(failure.error),
-                Next::Elsewhere | Next::PerhapsDone => {
-                    self.move_on();
-                    pause
-                }
-                Next::After(wait) => wait.max(pause),
-            };
-            attempt += 1;
-            if attempt > ATTEMPTS || wait > LONGEST_PAUSE || tokio::time::Instant::now() + wait > give_up {
-                return Err(failure.error);
+            let Some(again) = retry.after(&failure.next, repeat) else { return Err(failure.error) };
+            if again.elsewhere {
+                self.move_on();
             }
-            tracing::debug!(%method, path, attempt, error = %failure.error, "control call is tried again");
-            tokio::time::sleep(jittered(wait)).await;
-            pause *= 2;
+            tracing::debug!(%method, path, error = %failure.error, "control call is tried again");
+            tokio::time::sleep(again.wait).await;
         }
     }
 
@@ -203,7 +200,9 @@ impl Control {
         let endpoint = self.endpoint();
         let mut request = self.http.request(method.clone(), endpoint.url(path));
         if signing == Signing::Signed {
-            request = request.headers(self.signature(&endpoint, method, path, body.as_ref()));
+            let body =
+                body.as_ref().map(|body| SignedBody { digest: ContentDigest::of(body), content_type: JSON });
+            request = request.headers(self.signature(&endpoint, method, path, body));
         }
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(JSON)).body(body);
@@ -217,11 +216,10 @@ impl Control {
         endpoint: &Endpoint,
         method: &Method,
         path: &str,
-        body: Option<&Bytes>,
+        body: Option<SignedBody<'_>>,
     ) -> http::HeaderMap {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let target = RequestTarget { method, authority: endpoint.authority(), path, query };
-        let body = body.map(|body| SignedBody { digest: ContentDigest::of(body), content_type: JSON });
         busauth::http_signature::sign(&self.identity, &target, body, self.now(), &HttpNonce::random())
     }
 
@@ -269,11 +267,6 @@ fn render<B: Serialize>(body: &B) -> Result<Bytes> {
 /// Seconds since 1970 by this computer's clock.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
-}
-
-/// Up to a quarter longer, so that many clients that failed together do not come back together.
-fn jittered(wait: Duration) -> Duration {
-    wait + wait.mul_f64(rand::random_range(0.0..0.25))
 }
 
 #[cfg(test)]

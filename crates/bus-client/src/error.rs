@@ -74,6 +74,12 @@ pub enum ErrorKind {
     NoHistory,
     /// The message carries no reply subject that belongs to its room.
     NoReply,
+    /// A file of this computer cannot be read or written, or changed while it was sent.
+    File,
+    /// The stored file is damaged, or the server delivered something else than the digest names.
+    FileDamaged,
+    /// The bus has no room for the file: a quota is used up, or its disk is full.
+    NoRoom,
     /// The files that keep pins and heads cannot be read or written.
     State,
     /// The server's answer is not what the protocol says.

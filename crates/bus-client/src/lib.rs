@@ -27,12 +27,15 @@
 //! Data flow: [`Bus::connect`] asks the control plane who and where, and opens the data plane. [`Bus::room`] fetches and verifies
 //! a log; a task follows it. [`Room::publish`] signs and encrypts on the newest head; [`Subscription`] verifies and decrypts.
 //!
+//! Files ([`Room::put_file`], [`Room::get_file`]) take the same way through the control plane, in constant memory.
+//!
 //! Invariants:
 //! - The signing key never meets a NATS nonce, and no key material reaches a log or an error text.
 //! - Nothing is sent in a room before its log was fetched since the connection was made, nor while the server contradicts
 //!   what is known.
 //! - A message that does not verify becomes an error of its own kind, never silence.
 //! - A key that left the process in a request that was refused is never used.
+//! - A file appears under its name only when the digest that a member named has matched.
 //! - Every task belongs to its [`Bus`] and ends with it.
 
 mod error;
@@ -43,6 +46,7 @@ mod state;
 mod user_ref;
 
 mod control;
+mod files;
 mod tls;
 mod wire;
 
@@ -57,6 +61,7 @@ pub use bus::Bus;
 pub use config::{BusConfig, ClientTls, Tuning};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, GapCause};
+pub use files::{GetFile, Phase, Progress, ProgressWatch, PutFile, StoredFile};
 pub use history::{HistoryFrom, HistoryPage, HistoryReader, Replay, Stored};
 pub use message::{Message, MessageError, MessageErrorKind, Trust};
 pub use room::{LogTrust, Room, RoomDraft};
@@ -66,9 +71,9 @@ pub use user_ref::{Confirm, UserRef};
 
 // What callers meet in signatures here.
 pub use busauth::{CaFingerprint, Handle, Identity, IdentityCard, QueueGroup, SubjectFilter, UserId};
-pub use control_api::{BusRole, Info, Me, ProblemCode, RoomInfo, RoomSummary, UserInfo};
+pub use control_api::{BlobInfo, BusRole, Info, Me, ProblemCode, RoomInfo, RoomSummary, UserInfo};
 pub use room_protocol::message::Standing;
 pub use room_protocol::{
-    Encryption, Head, History, Member, MessageId, MessageRejection, RoomId, RoomLimits, RoomName, RoomRole,
-    RoomState, RoomSubject, SignedStatement,
+    BlobDigest, Encryption, FileName, FileNote, Head, History, Member, MessageId, MessageRejection, RoomId,
+    RoomLimits, RoomName, RoomRole, RoomState, RoomSubject, SignedStatement,
 };

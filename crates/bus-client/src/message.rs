@@ -6,7 +6,7 @@ use std::sync::Arc;
 use busauth::{Handle, UserId};
 use bytes::Bytes;
 use room_protocol::message::Standing;
-use room_protocol::{MessageId, MessageRejection};
+use room_protocol::{FileNote, MessageId, MessageRejection};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::GapCause;
@@ -49,6 +49,12 @@ impl Message {
     /// Whether somebody waits for a reply at a subject of this room.
     pub fn wants_reply(&self) -> bool {
         self.reply.is_some()
+    }
+
+    /// The file that this message tells about, if it does. Who sent the message put the file there, as far as the message
+    /// itself can be trusted ([`Message::trust`]).
+    pub fn file(&self) -> Option<FileNote> {
+        FileNote::from_payload(&self.payload)
     }
 
     /// Replies to a request, encrypted and signed like every message of the room.

@@ -3,6 +3,7 @@
 mod change;
 mod core;
 mod create;
+mod files;
 mod keys;
 mod ledger;
 mod members;

@@ -4,6 +4,7 @@ mod events;
 mod history;
 mod live_permissions;
 mod lying_proxy;
+mod matrix;
 mod other_clients;
 mod permissions;
 mod revocation;

@@ -2,6 +2,7 @@
 
 mod automatic_rekey;
 mod conversation;
+mod files;
 mod forgery;
 mod history;
 

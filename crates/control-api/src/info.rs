@@ -40,6 +40,8 @@ pub struct Health {
     pub data_plane: DataPlaneHealth,
     /// The store.
     pub store: StoreHealth,
+    /// The file store.
+    pub blobs: BlobHealth,
     /// Copies of the control state; 1 on one machine.
     pub replicas: u32,
     /// Whether the loss of any one node would go unnoticed.
@@ -101,6 +103,18 @@ pub struct StoreHealth {
     pub users: u64,
     /// Rooms.
     pub rooms: u64,
+}
+
+/// How the file store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobHealth {
+    /// Degraded when damage was found, or there was no room for a file.
+    pub state: ComponentState,
+    /// How often a read met damage since the process started.
+    pub damaged: u64,
+    /// What is wrong, when something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// The answer to `GET /readyz`.

@@ -7,6 +7,7 @@
 //! - [`Info`], [`Health`], [`Ready`]: what anybody may ask.
 //! - [`UserInfo`], [`NewUser`], [`Users`]: the allowlist.
 //! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
+//! - [`BlobInfo`], [`Blobs`]: files in rooms.
 //! - [`NewConsumer`], [`ConsumerInfo`]: work queues; [`history`] has the requests for stored messages.
 //! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
 //! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
@@ -14,6 +15,7 @@
 //! Ids and keys are typed and checked when they are read. A statement stays text here: what is wrong with one
 //! is for the room protocol to say, not for the JSON parser.
 
+mod blobs;
 mod consumers;
 mod event;
 mod info;
@@ -26,11 +28,12 @@ mod users;
 pub mod history;
 pub mod subjects;
 
+pub use blobs::{BlobInfo, Blobs};
 pub use consumers::{
     AckWait, ConsumerInfo, ConsumerStart, Consumers, MaxDeliver, NewConsumer, NewConsumerView, OutOfBounds,
 };
 pub use event::{RoomEvent, UserEvent};
-pub use info::{ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
+pub use info::{BlobHealth, ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
 pub use limits::Limits;
 pub use problem::{PROBLEM_JSON, Problem, ProblemCode};
 pub use rooms::{

@@ -24,6 +24,16 @@ pub struct Limits {
     pub room_members: u64,
     /// Work queues of one room.
     pub room_consumers: u64,
+    /// One file as it is stored: 1 GiB of content, and what encrypting it adds.
+    pub blob_bytes: u64,
+    /// All files of a room together.
+    pub room_blob_bytes: u64,
+    /// All files of a user together, in whichever rooms.
+    pub user_blob_bytes: u64,
+    /// Files that one user may be sending at once.
+    pub user_blob_uploads: u64,
+    /// How long a file that is being sent may make no progress. The time of a whole request does not count for it.
+    pub blob_stall_seconds: u64,
     /// Entries of one page of a listing.
     pub page: u64,
     /// Open connections to the control plane.
@@ -50,6 +60,11 @@ impl Default for Limits {
             encrypted_room_members: 2_000,
             room_members: 10_000,
             room_consumers: 20,
+            blob_bytes: (1 << 30) + (1 << 20),
+            room_blob_bytes: 10 << 30,
+            user_blob_bytes: 10 << 30,
+            user_blob_uploads: 4,
+            blob_stall_seconds: 30,
             page: 500,
             connections: 4_096,
             user_requests_per_second: 100,

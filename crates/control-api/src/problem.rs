@@ -143,8 +143,8 @@ problem_codes! {
     BadJson = "bad_json", BAD_REQUEST, "The body is not the expected JSON";
     /// A parameter of the query or the path is wrong.
     BadParameter = "bad_parameter", BAD_REQUEST, "A parameter cannot be read";
-    /// The body must be `application/json`.
-    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
+    /// The body has another media type than this request takes.
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body has the wrong media type";
     /// The body is too large.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// Request line or headers are too large.
@@ -185,6 +185,22 @@ problem_codes! {
     RoomFull = "room_full", CONFLICT, "The room is full";
     /// The text is not a signed statement.
     StatementInvalid = "statement_invalid", BAD_REQUEST, "The statement cannot be read";
+    /// There is no such file in the room.
+    BlobNotFound = "blob_not_found", NOT_FOUND, "No such file";
+    /// The request does not say how long its body is.
+    LengthRequired = "length_required", LENGTH_REQUIRED, "The length of the body is needed";
+    /// The range lies beyond the file's end.
+    RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The range is not in the file";
+    /// The user is sending as many files as one may at once.
+    TooManyUploads = "too_many_uploads", TOO_MANY_REQUESTS, "Too many uploads at once";
+    /// The files of the room, or of the user, take as much as they may: delete some.
+    BlobQuotaExceeded = "blob_quota_exceeded", INSUFFICIENT_STORAGE, "There is no room left for files";
+    /// The disk of the bus has no room for the file.
+    BlobStoreFull = "blob_store_full", INSUFFICIENT_STORAGE, "The disk of the bus is full";
+    /// The stored file is damaged: delete it and send it again.
+    BlobDamaged = "blob_damaged", INTERNAL_SERVER_ERROR, "The file is damaged";
+    /// The room is closed: nothing is added to it any more.
+    RoomClosed = "room_closed", CONFLICT, "The room is closed";
     /// The statement is too large.
     StatementTooLarge = "statement_too_large", PAYLOAD_TOO_LARGE, "The statement is too large";
     /// The statement breaks a rule of the room protocol.

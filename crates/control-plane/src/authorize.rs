@@ -46,6 +46,12 @@ pub(crate) enum Action {
     MakeConsumer(RoomId),
     /// Remove a work queue. Whose, the handler asks.
     DropConsumer(RoomId),
+    /// List the files of a room and read them.
+    ReadBlobs(RoomId),
+    /// Put a file into a room.
+    WriteBlob(RoomId),
+    /// Delete a file of a room that this user put there.
+    DeleteBlob(RoomId, UserId),
     /// Freeze a room, or lift that.
     FreezeRoom(RoomId),
     /// Delete a room.
@@ -115,9 +121,26 @@ fn decide(view: &View, caller: &Caller, action: Action) -> Result<()> {
             Some(_) => Ok(()),
             None => admin(caller).map_err(|_| not_a_member()),
         },
-        Action::ReadLog(room) | Action::AppendToLog(room) | Action::ReadKeys(room) => {
-            standing(view, caller, &room)?.map(drop).ok_or_else(not_a_member)
-        }
+        Action::ReadLog(room)
+        | Action::AppendToLog(room)
+        | Action::ReadKeys(room)
+        | Action::ReadBlobs(room) => standing(view, caller, &room)?.map(drop).ok_or_else(not_a_member),
+        Action::WriteBlob(room) => match standing(view, caller, &room)? {
+            Some(RoomRole::Owner | RoomRole::Writer) => takes_traffic(view, &room),
+            Some(RoomRole::Reader) => {
+                Err(Refusal::new(ProblemCode::Forbidden, "readers of a room put no files into it"))
+            }
+            None => Err(not_a_member()),
+        },
+        Action::DeleteBlob(room, uploader) => match standing(view, caller, &room)? {
+            Some(RoomRole::Owner) => Ok(()),
+            Some(RoomRole::Writer | RoomRole::Reader) if caller.user_id()? == uploader => Ok(()),
+            Some(RoomRole::Writer | RoomRole::Reader) => Err(Refusal::new(
+                ProblemCode::OwnerRequired,
+                "only who put the file there and owners of the room delete it",
+            )),
+            None => Err(not_a_member()),
+        },
         Action::ReadConsumers(room) | Action::MakeConsumer(room) | Action::DropConsumer(room) => {
             match standing(view, caller, &room)? {
                 Some(role) if role.may_write() => Ok(()),
@@ -173,6 +196,20 @@ fn standing(view: &View, caller: &Caller, room: &RoomId) -> Result<Option<RoomRo
     Ok(caller.user().and_then(|user| view.role_of(room, &user.id)))
 }
 
+/// Nothing is added to a room that is frozen or closed.
+fn takes_traffic(view: &View, room: &RoomId) -> Result<()> {
+    match view.room(room) {
+        Some(room) if room.closed => {
+            Err(Refusal::new(ProblemCode::RoomClosed, "the room is closed: nothing is added to it any more"))
+        }
+        Some(room) if room.frozen => {
+            Err(Refusal::new(ProblemCode::RoomFrozen, "the room is frozen: an admin has to lift that first"))
+        }
+        Some(_) => Ok(()),
+        None => Err(no_such_room()),
+    }
+}
+
 /// The room never existed, or was deleted.
 pub(crate) fn no_such_room() -> Refusal {
     Refusal::new(ProblemCode::RoomNotFound, "there is no such room on this bus, or not any more")
@@ -224,6 +261,15 @@ pub(crate) struct MakeConsumer(pub(crate) RoomId);
 /// See [`Action::DropConsumer`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DropConsumer(pub(crate) RoomId);
+/// See [`Action::ReadBlobs`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadBlobs(pub(crate) RoomId);
+/// See [`Action::WriteBlob`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteBlob(pub(crate) RoomId);
+/// See [`Action::DeleteBlob`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeleteBlob(pub(crate) RoomId, pub(crate) UserId);
 /// See [`Action::FreezeRoom`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FreezeRoom(pub(crate) RoomId);
@@ -239,4 +285,10 @@ macro_rules! asks {
 }
 
 asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms;
-      ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, ReadConsumers, MakeConsumer, DropConsumer, FreezeRoom, DeleteRoom);
+      ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, ReadConsumers, MakeConsumer, DropConsumer, ReadBlobs, WriteBlob, FreezeRoom, DeleteRoom);
+
+impl Ask for DeleteBlob {
+    fn action(self) -> Action {
+        Action::DeleteBlob(self.0, self.1)
+    }
+}

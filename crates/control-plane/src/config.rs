@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use blobstore::BlobStore;
 use busauth::{AuthMode, NonceStore};
 use control_api::{Limits, Posture};
 use membership_store::MembershipStore;
@@ -38,4 +39,6 @@ pub struct Parts {
     pub nonces: Arc<dyn NonceStore>,
     /// The broker.
     pub data_plane: Arc<dyn DataPlane>,
+    /// The bytes of files in rooms; a bus without it has no files.
+    pub blobs: Option<Arc<dyn BlobStore>>,
 }

@@ -14,6 +14,7 @@ use crate::{
     caller::Caller,
     clock,
     config::{ControlConfig, Parts},
+    files::Files,
     problem::{Refusal, Result},
     rate_limit::RateLimiter,
     routes,
@@ -28,6 +29,7 @@ pub struct ControlPlane {
     pub(crate) started: Instant,
     /// Signing keys of users who were heard lately.
     pub(crate) keys: KeyCache,
+    pub(crate) files: Option<Arc<Files>>,
     changes: TaskTracker,
     /// Shared by changes between their last look at the caller's rights and the store's answer; exclusive for
     /// changes that take such rights away, and for the deletion of a room. So nothing is changed by a user after
@@ -49,6 +51,7 @@ impl ControlPlane {
             address_rate: RateLimiter::new(limits.address_requests_per_second, limits.address_burst),
             started: Instant::now(),
             keys: KeyCache::default(),
+            files: parts.blobs.clone().map(Files::new),
             changes: TaskTracker::new(),
             standing: RwLock::new(()),
             config,

@@ -1,4 +1,4 @@
-//! The HTTP API of a bus: users, rooms, membership logs, sealed keys and health, over the stores.
+//! The HTTP API of a bus: users, rooms, membership logs, sealed keys, files and health, over the stores.
 //!
 //! A request passes, in this order: `server` (connections, TLS), `request` (id, bounds, time-out),
 //! `authenticate` (RFC 9421 signature, time, allowlist, nonce), `authorize` (a permit for one action), a
@@ -14,7 +14,8 @@
 //! - Whoever loses rights has lost them on both planes when the answer is sent: a change returns only after
 //!   [`DataPlane::access_changed`] did, and runs to its end even when the client hangs up.
 //! - A use case cannot run without a permit for it, and only `authorize` makes permits.
-//! - A request body is handed to a handler only after it matched its signed digest.
+//! - A request body is handed to a handler only after it matched its signed digest. A file, which is too large for that,
+//!   is staged while it streams, and becomes visible only after it matched.
 //! - Every answer that is not a success is `application/problem+json` with a stable code.
 
 mod authenticate;
@@ -25,10 +26,12 @@ mod clock;
 mod config;
 mod control_plane;
 mod events;
+mod files;
 mod handlers;
 mod own_names;
 mod params;
 mod problem;
+mod range;
 mod rate_limit;
 mod request;
 mod routes;

@@ -5,7 +5,7 @@ use std::{fmt::Display, str::FromStr};
 use axum::extract::{FromRequestParts, Path, Query};
 use control_api::{Limits, ProblemCode};
 use http::request::Parts;
-use room_protocol::RoomId;
+use room_protocol::{BlobDigest, BlobDigestError, RoomId, RoomIdError};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::problem::{Refusal, Result};
@@ -45,6 +45,24 @@ impl<S: Send + Sync> FromRequestParts<S> for RoomAndName {
             .await
             .map_err(|_| wrong("cannot be read".to_owned()))?;
         Ok(Self { room: room.parse().map_err(|error| wrong(format!("{error}")))?, name })
+    }
+}
+
+/// The room and the digest in a path, `/v1/rooms/{id}/blobs/{digest}`.
+#[derive(Debug)]
+pub(crate) struct BlobPath(pub(crate) RoomId, pub(crate) BlobDigest);
+
+impl<S: Send + Sync> FromRequestParts<S> for BlobPath {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let wrong = |detail: String| Refusal::new(ProblemCode::BadParameter, format!("the path: {detail}"));
+        let Path((room, digest)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| wrong("it cannot be read".to_owned()))?;
+        let room = room.parse().map_err(|error: RoomIdError| wrong(error.to_string()))?;
+        let digest = digest.parse().map_err(|error: BlobDigestError| wrong(error.to_string()))?;
+        Ok(Self(room, digest))
     }
 }
 

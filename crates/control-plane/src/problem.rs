@@ -6,6 +6,7 @@
 use std::fmt;
 
 use axum::response::{IntoResponse, Response};
+use blobstore::BlobError;
 use busauth::{AuthorityError, DigestMismatch, NonceStoreError, SignatureRejection, UserId};
 use control_api::{PROBLEM_JSON, Problem, ProblemCode, Timestamp};
 use http::{HeaderValue, header};
@@ -29,6 +30,8 @@ struct Inner {
     user: Option<UserId>,
     subject: Option<RoomSubject>,
     retry_after: Option<u64>,
+    /// How long the file is that a range lies outside of.
+    length: Option<u64>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -44,6 +47,7 @@ impl Refusal {
             user: None,
             subject: None,
             retry_after: None,
+            length: None,
             cause: None,
         }))
     }
@@ -83,6 +87,14 @@ impl Refusal {
     pub(crate) fn at(mut self, unix_seconds: u64) -> Self {
         self.0.time = Some(Timestamp::from_unix(unix_seconds));
         self
+    }
+
+    /// The range is not in a file of this length.
+    pub(crate) fn out_of_range(length: u64) -> Self {
+        let detail = format!("the file has {length} bytes: ask for a range within it");
+        let mut refusal = Self::new(ProblemCode::RangeNotSatisfiable, detail);
+        refusal.0.length = Some(length);
+        refusal
     }
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
@@ -126,6 +138,11 @@ impl Refusal {
         if let Some(seconds) = inner.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        if let Some(length) = inner.length
+            && let Ok(value) = HeaderValue::try_from(format!("bytes */{length}"))
+        {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
         if inner.code.status() == http::StatusCode::UNAUTHORIZED {
             // RFC 9110 (15.5.2) wants a challenge; there is no registered scheme for RFC 9421.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
@@ -160,6 +177,32 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<BlobError> for Refusal {
+    fn from(error: BlobError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BlobError::NotFound => Self::new(ProblemCode::BlobNotFound, detail),
+            BlobError::DigestMismatch => DigestMismatch.into(),
+            BlobError::LengthMismatch => {
+                Self::new(ProblemCode::BadRequest, "the body has another length than Content-Length says")
+            }
+            BlobError::OutOfRange { length } => Self::out_of_range(length),
+            BlobError::Full => Self::new(
+                ProblemCode::BlobStoreFull,
+                "the disk of the bus has no room for this file: ask its operator",
+            ),
+            BlobError::Damaged => Self::new(
+                ProblemCode::BlobDamaged,
+                "the stored file is damaged: whoever has it deletes it and sends it again",
+            ),
+            BlobError::Unavailable => {
+                Self::new(ProblemCode::Unavailable, "the file store cannot answer now: try again")
+                    .retry_after(1)
+            }
+        }
+    }
+}
+
 impl From<Conflict> for Refusal {
     fn from(conflict: Conflict) -> Self {
         let detail = conflict.to_string();
@@ -182,6 +225,7 @@ impl From<Conflict> for Refusal {
                 return Self::new(ProblemCode::MemberRevoked, detail).about(user);
             }
             Conflict::NotAMember => ProblemCode::NotAMember,
+            Conflict::RoomBlobsFull { .. } | Conflict::UserBlobsFull { .. } => ProblemCode::BlobQuotaExceeded,
             Conflict::UnknownEpoch(_) => ProblemCode::BadParameter,
         };
         Self::new(code, detail)

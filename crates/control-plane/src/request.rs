@@ -19,7 +19,7 @@ use crate::{
     authenticate::{HasBody, check_forwarding, own_authority},
     problem::{Refusal, Result},
     rate_limit::address_key,
-    routes::OPEN,
+    routes::{OPEN, is_upload},
 };
 
 /// The request's id, also in problem bodies and in the log.
@@ -61,6 +61,7 @@ async fn run(control: &ControlPlane, mut request: Request, next: Next, admitted:
         let limit = Duration::from_secs(control.config.limits.request_seconds);
         let response = match admitted {
             Err(refusal) => refusal.into_response(),
+            Ok(()) if is_upload(&method, &path) => next.run(request).await,
             Ok(()) => tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
                 let detail = "the request was not served in time; a change may still happen: look before you repeat it";
                 Refusal::new(ProblemCode::RequestTimeout, detail).into_response()

@@ -7,17 +7,23 @@ use axum::{
     routing::{delete, get, patch, post},
 };
 use control_api::ProblemCode;
+use http::Method;
 
 use crate::{
     ControlPlane,
     authenticate::LocalOperator,
-    handlers::{consumers, health, info, keys, log, me, rooms, users},
+    handlers::{blobs, consumers, health, info, keys, log, me, rooms, users},
     problem::Refusal,
     request,
 };
 
 /// Paths that anybody may ask without a signature.
 pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/info"];
+
+/// Whether a request brings a file, however long that takes; its handler sees to it that it goes on.
+pub(crate) fn is_upload(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path.starts_with("/v1/rooms/") && path.ends_with("/blobs")
+}
 
 /// The API for users: everything but the open paths has to be signed.
 pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
@@ -32,7 +38,9 @@ pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
         .route("/v1/rooms/{id}/log", get(log::read).post(log::append))
         .route("/v1/rooms/{id}/consumers", get(consumers::list).post(consumers::make))
         .route("/v1/rooms/{id}/consumers/{name}", delete(consumers::delete))
-        .route("/v1/rooms/{id}/keys", get(keys::read).put(keys::share));
+        .route("/v1/rooms/{id}/keys", get(keys::read).put(keys::share))
+        .route("/v1/rooms/{id}/blobs", get(blobs::list).post(blobs::put))
+        .route("/v1/rooms/{id}/blobs/{digest}", get(blobs::get).delete(blobs::delete));
     finish(routes, control).layer(middleware::from_fn_with_state(control.clone(), request::outermost))
 }
 

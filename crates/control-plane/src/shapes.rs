@@ -1,7 +1,7 @@
 //! Stored things as the API shows them.
 
-use control_api::{BusRole, MemberInfo, RoomInfo, RoomSummary, Timestamp, UserInfo};
-use membership_store::{RoomAccess, User, View};
+use control_api::{BlobInfo, BusRole, MemberInfo, RoomInfo, RoomSummary, Timestamp, UserInfo};
+use membership_store::{BlobRecord, RoomAccess, User, View};
 use room_protocol::{RoomRole, RoomState};
 
 pub(crate) fn bus_role(role: membership_store::BusRole) -> BusRole {
@@ -46,6 +46,15 @@ pub(crate) fn room_summary(room: &RoomAccess, role: Option<RoomRole>) -> RoomSum
         frozen: room.frozen,
         closed: room.closed,
         created: Timestamp::from_unix(room.created),
+    }
+}
+
+pub(crate) fn blob_info(blob: &BlobRecord) -> BlobInfo {
+    BlobInfo {
+        digest: blob.digest,
+        size: blob.size,
+        uploader: blob.uploader,
+        created: Timestamp::from_unix(blob.at),
     }
 }
 

@@ -25,19 +25,16 @@ async fn every_documented_endpoint_exists() {
         .filter_map(|cell| cell.split_once(" /"))
         .map(|(method, path)| (method.parse().unwrap(), format!("/{path}")))
         .collect();
-    assert_eq!(endpoints.len(), 21);
+    assert_eq!(endpoints.len(), 25);
     for (method, path) in endpoints {
         let id = if path.starts_with("/v1/users") {
             bus.admin.id().to_string()
         } else {
             "AAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()
         };
-        let call = bus.send(
-            method.clone(),
-            &bus.admin,
-            &path.replace("{id}", &id).replace("{name}", "c_nobody"),
-            &(),
-        );
+        let path =
+            path.replace("{id}", &id).replace("{digest}", &"0".repeat(64)).replace("{name}", "c_nobody");
+        let call = bus.send(method.clone(), &bus.admin, &path, &());
         // Whatever the answer to so poor a request is: path and method are known.
         let answer = call.send().await;
         assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
@@ -60,4 +57,9 @@ fn the_documented_limits_are_the_defaults() {
         (16 << 10, 256 << 10, 1 << 20)
     );
     assert_eq!((limits.statement_bytes, limits.page, limits.connections), (64 << 10, 500, 4_096));
+    assert_eq!(
+        (limits.blob_bytes, limits.user_blob_uploads, limits.blob_stall_seconds),
+        ((1 << 30) + (1 << 20), 4, 30)
+    );
+    assert_eq!((limits.room_blob_bytes, limits.user_blob_bytes), (10 << 30, 10 << 30));
 }

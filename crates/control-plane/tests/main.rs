@@ -9,6 +9,8 @@
 mod support;
 
 mod access;
+mod blob_faults;
+mod blobs;
 mod documentation;
 mod history;
 mod keys;

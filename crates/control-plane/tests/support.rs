@@ -7,10 +7,10 @@ mod recording_plane;
 mod room;
 
 pub(crate) use bus::{Bus, Settings};
-pub(crate) use call::{Call, exchange};
+pub(crate) use call::{Answer, Call, exchange};
 pub(crate) use nonces::ObservedNonces;
 pub(crate) use recording_plane::RecordingPlane;
-pub(crate) use room::RoomDraft;
+pub(crate) use room::{RoomDraft, TestRoom};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {

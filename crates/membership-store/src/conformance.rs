@@ -5,6 +5,7 @@
 //! before and after the store was opened again.
 
 mod audit;
+mod blobs;
 mod consistency;
 mod keys;
 mod lifecycle;
@@ -81,6 +82,11 @@ const CASES: &[Case] = cases![
     keys::older_keys_can_be_added_for_members,
     keys::keys_of_a_removed_member_go,
     keys::a_member_of_a_full_room_can_be_removed,
+    blobs::a_file_is_recorded_once_and_read_back,
+    blobs::quotas_of_rooms_and_users_are_kept,
+    blobs::of_concurrent_files_only_those_within_the_quota_are_recorded,
+    blobs::files_go_with_their_room,
+    blobs::files_are_paged,
     audit::records_are_listed_newest_first,
     audit::records_are_filtered,
     audit::overlong_texts_are_cut,

@@ -64,6 +64,24 @@ pub enum Conflict {
     /// The recipient of a sealed key is not a member of the room.
     #[error("the recipient is not a member of this room")]
     NotAMember,
+    /// The files of the room would take more than it may have: delete some.
+    #[error(
+        "the files of this room take {used} of {quota} bytes: there is no room for this one, delete others first"
+    )]
+    RoomBlobsFull {
+        /// Bytes that are taken.
+        used: u64,
+        /// Bytes that there may be.
+        quota: u64,
+    },
+    /// The files of the user would take more than a user may have: delete some.
+    #[error("your files take {used} of {quota} bytes: there is no room for this one, delete others first")]
+    UserBlobsFull {
+        /// Bytes that are taken.
+        used: u64,
+        /// Bytes that there may be.
+        quota: u64,
+    },
     /// A sealed key is for an epoch that the room never had.
     #[error("the room has no epoch {0}")]
     UnknownEpoch(u64),

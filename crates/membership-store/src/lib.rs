@@ -1,7 +1,7 @@
-//! Durable users, rooms, membership logs and sealed keys of a bus.
+//! Durable users, rooms, membership logs, sealed keys and records of files of a bus.
 //!
-//! A [`MembershipStore`] keeps the allowlist, every room's signed membership log, the keys sealed to its members
-//! and an audit. [`SqliteStore`] is the backend for one machine: one file, locked, readable by its owner alone.
+//! A [`MembershipStore`] keeps the allowlist, every room's signed membership log, the keys sealed to its members,
+//! which files are in it, and an audit. [`SqliteStore`] is the backend for one machine: one file, locked, readable by its owner alone.
 //! [`conformance`] proves the promises of the trait against any backend.
 //!
 //! Data flows one way: a write is checked against the [`View`] (users, rooms and memberships in memory),
@@ -29,6 +29,7 @@
 //!
 //! `examples/open.rs` writes, too.
 
+mod blobs;
 mod error;
 mod model;
 mod record;
@@ -38,6 +39,7 @@ mod view;
 
 pub mod conformance;
 
+pub use blobs::{BlobPut, BlobQuota, BlobRecord, BlobUsage};
 pub use error::{Bound, Conflict, StoreError};
 pub use model::{
     Actor, Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, NewAuditEntry, NewRoom, NewUser, Page,

@@ -20,13 +20,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use busauth::UserId;
 use parking_lot::Mutex;
-use room_protocol::{RoomId, SealedKey};
+use room_protocol::{BlobDigest, RoomId, SealedKey};
 use sqlx::{Connection as _, SqlitePool};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, MembershipStore, NewAuditEntry, NewRoom,
-    NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View, ViewLimits,
+    Append, Appended, AuditEntry, AuditQuery, BlobPut, BlobQuota, BlobRecord, BlobUsage, BusRole, Listing,
+    MembershipStore, NewAuditEntry, NewRoom, NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError,
+    Tombstone, User, View, ViewLimits,
 };
 use open::Lock;
 use state_cache::StateCache;
@@ -189,6 +190,35 @@ impl MembershipStore for SqliteStore {
         keys: Vec<(u64, SealedKey)>,
     ) -> Result<(), StoreError> {
         self.run(write::keys::add(self.inner.clone(), *room, *recipient, keys)).await
+    }
+
+    async fn put_blob(
+        &self,
+        room: &RoomId,
+        blob: BlobRecord,
+        quota: BlobQuota,
+    ) -> Result<BlobPut, StoreError> {
+        self.run(write::blobs::put(self.inner.clone(), *room, blob, quota)).await
+    }
+
+    async fn blob(&self, room: &RoomId, digest: &BlobDigest) -> Result<BlobRecord, StoreError> {
+        read::blobs::one(&self.inner.readers, room, digest).await
+    }
+
+    async fn blobs(
+        &self,
+        room: &RoomId,
+        page: Page<BlobDigest>,
+    ) -> Result<Listing<BlobRecord, BlobDigest>, StoreError> {
+        read::blobs::page(&self.inner.readers, room, &page).await
+    }
+
+    async fn remove_blob(&self, room: &RoomId, digest: &BlobDigest) -> Result<bool, StoreError> {
+        self.run(write::blobs::remove(self.inner.clone(), *room, *digest)).await
+    }
+
+    async fn blob_usage(&self, room: &RoomId, user: &UserId) -> Result<BlobUsage, StoreError> {
+        read::blobs::usage(&self.inner.readers, room, user).await
     }
 
     async fn set_frozen(&self, room: &RoomId, frozen: bool) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@
 //! - **Never without an owner.** A room whose last active owner is revoked, or leaves revoked ones behind, is
 //!   frozen by that same write.
 //! - **Never without an admin.** The last active admin cannot be revoked or demoted.
+//! - **Within quota.** Of files recorded at the same time, only so many are as the quotas allow.
 //! - **Chained.** A log grows by one statement on the expected head; the loser of a race learns the new head.
 //!   The same statement twice is one entry.
 //!
@@ -26,11 +27,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use busauth::UserId;
-use room_protocol::{Head, RoomId, SealedKey, SignedStatement};
+use room_protocol::{BlobDigest, Head, RoomId, SealedKey, SignedStatement};
 
 use crate::{
-    Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, NewAuditEntry, NewRoom, NewUser, Page,
-    Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User, View,
+    Append, Appended, AuditEntry, AuditQuery, BlobPut, BlobQuota, BlobRecord, BlobUsage, BusRole, Listing,
+    NewAuditEntry, NewRoom, NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError, Tombstone, User,
+    View,
 };
 
 /// Durable users, rooms, membership logs, sealed keys and audit. The module says what every backend promises.
@@ -95,10 +97,34 @@ pub trait MembershipStore: Send + Sync + 'static {
         keys: Vec<(u64, SealedKey)>,
     ) -> Result<(), StoreError>;
 
+    /// Records a file in a room, unless it is recorded already or a quota would be exceeded.
+    async fn put_blob(
+        &self,
+        room: &RoomId,
+        blob: BlobRecord,
+        quota: BlobQuota,
+    ) -> Result<BlobPut, StoreError>;
+
+    /// The record of a file in a room.
+    async fn blob(&self, room: &RoomId, digest: &BlobDigest) -> Result<BlobRecord, StoreError>;
+
+    /// The files of a room, by digest.
+    async fn blobs(
+        &self,
+        room: &RoomId,
+        page: Page<BlobDigest>,
+    ) -> Result<Listing<BlobRecord, BlobDigest>, StoreError>;
+
+    /// Forgets a file of a room. Returns whether it was recorded.
+    async fn remove_blob(&self, room: &RoomId, digest: &BlobDigest) -> Result<bool, StoreError>;
+
+    /// How much of the quotas is taken.
+    async fn blob_usage(&self, room: &RoomId, user: &UserId) -> Result<BlobUsage, StoreError>;
+
     /// Stops a room's traffic, or lets it flow again. Idempotent.
     async fn set_frozen(&self, room: &RoomId, frozen: bool) -> Result<(), StoreError>;
 
-    /// Deletes a room, its keys and its log but the last entry; its subject is free again.
+    /// Deletes a room, its keys, the records of its files and its log but the last entry; its subject is free again.
     async fn delete_room(&self, room: &RoomId, at: u64) -> Result<(), StoreError>;
 
     /// What stays of a deleted room.

@@ -17,7 +17,9 @@
 //! - A log has one text form: hashes are over text, and nothing has two spellings.
 //! - A key from a sealed key is never used before it matched the commitment in the log.
 
+mod blob_digest;
 mod encoding;
+mod file_note;
 mod head;
 mod room_id;
 mod room_name;
@@ -36,7 +38,9 @@ mod violation;
 pub mod chunked;
 pub mod message;
 
+pub use blob_digest::{BlobDigest, BlobDigestError};
 pub use epoch::{Commitment, CommitmentError, Epoch, EpochKey, KeyContext};
+pub use file_note::{FileName, FileNameError, FileNote};
 pub use head::{EntryHash, EntryHashError, Head, HeadError};
 pub use jws::{MAX_ENTRY_BYTES, Part, SignedStatement, StatementError};
 pub use log::{Extended, Fork, HeadComparison, LogError, LogLie, RoomLog};

@@ -6,7 +6,7 @@
 use super::{Problem, Source};
 use crate::workspace::Metadata;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Checks that nothing lies around unused.
 pub(super) fn check(metadata: &Metadata, sources: &[Source]) -> Vec<Problem> {
@@ -61,9 +61,23 @@ fn reach<'a>(
             Declared::Named(name) => {
                 reach(&children.join(format!("{name}.rs")), Role::Module, files, reached);
             }
-            Declared::At(file) => reach(&beside.join(file), Role::Root, files, reached),
+            Declared::At(file) => reach(&without_parents(&beside.join(file)), Role::Root, files, reached),
         }
     }
+}
+
+/// A path in which `..` is resolved: files are known by their plain paths.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 #[derive(Debug, PartialEq)]

@@ -28,6 +28,9 @@ pub enum StartError {
     /// The streams of rooms could not be brought in line with the rooms.
     #[error("the history of rooms cannot be kept: {0}")]
     Streams(#[from] control_plane::ReconcileError),
+    /// The files in rooms.
+    #[error("{0}; --store-dir names another")]
+    Files(#[from] blobstore::OpenError),
     /// Users are missing that have been there, or the first admin cannot be made.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -47,6 +50,7 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
+            Self::Files(error) => !matches!(error, blobstore::OpenError::InUse { .. }),
             Self::Tls(_) | Self::NoPlaceForSocket(_) | Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
             Self::DataPlane(_)
             | Self::Store(_)

@@ -15,11 +15,15 @@ const SOCKET_PATH_LIMIT: usize = 100;
 /// The local control socket's name in the data directory.
 const SOCKET_NAME: &str = "control.sock";
 
+/// The directory of the files in rooms, in the data directory.
+const FILES_NAME: &str = "blobs";
+
 /// Where everything is kept. The directory of the database is the data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataPaths {
     db: PathBuf,
     directory: PathBuf,
+    files: PathBuf,
     /// `$XDG_RUNTIME_DIR`.
     runtime_directory: Option<PathBuf>,
 }
@@ -33,6 +37,11 @@ impl DataPaths {
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The files in rooms.
+    pub fn files(&self) -> &Path {
+        &self.files
     }
 
     /// Locked by the process that uses the directory.
@@ -95,8 +104,15 @@ impl DataPaths {
         self
     }
 
+    /// The same with the files in rooms elsewhere than beside the database.
+    pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
+        self.files = files.unwrap_or(self.files);
+        self
+    }
+
     fn of(db: PathBuf, directory: PathBuf) -> Self {
-        Self { db, directory, runtime_directory: None }
+        let files = directory.join(FILES_NAME);
+        Self { db, directory, files, runtime_directory: None }
     }
 }
 

@@ -21,6 +21,8 @@ impl Setting {
     pub const NATS_STORE: Self = Self("nats_store");
     /// When a stored message is acknowledged.
     pub const SYNC: Self = Self("sync");
+    /// The files in rooms.
+    pub const STORE_DIR: Self = Self("store_dir");
     /// How requests prove who sends them.
     pub const BUS_AUTH: Self = Self("bus_auth");
     /// The certificate chain.
@@ -41,13 +43,14 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 15] = [
+    pub const IN_FILE: [Self; 16] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
         Self::DB,
         Self::NATS_STORE,
         Self::SYNC,
+        Self::STORE_DIR,
         Self::BUS_AUTH,
         Self::TLS_CERT,
         Self::TLS_KEY,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::StatusCode;
 use async_nats::client::RequestErrorKind;
+use async_nats::{Request, StatusCode};
 use bytes::Bytes;
 use control_api::history::{AckRequest, AckToken, FetchRequest, RpcErrorCode, Work, header};
 use futures_util::StreamExt as _;
@@ -14,6 +14,9 @@ use crate::data_plane::{JetStreamRooms, stream_name};
 
 /// A fetch ends this much later than asked, at the latest: the server says when it is over.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// A server says nothing to an acknowledgement of what it did not give out; to any other it answers well within this.
+const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 
 /// The end of an acknowledgement subject: `$JS.ACK.<stream>.<consumer>.` comes before it.
 fn token(ack: &str, stream: &str, consumer: &str) -> Option<AckToken> {
@@ -143,7 +146,8 @@ pub(super) async fn settle(
         (Work::Ack | Work::Fetch, _) => "+ACK".to_owned(),
     };
     let subject = format!("$JS.ACK.{}.{consumer}.{}", stream_name(&asker.room()), request.ack);
-    match asker.gate().client().request(subject, Bytes::from(body)).await {
+    let request = Request::new().payload(Bytes::from(body)).timeout(Some(ACKNOWLEDGED));
+    match asker.gate().client().send_request(subject, request).await {
         Ok(_) => {}
         Err(error) => {
             return Err(match error.kind() {

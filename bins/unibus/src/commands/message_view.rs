@@ -1,8 +1,10 @@
 //! Messages and what went wrong with them, as lines of text or JSON.
 
+use super::blob::SHORT;
 use crate::output::{Paint, Show, Style, printable};
 use base64::Engine as _;
 use bus_client::{Message, MessageError, Standing, Trust};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 /// A message as `sub` and `chat` show it.
@@ -22,8 +24,19 @@ pub(crate) struct MessageView {
     /// From what the room keeps, and it would be refused now: its sender may not write any more, or there is a newer key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
+    /// The file that the message tells about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileView>,
     #[serde(flatten)]
     body: Body,
+}
+
+/// A file that somebody put into the room.
+#[derive(Serialize)]
+struct FileView {
+    digest: String,
+    name: String,
+    size: u64,
 }
 
 /// The payload: text where it is text.
@@ -45,8 +58,21 @@ impl MessageView {
             at: time(message.at),
             verified: message.trust == Trust::Verified,
             late: matches!(message.standing, Standing::Late { .. }),
+            file: message.file().map(|note| FileView {
+                digest: note.digest.to_string(),
+                name: note.name.to_string(),
+                size: note.size,
+            }),
             body: body(&message.payload),
         }
+    }
+}
+
+impl FileView {
+    fn words(&self, room: &str, paint: Paint) -> String {
+        let what = format!("{} ({})", printable(&self.name), HumanBytes(self.size));
+        let how = format!("unibus blob get {room} {}", &self.digest[..SHORT]);
+        format!("put the file {}: {}", paint.paint(Style::Bold, what), paint.paint(Style::Dim, how))
     }
 }
 
@@ -71,10 +97,11 @@ impl Show for MessageView {
             let below = self.subject.strip_prefix(&self.room).unwrap_or(&self.subject);
             format!(" {}", paint.paint(Style::Dim, format_args!("[{}]", below.trim_start_matches('.'))))
         };
-        let words = match &self.body {
+        let words = match (&self.file, &self.body) {
+            (Some(file), _) => file.words(&self.room, paint),
             // Further lines are indented, so that no line of a message can pass for another message.
-            Body::Text(text) => printable(text).replace('\n', "\n          "),
-            Body::Base64(text) => format!("({} bytes that are not text)", text.len() / 4 * 3),
+            (None, Body::Text(text)) => printable(text).replace('\n', "\n          "),
+            (None, Body::Base64(text)) => format!("({} bytes that are not text)", text.len() / 4 * 3),
         };
         let late = if self.late { format!(" {}", paint.paint(Style::Dim, "(late)")) } else { String::new() };
         format!("{}  {who}{late}{below}  {words}", paint.paint(Style::Dim, clock))

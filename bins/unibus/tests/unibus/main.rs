@@ -6,6 +6,7 @@ mod person;
 
 mod chat;
 mod command_line;
+mod files;
 mod identity;
 mod join;
 mod messages;

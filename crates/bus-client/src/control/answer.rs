@@ -100,7 +100,9 @@ fn refusal(problem: Problem, status: StatusCode, correct_clock: impl FnOnce(u64)
         },
         // Every attempt has a nonce of its own, so this one met itself: an attempt whose answer was lost.
         ProblemCode::NonceReplayed => Next::PerhapsDone,
-        ProblemCode::RateLimited => Next::After(Duration::from_secs(problem.retry_after.unwrap_or(1))),
+        ProblemCode::RateLimited | ProblemCode::TooManyUploads => {
+            Next::After(Duration::from_secs(problem.retry_after.unwrap_or(1)))
+        }
         ProblemCode::Unavailable => match problem.retry_after {
             Some(seconds) => Next::After(Duration::from_secs(seconds)),
             None => Next::Elsewhere,
@@ -131,9 +133,10 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         Code::Forbidden | Code::AdminRequired | Code::WrongAuthor => ErrorKind::Forbidden,
         Code::NotAMember => ErrorKind::NotAMember,
         Code::OwnerRequired => ErrorKind::NotPermitted,
-        Code::NotFound | Code::UserNotFound | Code::RoomNotFound => ErrorKind::NotFound,
+        Code::NotFound | Code::UserNotFound | Code::RoomNotFound | Code::BlobNotFound => ErrorKind::NotFound,
         Code::RequestTimeout => ErrorKind::Timeout,
         Code::RateLimited
+        | Code::TooManyUploads
         | Code::Unavailable
         | Code::DataPlaneUnavailable
         | Code::StoreFull
@@ -148,6 +151,9 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         | Code::MemberRevoked
         | Code::RoomFull => ErrorKind::Conflict,
         Code::RoomFrozen => ErrorKind::RoomFrozen,
+        Code::RoomClosed => ErrorKind::RoomClosed,
+        Code::BlobQuotaExceeded | Code::BlobStoreFull => ErrorKind::NoRoom,
+        Code::BlobDamaged => ErrorKind::FileDamaged,
         Code::Unknown => return None,
         // Everything else says that the request itself is wrong.
         _ => ErrorKind::Invalid,

@@ -62,6 +62,11 @@ impl Asked {
         self.method == Method::GET && self.in_room("keys")
     }
 
+    /// Whether this reads a file of a room, or a part of one.
+    pub fn reads_file(&self) -> bool {
+        self.method == Method::GET && self.path().starts_with("/v1/rooms/") && self.path().contains("/blobs/")
+    }
+
     fn in_room(&self, part: &str) -> bool {
         let mut segments = self.path().trim_start_matches('/').split('/');
         segments.next() == Some("v1")
@@ -100,6 +105,15 @@ impl Answer {
             change(&mut json);
             self.body = Bytes::from(json.to_string());
         }
+        self
+    }
+
+    /// The same answer with another body.
+    #[must_use]
+    pub fn map_bytes(mut self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = self.body.to_vec();
+        change(&mut bytes);
+        self.body = Bytes::from(bytes);
         self
     }
 

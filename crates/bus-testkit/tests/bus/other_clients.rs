@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use bus_testkit::{BusRole, TestBus};
 use busauth::Identity;
+use control_api::{ConsumerInfo, NewConsumer};
 use room_protocol::RoomRole;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -32,6 +33,30 @@ async fn nats_js_within_and_outside_its_permissions() {
     in_a_room(node).await;
 }
 
+#[tokio::test]
+async fn two_workers_with_nats_py_share_a_work_queue() {
+    let Some(packages) = tool("UNIBUS_TEST_PYTHONPATH") else { return };
+    let bus = TestBus::start().await.unwrap();
+    let (one, two) =
+        (bus.admit("one", BusRole::Member).await.unwrap(), bus.admit("two", BusRole::Guest).await.unwrap());
+    let room = bus.plain_room_with_history(&one, "jobs").await.unwrap();
+    room.add(&two, RoomRole::Writer).await.unwrap();
+    let path = format!("/v1/rooms/{}/consumers", room.id());
+    let asked = NewConsumer { shared: true, ..NewConsumer::default() };
+    let queue: ConsumerInfo = bus.control(&one).post(&path, &asked).await.unwrap();
+    let given = json!({
+        "url": bus.nats_url(),
+        "subject": room.subject(),
+        "room": room.id(),
+        "consumer": queue.name,
+        "workers": [person(&one), person(&two)],
+    });
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", packages).arg(script("queue.py"));
+    ends_well(python, &given).await;
+    bus.stop().await.unwrap();
+}
+
 #[expect(clippy::print_stdout, reason = "a test that does not run says so")]
 fn tool(variable: &str) -> Option<OsString> {
     let found = std::env::var_os(variable);
@@ -53,7 +78,7 @@ fn person(identity: &Identity) -> Value {
 }
 
 /// Runs a client script against a bus with two rooms: one that its people are in, one that they are not.
-async fn in_a_room(mut client: Command) {
+async fn in_a_room(client: Command) {
     let bus = TestBus::start().await.unwrap();
     let writer = bus.admit("writer", BusRole::Member).await.unwrap();
     let reader = bus.admit("reader", BusRole::Guest).await.unwrap();
@@ -68,7 +93,12 @@ async fn in_a_room(mut client: Command) {
         "reader": person(&reader),
         "stranger": person(&Identity::generate()),
     });
+    ends_well(client, &given).await;
+    bus.stop().await.unwrap();
+}
 
+/// Runs a script that is given this, and says `ok` in the end.
+async fn ends_well(mut client: Command, given: &Value) {
     let mut child = client
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -84,5 +114,4 @@ async fn in_a_room(mut client: Command) {
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim() == "ok", "{said}\n{complained}");
-    bus.stop().await.unwrap();
 }

@@ -34,6 +34,11 @@ impl ContentDigest {
         Self(Sha256::digest(body.as_ref()).into())
     }
 
+    /// A SHA-256 digest that was computed elsewhere.
+    pub fn from_sha256(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The digest's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -42,6 +47,12 @@ impl ContentDigest {
     /// Checks a body that is in memory as a whole.
     pub fn check(&self, body: impl AsRef<[u8]>) -> Result<(), DigestMismatch> {
         if Self::of(body) == *self { Ok(()) } else { Err(DigestMismatch) }
+    }
+
+    /// The SHA-256 digest that the headers declare for the body. Of a signed request, take what its
+    /// [`Claim`](super::Claim) says instead: only that is proven.
+    pub fn declared(headers: &HeaderMap) -> Result<Self, SignatureRejection> {
+        Self::from_headers(headers).map(|(digest, _)| digest)
     }
 
     /// Reads the header. Digests by other algorithms may stand beside SHA-256 and are ignored.

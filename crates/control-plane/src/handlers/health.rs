@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
-use control_api::{ComponentState, Health, Ready, StoreHealth};
+use control_api::{BlobHealth, ComponentState, Health, Ready, StoreHealth};
 use http::StatusCode;
 use membership_store::Page;
 
@@ -16,12 +16,14 @@ const STORE_PROBE: Duration = Duration::from_secs(2);
 pub(crate) async fn healthz(State(control): State<Arc<ControlPlane>>) -> Json<Health> {
     let data_plane = control.parts.data_plane.health();
     let store = store_health(&control).await;
+    let blobs = blob_health(&control);
     Json(Health {
-        status: data_plane.state.max(store.state),
+        status: data_plane.state.max(store.state).max(blobs.state),
         version: control.config.version.clone(),
         posture: control.config.posture.clone(),
         data_plane,
         store,
+        blobs,
         replicas: 1,
         ha: false,
         ha_reason: Some("one node: its loss stops the bus".to_owned()),
@@ -36,6 +38,18 @@ pub(crate) async fn readyz(State(control): State<Arc<ControlPlane>>) -> (StatusC
     let ready = data_plane.max(store) < ComponentState::Down && !control.is_finishing();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready }))
+}
+
+/// Never worse than degraded: the rest of the bus does without files.
+fn blob_health(control: &ControlPlane) -> BlobHealth {
+    let health = control.files.as_ref().map(|files| files.store().health()).unwrap_or_default();
+    let detail = match (health.damaged, health.full) {
+        (0, false) => None,
+        (0, true) => Some("there was no room for a file: free some, or raise the quotas' room".to_owned()),
+        _ => Some("reads met damaged files; the log names them. Delete them and send them again".to_owned()),
+    };
+    let state = if detail.is_some() { ComponentState::Degraded } else { ComponentState::Ok };
+    BlobHealth { state, damaged: health.damaged, detail }
 }
 
 async fn store_health(control: &ControlPlane) -> StoreHealth {

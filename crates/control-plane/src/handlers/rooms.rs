@@ -203,6 +203,9 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
     // Still alone: the next room on this subject finds no stream in its way, and nobody reads what is going.
     let dropped = data_plane.drop_stream(&id).await;
     drop(standing);
+    if let Some(files) = &control.files {
+        files.remove_room(&id).await;
+    }
     for member in &members {
         events::tell_user(data_plane, member, &UserEvent::Deleted { room: id }).await;
     }

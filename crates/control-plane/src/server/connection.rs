@@ -3,13 +3,16 @@
 use std::{
     future::Future,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{Router, body::Body};
+use bytes::Bytes;
 use http::Request;
+use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -34,6 +37,11 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Requests that one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 100;
+
+/// Bytes that an HTTP/2 peer may send ahead in one stream and in all of them: enough that a file does not wait for
+/// every round trip.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -108,10 +116,11 @@ async fn serve_http(
             request.extensions_mut().insert(RemoteAddress(remote));
             let answer = router.clone().oneshot(request.map(Body::new));
             let busy = activity.busy(idle);
+            let activity = activity.clone();
             async move {
                 let response = answer.await;
                 drop(busy);
-                response
+                response.map(|response| response.map(|body| Body::new(Progress { body, activity, idle })))
             }
         }
     });
@@ -152,6 +161,8 @@ fn builder(protocol: Protocol, header_read: Duration, streams: Streams) -> auto:
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEAD_BYTES as u32)
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
     builder
@@ -195,6 +206,11 @@ impl Activity {
         Busy { activity: Arc::downgrade(self), idle }
     }
 
+    /// Some of an answer went out.
+    fn moved(&self, idle: Duration) {
+        self.state.lock().1 = Instant::now() + idle;
+    }
+
     /// Resolves when the connection waited too long for a request.
     async fn idle(&self) {
         loop {
@@ -216,6 +232,38 @@ impl Activity {
                 return;
             }
         }
+    }
+}
+
+/// The body of an answer. Whenever the connection takes some of it, it is not idle: a long download goes on as long as
+/// the client reads, and a client that stops reading loses its connection.
+struct Progress {
+    body: Body,
+    activity: Arc<Activity>,
+    idle: Duration,
+}
+
+impl http_body::Body for Progress {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.activity.moved(self.idle);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use blobstore::{BlobStore as _, FsOptions, FsStore};
 use busauth::{AuthMode, Handle, Identity, MemoryNonceStore, NonceLimits};
 use control_api::{Limits, Posture};
 use control_plane::{
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, ObservedNonces, RecordingPlane, now};
+use super::{Call, ObservedNonces, RecordingPlane, TestRoom, now};
 
 /// What a test wants to be different.
 pub(crate) struct Settings {
@@ -43,12 +44,13 @@ pub(crate) struct Bus {
     pub(crate) address: SocketAddr,
     pub(crate) admin: Identity,
     pub(crate) store: Arc<SqliteStore>,
+    pub(crate) files: Arc<FsStore>,
     pub(crate) plane: Arc<RecordingPlane>,
     pub(crate) nonces: Arc<ObservedNonces>,
     pub(crate) control: Arc<ControlPlane>,
     stop: CancellationToken,
     serving: JoinSet<Drained>,
-    _directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl Bus {
@@ -81,7 +83,14 @@ impl Bus {
             },
         };
         let nonces = Arc::new(ObservedNonces::new(settings.nonces));
-        let parts = Parts { store: store.clone(), nonces: nonces.clone(), data_plane: plane.clone() };
+        let files = FsStore::open(directory.path().join("blobs"), FsOptions::default()).await.unwrap();
+        let files = Arc::new(files);
+        let parts = Parts {
+            store: store.clone(),
+            nonces: nonces.clone(),
+            data_plane: plane.clone(),
+            blobs: Some(files.clone()),
+        };
         let control = ControlPlane::new(config, parts);
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
@@ -90,12 +99,13 @@ impl Bus {
             address,
             admin: Identity::generate(),
             store,
+            files,
             plane,
             nonces,
             control,
             stop,
             serving,
-            _directory: directory,
+            directory,
         };
         bus.admin = bus.admit("admin", BusRole::Admin).await;
         bus
@@ -112,6 +122,25 @@ impl Bus {
 
     pub(crate) fn get<'a>(&'a self, caller: &'a Identity, path: &str) -> Call<'a> {
         Call::new(self, caller, Method::GET, path, None)
+    }
+
+    pub(crate) fn head<'a>(&'a self, caller: &'a Identity, path: &str) -> Call<'a> {
+        Call::new(self, caller, Method::HEAD, path, None)
+    }
+
+    /// Sends a file into a room.
+    pub(crate) fn put_file<'a>(
+        &'a self,
+        caller: &'a Identity,
+        room: &TestRoom,
+        content: impl Into<Vec<u8>>,
+    ) -> Call<'a> {
+        Call::new(self, caller, Method::POST, &room.path("/blobs"), None).file(content)
+    }
+
+    /// What uploads have left, once everything has ended.
+    pub(crate) fn staged(directory: &TempDir) -> usize {
+        std::fs::read_dir(directory.path().join("blobs/.staged")).map_or(0, Iterator::count)
     }
 
     pub(crate) fn delete<'a>(&'a self, caller: &'a Identity, path: &str) -> Call<'a> {
@@ -138,9 +167,15 @@ impl Bus {
     }
 
     /// How the server ended.
-    pub(crate) async fn ended(mut self) -> Drained {
+    pub(crate) async fn ended(self) -> Drained {
+        self.ended_with_files().await.0
+    }
+
+    /// How the server ended, and the directory that it leaves.
+    pub(crate) async fn ended_with_files(mut self) -> (Drained, TempDir) {
         let drained = self.serving.join_next().await.unwrap().unwrap();
         self.control.finish().await;
-        drained
+        self.files.close().await;
+        (drained, self.directory)
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Call<'a> {
     created: u64,
     nonce: HttpNonce,
     extra: HeaderMap,
+    content_type: &'static str,
     /// What is sent in place of the signed body.
     swapped: Option<Vec<u8>>,
     chunked: bool,
@@ -59,6 +60,7 @@ impl<'a> Call<'a> {
             created: now(),
             nonce: HttpNonce::random(),
             extra: HeaderMap::new(),
+            content_type: "application/json",
             swapped: None,
             chunked: false,
         }
@@ -100,6 +102,23 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// A body that is no JSON.
+    pub(crate) fn file(mut self, content: impl Into<Vec<u8>>) -> Self {
+        self.content_type = "application/octet-stream";
+        self.raw_body(content)
+    }
+
+    /// The request line and headers as bytes, for a test that sends the body its own way.
+    pub(crate) fn head(&self, length: usize) -> Vec<u8> {
+        let request = self.request();
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        for (name, value) in request.headers() {
+            head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+        }
+        head += &format!("content-length: {length}\r\n\r\n");
+        head.into_bytes()
+    }
+
     /// Sends another body than the one that was signed.
     pub(crate) fn swap_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.swapped = Some(body.into());
@@ -133,11 +152,11 @@ impl<'a> Call<'a> {
             let body = self
                 .body
                 .as_ref()
-                .map(|body| SignedBody { digest: ContentDigest::of(body), content_type: "application/json" });
+                .map(|body| SignedBody { digest: ContentDigest::of(body), content_type: self.content_type });
             headers.extend(sign(caller, &target, body, self.created, &self.nonce));
         }
         if self.body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
         if self.extra.contains_key(SIGNATURE) {
             headers.remove(SIGNATURE);

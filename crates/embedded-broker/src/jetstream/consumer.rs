@@ -94,6 +94,7 @@ pub(crate) struct Consumer {
 }
 
 /// The changing parts of a consumer. Times are nanoseconds since 1970.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the moment")]
 struct State {
     progress: Progress,
     /// The last message of each subject, for a consumer that begins with those: to be delivered before `progress.next`.

@@ -227,7 +227,7 @@ impl ConsumerConfig {
     /// The share of acknowledgements that is reported: percent.
     pub(crate) fn sample_percent(&self) -> u8 {
         let text = self.sample_freq.strip_suffix('%').unwrap_or(&self.sample_freq);
-        text.parse::<i64>().map_or(0, |percent| percent.clamp(0, 100) as u8)
+        text.parse::<i64>().map_or(0, |percent| u8::try_from(percent.clamp(0, 100)).unwrap_or(0))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is read from the file because the view does not hold it.
 
+pub(super) mod blobs;
+
 use std::sync::Arc;
 
 use busauth::UserId;

@@ -2,6 +2,7 @@
 //! transaction, commit, change the view, give the turn back.
 
 pub(super) mod audit;
+pub(super) mod blobs;
 pub(super) mod keys;
 pub(super) mod rooms;
 pub(super) mod users;

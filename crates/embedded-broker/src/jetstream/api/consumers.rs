@@ -178,9 +178,8 @@ fn reset_to(consumer: &Consumer, seq: Seq) -> Result<Seq, ApiError> {
     let refuse = |why: &str| Err(ApiError::consumer_invalid_reset(why));
     match config.deliver_policy {
         _ if seq == 0 => Ok(consumer.ack_floor() + 1),
-        DeliverPolicy::All => Ok(seq),
         DeliverPolicy::ByStartSequence if seq < config.opt_start_seq => refuse("below start seq"),
-        DeliverPolicy::ByStartSequence => Ok(seq),
+        DeliverPolicy::All | DeliverPolicy::ByStartSequence => Ok(seq),
         DeliverPolicy::ByStartTime => {
             let start = config.opt_start_time.map_or(Ok(0), |time| consumer.stream.seq_at(time.0));
             match start {

@@ -166,19 +166,16 @@ impl Consumer {
             if round.state.listed.front() != Some(&seq) {
                 continue;
             }
-            match record {
-                Ok(Some(record)) => {
-                    let beyond = round.state.progress.next;
-                    if matches!(round.send(seq, &record, false), Sent::NotNow) {
-                        return false;
-                    }
-                    // What follows the list begins where it began before.
-                    round.state.progress.skip_to(beyond);
+            if let Ok(Some(record)) = record {
+                let beyond = round.state.progress.next;
+                if matches!(round.send(seq, &record, false), Sent::NotNow) {
+                    return false;
                 }
-                Ok(None) | Err(_) => {
-                    let progress = &mut round.state.progress;
-                    progress.num_pending = progress.num_pending.saturating_sub(1);
-                }
+                // What follows the list begins where it began before.
+                round.state.progress.skip_to(beyond);
+            } else {
+                let progress = &mut round.state.progress;
+                progress.num_pending = progress.num_pending.saturating_sub(1);
             }
             round.state.listed.pop_front();
         }

@@ -112,7 +112,7 @@ pub(in crate::sqlite) async fn delete(store: Arc<Inner>, id: RoomId, at: u64) ->
         .bind(record::encode(&TombstoneRecord::from(&tombstone))?)
         .execute(&mut *connection)
         .await?;
-    // The log, the snapshot, the members and the keys go with it.
+    // The log, the snapshot, the members, the keys and the records of its files go with it.
     sqlx::query("DELETE FROM rooms WHERE id = ?").bind(id.to_string()).execute(connection).await?;
     let _turn = transaction.commit().await?;
     store.view.remove_room(&id);

@@ -1,0 +1,95 @@
+//! Blocking work off the runtime's threads: a bounded number at once, each owned and joined.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::{BlobError, Health};
+
+/// What every part of a store shares.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    tracker: TaskTracker,
+    places: Arc<Semaphore>,
+    damaged: AtomicU64,
+    full: AtomicBool,
+    /// Bytes that uploads under way have announced and not yet written.
+    pub(super) promised: AtomicU64,
+}
+
+impl Jobs {
+    pub(super) fn new(at_once: usize) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS))),
+            damaged: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            promised: AtomicU64::new(0),
+        }
+    }
+
+    /// Starts a job, which runs to its end whether or not anybody waits for it.
+    pub(super) fn start<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<Result<T, BlobError>> {
+        let (places, tracker) = (self.places.clone(), self.tracker.clone());
+        self.tracker.spawn(async move {
+            let place = places.acquire_owned().await.map_err(|_| BlobError::Unavailable)?;
+            let run = move || {
+                let outcome = job();
+                drop(place);
+                outcome
+            };
+            tracker.spawn_blocking(run).await.map_err(|error| {
+                tracing::error!(%error, "a job of the file store ended unexpectedly");
+                BlobError::Unavailable
+            })
+        })
+    }
+
+    /// Runs a job and waits for it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        joined(self.start(job)).await?
+    }
+
+    /// Waits for the job and drops what it leaves, where dropping may touch the disk.
+    pub(super) fn dispose<T: Send + 'static>(&self, job: JoinHandle<Result<T, BlobError>>) {
+        let tracker = self.tracker.clone();
+        // A job that waits for its place holds what it will leave, and drops it when the store is closed.
+        self.tracker.spawn(async move {
+            if let Ok(left) = job.await {
+                drop(tracker.spawn_blocking(move || drop(left)).await);
+            }
+        });
+    }
+
+    pub(super) fn found_damage(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_room(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    pub(super) fn health(&self) -> Health {
+        Health { damaged: self.damaged.load(Ordering::Relaxed), full: self.full.load(Ordering::Relaxed) }
+    }
+
+    pub(super) async fn close(&self) {
+        self.places.close();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// The outcome of a job that was started.
+pub(super) async fn joined<T>(job: JoinHandle<Result<T, BlobError>>) -> Result<T, BlobError> {
+    job.await.unwrap_or(Err(BlobError::Unavailable))
+}

@@ -1,0 +1,48 @@
+//! Removing what nobody wants any more: blobs without a reference, and what uploads left behind.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use crate::{BlobError, BlobId, BlobStore};
+
+/// Blobs looked at in one go.
+const PAGE: usize = 256;
+
+/// Whoever counts the references to blobs.
+#[async_trait]
+pub trait Keeper: Send + Sync {
+    /// Removes the blob from the store if nothing refers to it, and says whether it did.
+    ///
+    /// Looking and removing have to be one step against everything that makes new references: an upload of the same
+    /// content may end at this moment.
+    async fn remove_unreferenced(&self, blob: &BlobId) -> Result<bool, BlobError>;
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Blobs that nothing referred to.
+    pub orphans: usize,
+    /// Leftovers of uploads.
+    pub staged: usize,
+}
+
+/// Goes through all blobs and removes those that were committed longer than `grace` ago and that nothing refers to, and
+/// uploads that have not moved for as long.
+///
+/// The time of grace covers uploads whose reference is being written.
+pub async fn sweep(store: &dyn BlobStore, keeper: &dyn Keeper, grace: Duration) -> Result<Swept, BlobError> {
+    let mut swept = Swept { orphans: 0, staged: store.sweep_staged(grace).await? };
+    let mut after: Option<BlobId> = None;
+    loop {
+        let page = store.list(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(swept) };
+        after = Some(last.blob.clone());
+        // A time in the future (a clock that was set back) counts as young.
+        let is_old = |stored| SystemTime::now().duration_since(stored).is_ok_and(|age| age >= grace);
+        for found in page.iter().filter(|found| is_old(found.stored)) {
+            swept.orphans += usize::from(keeper.remove_unreferenced(&found.blob).await?);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What was measured, as a table or as JSON.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::ROOMS;
+use crate::client::Done;
+use crate::limits::Limits;
+
+/// Of the slower limit.
+const MUST: f64 = 0.60;
+/// Of either process, in bytes.
+const MEMORY: u64 = 64 << 20;
+
+/// The file there and back, and what was possible at that time.
+#[derive(Serialize)]
+pub(crate) struct Round {
+    pub(crate) room: String,
+    pub(crate) limits: Limits,
+    pub(crate) put: Done,
+    pub(crate) get: Done,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Report {
+    bytes: u64,
+    rounds: Vec<Round>,
+    server_peak_memory: u64,
+}
+
+impl Report {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { bytes, rounds: Vec::new(), server_peak_memory: 0 }
+    }
+
+    pub(crate) fn add(&mut self, round: Round) {
+        self.rounds.push(round);
+    }
+
+    pub(crate) fn server_peak(&mut self, bytes: u64) {
+        self.server_peak_memory = bytes;
+    }
+
+    pub(crate) fn print(&self, json: bool) -> Result<()> {
+        if json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        println!(
+            "a file of {} MiB; medians of {} rounds\n",
+            self.bytes >> 20,
+            self.rounds.len() / ROOMS.len()
+        );
+        println!(
+            "| room | | MB/s | hash | encrypt | disk | of the slower limit | must | client memory MiB |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|");
+        for room in ROOMS {
+            self.row(room, "put", |round| &round.put);
+            self.row(room, "get", |round| &round.get);
+        }
+        let must = MEMORY >> 20;
+        println!("\nmemory of the bus: {:.1} MiB (must: below {must})", mebibytes(self.server_peak_memory));
+        Ok(())
+    }
+
+    fn row(&self, room: &str, name: &str, done: fn(&Round) -> &Done) {
+        let rounds: Vec<&Round> = self.rounds.iter().filter(|round| round.room == room).collect();
+        let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(|round| figure(round)).collect());
+        let rate = |round: &Round| self.bytes as f64 / done(round).seconds;
+        let memory = rounds.iter().map(|round| done(round).peak_memory).max().unwrap_or(0);
+        println!(
+            "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.1} |",
+            of(&rate) / 1e6,
+            of(&|round| round.limits.hash) / 1e6,
+            of(&|round| round.limits.encrypt) / 1e6,
+            of(&|round| round.limits.disk) / 1e6,
+            of(&|round| rate(round) / round.limits.slower(room)),
+            mebibytes(memory),
+        );
+    }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        f64::midpoint(values[middle - 1], values[middle])
+    } else {
+        values[middle]
+    }
+}
