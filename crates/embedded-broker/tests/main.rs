@@ -10,6 +10,7 @@ mod admission;
 mod bad_input;
 mod cases;
 mod clients;
+mod consumer_access;
 mod differential;
 mod fan_out;
 mod generated;
