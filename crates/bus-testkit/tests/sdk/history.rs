@@ -76,7 +76,7 @@ async fn a_late_joiner_reads_what_came_before_as_far_as_its_keys_go() {
     // Without the keys of the first epoch there is nothing to read of it, and each message says why.
     bus.proxy().unwrap().tell(|asked, answer| {
         let without_the_first = |keys: &mut serde_json::Value| {
-            keys["keys"].as_array_mut().unwrap().retain(|copy| copy["epoch"] != 1)
+            keys["keys"].as_array_mut().unwrap().retain(|copy| copy["epoch"] != 1);
         };
         if asked.reads_keys() { answer.map_json(without_the_first) } else { answer }
     });
