@@ -79,7 +79,6 @@ impl Setting {
             Self::HTTP_PORT => Some(super::DEFAULT_HTTP_PORT.to_string()),
             Self::NATS_PORT => Some(super::DEFAULT_NATS_PORT.to_string()),
             Self::DB => Some(format!("\"{}\"", super::DEFAULT_DB)),
-            Self::NATS_STORE => Some("\"./local_files/jetstream\"".to_owned()),
             Self::SYNC => Some("\"always\"".to_owned()),
             Self::BUS_AUTH => Some("\"enforce\"".to_owned()),
             Self::PLAINTEXT => Some("false".to_owned()),
