@@ -267,3 +267,21 @@ fn every_setting_is_documented_with_its_default() {
         }
     }
 }
+
+#[test]
+fn files_are_kept_beside_the_database_unless_told_otherwise() {
+    let of = |db: Option<&str>, store_dir: Option<&str>| {
+        load(&flags(|flags| {
+            flags.db = db.map(str::to_owned);
+            flags.store_dir = store_dir.map(str::to_owned);
+        }))
+        .map(|config| config.paths.files().to_owned())
+    };
+    assert_eq!(of(None, None).unwrap(), PathBuf::from("./local_files/blobs"));
+    assert_eq!(of(Some("/srv/bus/unibus.db"), None).unwrap(), PathBuf::from("/srv/bus/blobs"));
+    assert_eq!(of(Some("/srv/bus/unibus.db"), Some("/files")).unwrap(), PathBuf::from("/files"));
+    for mistake in ["/srv/bus", "/srv/bus/", ""] {
+        let text = only_problem(&of(Some("/srv/bus/unibus.db"), Some(mistake)).unwrap_err());
+        assert!(text.contains("no directory of its own") && text.contains("--store-dir"), "{text}");
+    }
+}

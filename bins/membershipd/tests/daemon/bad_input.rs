@@ -107,3 +107,18 @@ async fn an_admin_identity_that_others_can_read_is_not_used() {
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o640)).unwrap();
     place.fail(&[]).await.says(1, &["admin.identity", "open to others"]);
 }
+
+#[tokio::test]
+async fn a_directory_for_files_has_to_be_the_daemons_alone() {
+    let place = Place::new();
+    let files = place.path("files");
+    let named = files.display().to_string();
+    fs::create_dir(&files).unwrap();
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).unwrap();
+    place.fail(&["--store-dir", &named]).await.says(2, &["open to other users", "chmod 700", "--store-dir"]);
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o700)).unwrap();
+    let first = place.start(&["--store-dir", &named]).await;
+    let other = place.path("other").join("unibus.db").display().to_string();
+    place.fail(&["--db", &other, "--store-dir", &named]).await.says(1, &["in use by another process"]);
+    first.stop_cleanly().await;
+}

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use super::jobs::Jobs;
 use super::layout::{Layout, Staged};
 use super::{BATCH, failure};
 use crate::{BlobError, BlobId, Committed, Digest, Upload};
+
+/// After so many bytes they are flushed to the disk.
+const FLUSH_EVERY: usize = 32 << 20;
 
 /// An upload into a directory.
 pub(super) struct FsUpload {
@@ -40,12 +43,23 @@ enum State {
 /// What the job that writes works on.
 struct Writing {
     // Before `staged`: closed, then removed.
-    file: File,
+    file: Arc<File>,
+    flush: Arc<Flush>,
+    /// Bytes written since the last flush began.
+    unflushed: usize,
     staged: Staged,
     hasher: Sha256,
     digest: Digest,
     next_block: u64,
     promise: Promise,
+}
+
+/// Writing to the disk what was written to the file, while more comes: so that little is left to do at the end.
+#[derive(Default)]
+struct Flush {
+    running: AtomicBool,
+    /// The operating system reports a failure once; a later flush would not meet it again. Held while flushing.
+    failed: Mutex<bool>,
 }
 
 /// Room on the disk that an upload has announced to need.
@@ -85,8 +99,16 @@ impl FsUpload {
     ) -> io::Result<Self> {
         let (mut file, staged) = layout.stage()?;
         file.write_all(&Header { digest: blob.digest, length }.to_bytes())?;
-        let writing =
-            Writing { file, staged, hasher: Sha256::new(), digest: blob.digest, next_block: 0, promise };
+        let writing = Writing {
+            file: Arc::new(file),
+            flush: Arc::default(),
+            unflushed: 0,
+            staged,
+            hasher: Sha256::new(),
+            digest: blob.digest,
+            next_block: 0,
+            promise,
+        };
         Ok(Self {
             jobs,
             layout,
@@ -152,19 +174,44 @@ impl Writing {
             sum.copy_from_slice(&block_sum(&self.digest, self.next_block, block));
             self.next_block += 1;
         }
-        self.file.write_all(&frames).map_err(|error| failure(&self.promise.jobs, &error))?;
+        (&*self.file).write_all(&frames).map_err(|error| failure(&self.promise.jobs, &error))?;
         self.promise.keep(frames.len() as u64);
+        self.unflushed += frames.len();
+        if self.unflushed >= FLUSH_EVERY && !self.flush.running.swap(true, Ordering::AcqRel) {
+            self.unflushed = 0;
+            self.start_flush();
+        }
         Ok(())
+    }
+
+    /// One at a time, beside the next writes.
+    fn start_flush(&self) {
+        let (file, flush, jobs) = (self.file.clone(), self.flush.clone(), self.promise.jobs.clone());
+        let flushing = move || {
+            let mut failed = flush.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = file.sync_data() {
+                failure(&jobs, &error);
+                *failed = true;
+            }
+            drop(failed);
+            flush.running.store(false, Ordering::Release);
+        };
+        drop(self.promise.jobs.start(flushing));
     }
 
     /// Makes the blob durable and visible. Blocks.
     fn publish(self, layout: &Layout, blob: &BlobId) -> Result<Committed, BlobError> {
-        let Self { file, staged, hasher, promise, .. } = self;
+        let Self { file, flush, staged, hasher, promise, .. } = self;
         if Digest::from_bytes(hasher.finalize().into()) != blob.digest {
             return Err(BlobError::DigestMismatch);
         }
         let failed = |error: io::Error| failure(&promise.jobs, &error);
+        let flush_failed = flush.failed.lock().unwrap_or_else(PoisonError::into_inner);
         file.sync_all().map_err(failed)?;
+        if *flush_failed {
+            return Err(BlobError::Unavailable);
+        }
+        drop(flush_failed);
         drop(file);
         let committed = layout.publish(staged, blob).map_err(failed)?;
         promise.jobs.note_room(false);

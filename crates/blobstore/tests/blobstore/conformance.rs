@@ -24,5 +24,5 @@ impl Backend for Directory {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_backend_conforms() {
-    run_all(async || Directory(tempfile::tempdir().expect("a temporary directory"))).await;
+    run_all(async || Directory(crate::support::directory())).await;
 }

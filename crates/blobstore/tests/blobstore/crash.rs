@@ -52,7 +52,7 @@ fn write_until_killed(directory: &Path, round: usize, life: Duration) -> Vec<Str
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_blobs_survive_a_kill_and_none_is_torn() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let rounds = if env::var_os("UNIBUS_LONG").is_some() { LONG_ROUNDS } else { ROUNDS };
     let mut seen = 0;
     for round in 0..rounds {

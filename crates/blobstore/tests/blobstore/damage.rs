@@ -10,7 +10,7 @@ const LENGTH: usize = 400_000;
 
 #[tokio::test]
 async fn a_flipped_byte_is_never_served() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let good = content(LENGTH);
     let blob = put(&store, &good).await.expect("the blob is stored");
@@ -49,7 +49,7 @@ async fn a_flipped_byte_is_never_served() {
 
 #[tokio::test]
 async fn a_file_of_another_length_is_damaged() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let blob = put(&store, &content(LENGTH)).await.expect("the blob is stored");
     let path = file(directory.path(), &blob);
@@ -66,7 +66,7 @@ async fn a_file_of_another_length_is_damaged() {
 
 #[tokio::test]
 async fn a_file_in_the_place_of_another_is_damaged() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let one = put(&store, &content(LENGTH)).await.expect("a blob is stored");
     let other = put(&store, &content(LENGTH + 1)).await.expect("a blob is stored");
@@ -87,7 +87,7 @@ async fn a_file_in_the_place_of_another_is_damaged() {
 
 #[tokio::test]
 async fn a_file_that_shrinks_while_it_is_read_does_not_end_cleanly() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let good = content(3_000_000);
     let blob = put(&store, &good).await.expect("the blob is stored");

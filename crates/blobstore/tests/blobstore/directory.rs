@@ -13,7 +13,7 @@ fn mode(path: &std::path::Path) -> u32 {
 
 #[tokio::test]
 async fn everything_is_the_owners_alone() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let path = directory.path().join("deep").join("blobs");
     let store = open(&path).await;
     let blob = put(&store, &content(10)).await.expect("the blob is stored");
@@ -31,7 +31,7 @@ async fn everything_is_the_owners_alone() {
 
 #[tokio::test]
 async fn a_directory_is_open_once() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let second = FsStore::open(directory.path().join("."), OPTIONS).await;
     assert!(matches!(second, Err(OpenError::InUse { .. })), "{second:?}");
@@ -45,7 +45,7 @@ async fn a_directory_is_open_once() {
 
 #[tokio::test]
 async fn leftovers_of_a_killed_process_are_removed_at_start_and_strange_files_are_left_alone() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let blob = put(&store, &content(10)).await.expect("the blob is stored");
     store.close().await;
@@ -64,7 +64,7 @@ async fn leftovers_of_a_killed_process_are_removed_at_start_and_strange_files_ar
 
 #[tokio::test]
 async fn an_upload_that_is_dropped_leaves_nothing_at_once() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let store = open(directory.path()).await;
     let blob = space().blob(Digest::of(content(1_000_000)));
     let mut upload = store.begin(&blob, Expected { length: 1_000_000 }).await.expect("it begins");
@@ -77,7 +77,7 @@ async fn an_upload_that_is_dropped_leaves_nothing_at_once() {
 
 #[test]
 fn an_upload_can_outlive_its_runtime() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::support::directory();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let upload = runtime.block_on(async {
         let store = open(directory.path()).await;

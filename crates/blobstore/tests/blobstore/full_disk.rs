@@ -22,7 +22,7 @@ fn say(what: &str) {
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = crate::support::directory();
         let options = format!("size={DISK},mode=0700");
         let options = std::ffi::CString::new(options).expect("no zero byte");
         let flags = rustix::mount::MountFlags::empty();

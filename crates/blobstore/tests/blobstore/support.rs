@@ -6,9 +6,16 @@ use blobstore::{
     BlobError, BlobId, BlobStore, Committed, Digest, Expected, FsLimits, FsOptions, FsStore, ReadRange, Space,
 };
 use bytes::Bytes;
+use tempfile::TempDir;
 
 /// Nothing is kept free, so that small disks can be used to the end.
 pub(crate) const OPTIONS: FsOptions = FsOptions { limits: FsLimits { jobs: 4, keep_free: 0 } };
+
+/// For its owner alone, as a store wants it.
+pub(crate) fn directory() -> TempDir {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().expect("a temporary directory")
+}
 
 pub(crate) fn space() -> Space {
     "room".parse().expect("a space")

@@ -4,14 +4,17 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
 use room_protocol::BlobDigest;
-use room_protocol::chunked::{CHUNK_BYTES, CHUNK_OVERHEAD, ChunkPlace, chunk_count, encrypted_length};
+use room_protocol::chunked::{
+    CHUNK_BYTES, CHUNK_OVERHEAD, ChunkCipher, ChunkPlace, chunk_count, encrypted_length,
+};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::{Cover, Phase, ProgressWatch, file_error, tell};
+use super::{Cover, PARTS, Phase, ProgressWatch, file_error, tell};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The authentication tag of an encrypted chunk.
@@ -48,26 +51,59 @@ pub(crate) fn prepare(
         let text = format!("{} is too long: a file may have {limit} bytes on this bus", path.display());
         Error::new(ErrorKind::Invalid, text)
     })?;
+    let (digest, tags) = match &*cover {
+        Cover::Plain => (hash(path, &mut file, size, watch)?, Vec::new()),
+        Cover::Sealed { header, cipher } => std::thread::scope(|scope| {
+            // Encrypting and hashing take about as long as each other: each has a thread.
+            let (sealed, chunks) = std::sync::mpsc::sync_channel::<Vec<u8>>(PARTS);
+            let hashing = scope.spawn(move || {
+                let mut hasher = Sha256::new();
+                hasher.update(header.to_bytes());
+                for chunk in chunks {
+                    hasher.update(&chunk);
+                }
+                BlobDigest::from_bytes(hasher.finalize().into())
+            });
+            let tags = seal(path, &mut file, size, cipher, watch, &sealed);
+            drop(sealed);
+            let digest = hashing.join().map_err(|_| Error::closed())?;
+            Ok::<_, Error>((digest, tags?))
+        })?,
+    };
+    Ok(Prepared { path: path.to_owned(), cover, size, length, digest, tags: tags.into() })
+}
+
+/// What the content of a file hashes to.
+fn hash(path: &Path, file: &mut File, size: u64, watch: Option<&ProgressWatch>) -> Result<BlobDigest> {
     let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    for number in 0..chunk_count(size) {
+        let chunk = read_chunk(file, &mut buffer, number, size).map_err(|error| unread(path, error))?;
+        hasher.update(chunk);
+        tell(watch, Phase::Hashing, size.min((number + 1) * CHUNK_BYTES as u64), size);
+    }
+    Ok(BlobDigest::from_bytes(hasher.finalize().into()))
+}
+
+/// Encrypts a file, hands on what comes out, and keeps the tags.
+fn seal(
+    path: &Path,
+    file: &mut File,
+    size: u64,
+    cipher: &ChunkCipher,
+    watch: Option<&ProgressWatch>,
+    sealed: &SyncSender<Vec<u8>>,
+) -> Result<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut buffer = vec![0; CHUNK_BYTES];
-    if let Cover::Sealed { header, .. } = &*cover {
-        hasher.update(header.to_bytes());
-    }
     for number in 0..chunk_count(size) {
-        let chunk = read_chunk(&mut file, &mut buffer, number, size).map_err(|error| unread(path, error))?;
-        match &*cover {
-            Cover::Plain => hasher.update(chunk),
-            Cover::Sealed { cipher, .. } => {
-                let sealed = cipher.encrypt(number, place(number, size), chunk)?;
-                tags.push(tag(&sealed));
-                hasher.update(&sealed);
-            }
-        }
-        tell(watch, Phase::Hashing, number * CHUNK_BYTES as u64 + chunk.len() as u64, size);
+        let chunk = read_chunk(file, &mut buffer, number, size).map_err(|error| unread(path, error))?;
+        let chunk = cipher.encrypt(number, place(number, size), chunk)?;
+        tags.push(tag(&chunk));
+        sealed.send(chunk).map_err(|_| Error::closed())?;
+        tell(watch, Phase::Hashing, size.min((number + 1) * CHUNK_BYTES as u64), size);
     }
-    let digest = BlobDigest::from_bytes(hasher.finalize().into());
-    Ok(Prepared { path: path.to_owned(), cover, size, length, digest, tags: tags.into() })
+    Ok(tags)
 }
 
 impl Prepared {

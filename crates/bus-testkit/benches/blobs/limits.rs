@@ -11,6 +11,8 @@ use room_protocol::{EpochKey, RoomId};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::client::Job;
+
 /// Rates in bytes per second.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Limits {
@@ -23,14 +25,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What one core can do that has to hash every byte, and to encrypt it in an encrypted room.
-    pub(crate) fn processor(&self, room: &str) -> f64 {
-        if room == "plain" { self.hash } else { 1.0 / (1.0 / self.hash + 1.0 / self.encrypt) }
+    /// What one core can do that hashes every byte, and encrypts it in an encrypted room. On the way there a byte is
+    /// hashed twice, one after the other: by the client, which signs the digest before the first byte goes out, and by
+    /// the bus, which checks it.
+    pub(crate) fn processor(&self, room: &str, job: Job) -> f64 {
+        let hashes = if job == Job::Put { 2.0 } else { 1.0 };
+        let encrypts = if room == "plain" { 0.0 } else { 1.0 };
+        1.0 / (hashes / self.hash + encrypts / self.encrypt)
     }
 
-    /// The slower of both.
-    pub(crate) fn slower(&self, room: &str) -> f64 {
-        self.processor(room).min(self.disk)
+    /// The slower of processor and disk.
+    pub(crate) fn slower(&self, room: &str, job: Job) -> f64 {
+        self.processor(room, job).min(self.disk)
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::ROOMS;
-use crate::client::Done;
+use crate::client::{Done, Job};
 use crate::limits::Limits;
 
 /// Of the slower limit.
@@ -56,15 +56,17 @@ impl Report {
         );
         println!("|---|---|---|---|---|---|---|---|---|");
         for room in ROOMS {
-            self.row(room, "put", |round| &round.put);
-            self.row(room, "get", |round| &round.get);
+            self.row(room, Job::Put);
+            self.row(room, Job::Get);
         }
         let must = MEMORY >> 20;
         println!("\nmemory of the bus: {:.1} MiB (must: below {must})", mebibytes(self.server_peak_memory));
         Ok(())
     }
 
-    fn row(&self, room: &str, name: &str, done: fn(&Round) -> &Done) {
+    fn row(&self, room: &str, job: Job) {
+        let (name, done): (&str, fn(&Round) -> &Done) =
+            if job == Job::Put { ("put", |round| &round.put) } else { ("get", |round| &round.get) };
         let rounds: Vec<&Round> = self.rounds.iter().filter(|round| round.room == room).collect();
         let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(|round| figure(round)).collect());
         let rate = |round: &Round| self.bytes as f64 / done(round).seconds;
@@ -75,7 +77,7 @@ impl Report {
             of(&|round| round.limits.hash) / 1e6,
             of(&|round| round.limits.encrypt) / 1e6,
             of(&|round| round.limits.disk) / 1e6,
-            of(&|round| rate(round) / round.limits.slower(room)),
+            of(&|round| rate(round) / round.limits.slower(room, job)),
             mebibytes(memory),
         );
     }
