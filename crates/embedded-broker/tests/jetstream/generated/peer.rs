@@ -86,6 +86,12 @@ impl Peer {
     pub(super) async fn state(&mut self) -> Result<Vec<String>, String> {
         let body = json!({ "subjects_filter": ">", "deleted_details": true });
         let mut lines = self.ask("STREAM.INFO.S", &body, &["state"]).await?;
+        for line in &mut lines {
+            // nats-server counts a message that never was, once a batch was read from an empty stream.
+            if line.contains("\"deleted\":[0]") {
+                *line = line.replace("\"deleted\":[0], ", "").replace(", \"num_deleted\":1", "");
+            }
+        }
         for consumer in 0..CONSUMERS {
             let show = [
                 "num_pending",
@@ -95,7 +101,8 @@ impl Peer {
                 "delivered",
                 "ack_floor",
             ];
-            lines.extend(self.ask(&format!("CONSUMER.INFO.S.C{consumer}"), &Value::Null, &show).await?);
+            let told = self.ask(&format!("CONSUMER.INFO.S.C{consumer}"), &Value::Null, &show).await?;
+            lines.extend(told.into_iter().map(without_what_was_passed_over));
         }
         Ok(lines)
     }
@@ -183,4 +190,12 @@ impl Peer {
 
 fn is_status(message: &Message) -> bool {
     message.headers.as_ref().is_some_and(|headers| !headers.status.is_empty())
+}
+
+/// How far a consumer looked before it delivered anything says nothing to anybody, and depends on when it looked.
+fn without_what_was_passed_over(line: String) -> String {
+    const NOTHING: &str = "delivered={\"consumer_seq\":0,";
+    let Some((before, rest)) = line.split_once(NOTHING) else { return line };
+    let after = rest.split_once('}').map_or("", |(_, after)| after);
+    format!("{before}delivered=nothing{after}")
 }
