@@ -20,6 +20,7 @@ use super::{
     sender::Sender,
     store::{Record, Seq},
     stream::{Filters, Stream},
+    stream_config::Storage,
 };
 use crate::protocol::MessageFrame;
 
@@ -282,7 +283,12 @@ impl Stream {
             return None;
         };
         let upto = match upto_time.map(clock::parse) {
-            None => upto_seq.unwrap_or(Seq::MAX).min(self.last_seq()),
+            // A file store of nats-server finds nothing up to a sequence that is still to come.
+            None if self.storage == Storage::File && upto_seq.is_some_and(|seq| seq > self.last_seq()) => {
+                answer.status("404 No Results", "");
+                return None;
+            }
+            None => upto_seq.unwrap_or_else(|| self.last_seq()),
             Some(Some(time)) => self.seq_at(time.saturating_add(1)).unwrap_or(1).saturating_sub(1),
             Some(None) => {
                 answer.status("408 Malformed Request", "");

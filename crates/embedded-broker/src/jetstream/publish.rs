@@ -80,13 +80,13 @@ impl Stream {
         if state.is_reloading {
             return Err(ApiError::store_failed("the message could not be stored"));
         }
+        if config.max_msg_size().is_some_and(|most| message.body.len() as u64 > most) {
+            return Err(ApiError::message_exceeds_maximum());
+        }
         let headers = Headers::new(message.header_len, message.body);
         let conditions = Conditions::read(headers)?;
         let now = clock::now().max(state.assigned.last_time);
         conditions.check_before(self, state, config, message.subject)?;
-        if config.max_msg_size().is_some_and(|most| message.body.len() as u64 > most) {
-            return Err(ApiError::message_exceeds_maximum());
-        }
         if let Some(id) = conditions.msg_id
             && let Some(seq) = state.dedupe.find(id, now, config.duplicate_window())
         {

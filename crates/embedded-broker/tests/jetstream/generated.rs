@@ -45,9 +45,9 @@ async fn compare(here: &mut Peer, there: &mut Peer) {
     let strategy = plan();
     for _ in 0..rounds() {
         let mut tree = strategy.new_tree(&mut runner).expect("a plan");
-        if differ(here, there, &tree.current()).await.is_ok() {
-            continue;
-        }
+        let Err(original) = differ(here, there, &tree.current()).await else { continue };
+        // The smallest plan need not be about what was found first.
+        println!("found in {:#?}\n{original}", tree.current());
         // Smaller ones until none fails: what proptest does, with servers that are awaited.
         let mut smallest = tree.current();
         let mut more = tree.simplify();

@@ -146,8 +146,8 @@ pub(super) fn delete(name: &str, request: &ApiRequest, worker: &mut Worker) {
 /// What nats-server's stores say.
 fn not_there(stream: &Stream, seq: Seq) -> ApiError {
     match stream.storage {
-        Storage::File if seq == 0 => ApiError::stream_msg_delete_failed("no message found"),
         Storage::File if seq > stream.last_seq() => ApiError::stream_msg_delete_failed("stream store EOF"),
+        Storage::File if seq < stream.first_seq() => ApiError::stream_msg_delete_failed("no message found"),
         _ => ApiError::sequence_not_found(seq),
     }
 }

@@ -150,7 +150,6 @@ impl Progress {
         match config.ack_policy {
             AckPolicy::None => {
                 self.floor = Place { consumer: number, stream: seq };
-                self.last_acked = now;
             }
             AckPolicy::All | AckPolicy::Explicit => {
                 let deadline = now.saturating_add(config.ack_wait(1));
@@ -195,7 +194,9 @@ impl Progress {
         if seq >= self.next || seq == 0 {
             return Acked::Unknown;
         }
-        self.last_acked = now;
+        if policy != AckPolicy::None {
+            self.last_acked = now;
+        }
         match policy {
             AckPolicy::None => Acked::Unknown,
             AckPolicy::Explicit => self.done(seq),

@@ -48,7 +48,7 @@ impl OnDisk {
 
 /// Tests share a disk with whatever else is on it.
 pub(super) fn no_limits() -> SpaceLimits {
-    SpaceLimits { min_free: 0, max_used: 100, gap: 0, reserve: 0 }
+    SpaceLimits { min_free: 0, max_used: 100, enough: u64::MAX, gap: 0, reserve: 0 }
 }
 
 impl Subject for OnDisk {

@@ -86,12 +86,6 @@ impl Peer {
     pub(super) async fn state(&mut self) -> Result<Vec<String>, String> {
         let body = json!({ "subjects_filter": ">", "deleted_details": true });
         let mut lines = self.ask("STREAM.INFO.S", &body, &["state"]).await?;
-        for line in &mut lines {
-            // nats-server counts a message that never was, once a batch was read from an empty stream.
-            if line.contains("\"deleted\":[0]") {
-                *line = line.replace("\"deleted\":[0], ", "").replace(", \"num_deleted\":1", "");
-            }
-        }
         for consumer in 0..CONSUMERS {
             let show = [
                 "num_pending",
@@ -122,7 +116,8 @@ impl Peer {
 
     async fn ask(&mut self, call: &str, body: &Value, show: &[&str]) -> Result<Vec<String>, String> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let message = self.connection.request(&format!("$JS.API.{call}"), &[], &body).await?;
+        let mut message = self.connection.request(&format!("$JS.API.{call}"), &[], &body).await?;
+        message.body = without_what_never_was(message.body);
         let show: Vec<_> = show.iter().map(ToString::to_string).collect();
         Ok(self.rendering(&show).answer(&message))
     }
@@ -198,4 +193,17 @@ fn without_what_was_passed_over(line: String) -> String {
     let Some((before, rest)) = line.split_once(NOTHING) else { return line };
     let after = rest.split_once('}').map_or("", |(_, after)| after);
     format!("{before}delivered=nothing{after}")
+}
+
+/// nats-server counts a message that never was, once a batch was read from an empty stream.
+fn without_what_never_was(body: String) -> String {
+    let Ok(mut answer) = serde_json::from_str::<Value>(&body) else { return body };
+    match answer.get_mut("state").and_then(Value::as_object_mut) {
+        Some(state) if state.get("deleted") == Some(&json!([0])) => {
+            state.remove("deleted");
+            state.remove("num_deleted");
+            answer.to_string()
+        }
+        _ => body,
+    }
 }

@@ -23,7 +23,9 @@ pub(crate) struct SpaceLimits {
     pub(crate) min_free: u64,
     /// It is full when more than this many percent are used.
     pub(crate) max_used: u8,
-    /// It is not full any more when it is this many percent of its size better than that.
+    /// It is never full while this much is free: a twentieth of a large disk is more than anybody needs.
+    pub(crate) enough: u64,
+    /// It is not full any more when it is this many percent of its size better than that, or half of `enough`.
     pub(crate) gap: u8,
     /// Size of the file that is given back in need.
     pub(crate) reserve: u64,
@@ -31,7 +33,7 @@ pub(crate) struct SpaceLimits {
 
 impl Default for SpaceLimits {
     fn default() -> Self {
-        Self { min_free: 256 * MIB, max_used: 95, gap: 2, reserve: 64 * MIB }
+        Self { min_free: 256 * MIB, max_used: 95, enough: 2048 * MIB, gap: 2, reserve: 64 * MIB }
     }
 }
 
@@ -72,11 +74,16 @@ impl Disk {
         u128::from(self.free) + u128::from(self.used)
     }
 
-    /// Whether it is beyond a high water mark that is moved down by `margin` percent of its size.
-    fn is_over(self, limits: &SpaceLimits, margin: u8) -> bool {
-        let used_limit = u128::from(limits.max_used.saturating_sub(margin));
-        let free_limit = u128::from(limits.min_free) + self.size() * u128::from(margin) / 100;
-        u128::from(self.used) * 100 > used_limit * self.size() || u128::from(self.free) < free_limit
+    fn percent(self, percent: u8) -> u64 {
+        u64::try_from(self.size() * u128::from(percent) / 100).unwrap_or(u64::MAX)
+    }
+
+    /// Whether less is free than has to be. A disk that was full has to be better than that for a while.
+    fn is_over(self, limits: &SpaceLimits, was_full: bool) -> bool {
+        let unused = self.percent(100_u8.saturating_sub(limits.max_used));
+        let mark = unused.min(limits.enough).max(limits.min_free);
+        let gap = if was_full { self.percent(limits.gap).min(limits.enough / 2) } else { 0 };
+        self.free < mark.saturating_add(gap)
     }
 }
 
@@ -99,8 +106,7 @@ impl Space {
         disk.used = disk.used.saturating_add(bytes);
         let limits = self.limits.lock().clone();
         let mut full = self.full.lock();
-        let margin = if *full { limits.gap } else { 0 };
-        let now_full = disk.is_over(&limits, margin);
+        let now_full = disk.is_over(&limits, *full);
         if now_full != *full {
             *full = now_full;
             if now_full {
@@ -171,19 +177,35 @@ impl Space {
 mod tests {
     use super::*;
 
+    /// Of a disk of 1,000 bytes, so many used.
+    fn disk(used: u64) -> Disk {
+        Disk { free: 1000 - used, used }
+    }
+
     #[test]
     fn high_and_low_water() {
-        let limits = SpaceLimits { min_free: 10, max_used: 95, gap: 2, reserve: 0 };
-        let disk = |used: u64| Disk { free: 1000 - used, used };
-        assert!(!disk(950).is_over(&limits, 0));
-        assert!(disk(951).is_over(&limits, 0));
-        assert!(disk(931).is_over(&limits, limits.gap));
-        assert!(!disk(930).is_over(&limits, limits.gap));
+        let limits = SpaceLimits { min_free: 10, max_used: 95, enough: 1000, gap: 2, reserve: 0 };
+        assert!(!disk(950).is_over(&limits, false));
+        assert!(disk(951).is_over(&limits, false));
+        assert!(disk(931).is_over(&limits, true));
+        assert!(!disk(930).is_over(&limits, true));
+    }
 
-        let limits = SpaceLimits { min_free: 256, max_used: 100, gap: 2, reserve: 0 };
-        assert!(!disk(744).is_over(&limits, 0));
-        assert!(disk(745).is_over(&limits, 0));
-        assert!(disk(725).is_over(&limits, limits.gap));
-        assert!(!disk(724).is_over(&limits, limits.gap));
+    #[test]
+    fn a_small_disk_keeps_the_least_that_is_needed() {
+        let limits = SpaceLimits { min_free: 256, max_used: 100, enough: 1000, gap: 2, reserve: 0 };
+        assert!(!disk(744).is_over(&limits, false));
+        assert!(disk(745).is_over(&limits, false));
+        assert!(disk(725).is_over(&limits, true));
+        assert!(!disk(724).is_over(&limits, true));
+    }
+
+    #[test]
+    fn a_large_disk_is_not_full_while_there_is_enough() {
+        let limits = SpaceLimits { min_free: 5, max_used: 95, enough: 20, gap: 2, reserve: 0 };
+        assert!(!disk(980).is_over(&limits, false));
+        assert!(disk(981).is_over(&limits, false));
+        assert!(disk(971).is_over(&limits, true));
+        assert!(!disk(970).is_over(&limits, true));
     }
 }

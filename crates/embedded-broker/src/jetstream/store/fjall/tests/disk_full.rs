@@ -70,7 +70,8 @@ fn assert_has(store: &FjallStore, last: Seq) {
 fn publishing_stops_before_the_end_of_the_disk_and_goes_on_when_there_is_space() {
     let Some(disk) = SmallDisk::new(256 * MIB) else { return };
     disk.fill(100 * MIB);
-    let limits = SpaceLimits { min_free: 32 * MIB, max_used: 100, gap: 2, reserve: 4 * MIB };
+    let limits =
+        SpaceLimits { min_free: 32 * MIB, max_used: 100, enough: u64::MAX, gap: 2, reserve: 4 * MIB };
     let store = FjallStore::open(&disk.path(), limits).unwrap();
     let (last, error) = publish_until_refused(&store, 1);
     assert!(matches!(error, StoreError::Full), "{error}");
@@ -96,7 +97,7 @@ fn an_engine_that_ran_into_the_end_of_the_disk_is_opened_again_in_place() {
     let Some(disk) = SmallDisk::new(256 * MIB) else { return };
     disk.fill(100 * MIB);
     // Nobody looks at free space, as if others took it in between.
-    let limits = SpaceLimits { min_free: 0, max_used: 100, gap: 0, reserve: 8 * MIB };
+    let limits = SpaceLimits { min_free: 0, max_used: 100, enough: u64::MAX, gap: 0, reserve: 8 * MIB };
     let store = FjallStore::open(&disk.path(), limits).unwrap();
     let (mut last, error) = publish_until_refused(&store, 1);
     assert!(last > 20, "{last}, {error}");
@@ -130,7 +131,7 @@ fn a_disk_that_counts_as_full_refuses_messages_only() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     store.apply(&[put(ONE, 1, "s", b"x")]).unwrap();
-    store.set_limits(SpaceLimits { min_free: 0, max_used: 0, gap: 0, reserve: 0 });
+    store.set_limits(SpaceLimits { min_free: 0, max_used: 0, enough: u64::MAX, gap: 0, reserve: 0 });
     assert!(matches!(store.apply(&[put(ONE, 2, "s", b"x")]), Err(StoreError::Full)));
     assert!(!store.health().writable);
     store.apply(&[remove(ONE, 1, "s")]).unwrap();
