@@ -38,7 +38,7 @@ use super::{
     follower::Follower,
     scheduler::{Run, Scheduler, Turn, Worker},
     sender::Sender,
-    store::Seq,
+    store::{Record, Seq},
     stream::{Filters, Stream},
     stream_config::Storage,
 };
@@ -132,6 +132,9 @@ struct State {
     /// The stream is being read: what leaves it meanwhile is in `gone`.
     reading: bool,
     gone: Vec<Seq>,
+    /// New messages that are read and not sent, ascending; everything before `ahead_next` was looked at.
+    ahead: VecDeque<(Seq, Record)>,
+    ahead_next: Seq,
     /// Messages that waited for their acknowledgement when they left the stream, to be announced.
     lost: Vec<Finished>,
     /// Raised with every round of deliveries: a request whose rights were looked at in this one may go on.
@@ -262,6 +265,8 @@ impl State {
             fresh: false,
             reading: false,
             gone: Vec::new(),
+            ahead: VecDeque::new(),
+            ahead_next: 0,
             lost: Vec::new(),
             round: 0,
             scratch: String::new(),
@@ -317,6 +322,10 @@ impl Run for Consumer {
 impl Consumer {
     /// Sees to it that changes are stored: at once when a client waits for that, else together with what follows.
     fn save(&self, state: &mut State, now: i64) {
+        if !state.is_hungry() && state.last_used.saturating_add(SAVE_AFTER) <= now {
+            // Nobody asks any more: it takes no memory.
+            state.ahead = VecDeque::new();
+        }
         if self.keeps_nothing() {
             drop(state.progress.take_changes());
         } else if state.progress.has_changes() {
@@ -398,6 +407,9 @@ impl Consumer {
         }
         at(Self::next_look(state, config, now));
         at(state.save_at);
+        at((!state.ahead.is_empty())
+            .then(|| state.last_used.saturating_add(SAVE_AFTER))
+            .filter(|at| *at > now));
         if next == i64::MAX || (state.armed > now && state.armed <= next) {
             return;
         }

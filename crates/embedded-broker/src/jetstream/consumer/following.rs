@@ -44,6 +44,9 @@ impl Follower for Consumer {
             state.gone.extend(messages.iter().map(|(seq, _)| *seq));
         }
         for (seq, subject) in messages {
+            if let Ok(at) = state.ahead.binary_search_by_key(seq, |(seq, _)| *seq) {
+                state.ahead.remove(at);
+            }
             if let Ok(at) = state.listed.binary_search(seq) {
                 state.listed.remove(at);
                 state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
