@@ -1,5 +1,7 @@
 //! Files in rooms: stored, read whole and in parts, listed, deleted, within quotas, by those who may.
 
+use std::fmt::Write as _;
+
 use blobstore::BlobStore as _;
 use busauth::{ContentDigest, Identity};
 use control_api::{BlobInfo, Blobs, Limits, ProblemCode, RoomPatch};
@@ -18,7 +20,11 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn hex(content: &[u8]) -> String {
-    ContentDigest::of(content).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in ContentDigest::of(content).as_bytes() {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 /// A room with an owner, a writer and a reader.

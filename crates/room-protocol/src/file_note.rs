@@ -134,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(FileNote::from_payload(other.as_bytes()), None, "{other}");
         }
-        let longer = text.replace("{", r#"{"new":[1],"#);
+        let longer = text.replace('{', r#"{"new":[1],"#);
         assert_eq!(FileNote::from_payload(longer.as_bytes()), Some(note()), "later versions may add members");
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::header::HeaderMap;
-use async_nats::{Client, StatusCode};
+use async_nats::{Client, HeaderValue, StatusCode};
 use bytes::Bytes;
 use control_api::Timestamp;
 use control_api::history::{RpcErrorCode, header};
@@ -96,7 +96,7 @@ impl Page {
     fn add(&mut self, headers: Option<&HeaderMap>, body: Bytes) -> Result<(), RpcErrorCode> {
         let headers = headers.ok_or(RpcErrorCode::Unavailable)?;
         // The last value is the server's; a publisher may have set one before it.
-        let added = |name: &str| headers.get_all(name).last().map(async_nats::HeaderValue::as_str);
+        let added = |name: &str| headers.get_all(name).last().map(HeaderValue::as_str);
         let number = |name: &str| added(name).and_then(|text| text.parse::<u64>().ok());
         let (Some(seq), Some(time), Some(subject)) = (number(SEQ), added(TIME), added(SUBJECT)) else {
             return Err(RpcErrorCode::Unavailable);

@@ -5,7 +5,7 @@ use crate::failure::{Code, Failure};
 use crate::output::{Output, Paint, Show};
 use crate::session;
 use anyhow::{Context as _, Result};
-use bus_client::{Event, Events};
+use bus_client::{Event, Events, History, MessageId, Room};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Read as _};
 use std::time::Duration;
@@ -37,6 +37,16 @@ impl Show for Published {
     }
 }
 
+/// Where messages are kept, each is stored when this returns.
+async fn publish(room: &Room, on: Option<&str>, message: Vec<u8>) -> Result<MessageId, bus_client::Error> {
+    match (on, room.state().history()) {
+        (Some(subject), History::None) => room.publish_on(subject, message).await,
+        (None, History::None) => room.publish(message).await,
+        (Some(subject), History::Shared) => Ok(room.publish_stored_on(subject, message).await?.0),
+        (None, History::Shared) => Ok(room.publish_stored(message).await?.0),
+    }
+}
+
 /// Runs the command. In text form it says nothing: the message is out when the command ends well.
 pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -> Result<()> {
     let messages = messages(&arguments)?;
@@ -44,10 +54,7 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
         let room = session.bus.room(&arguments.room).await?;
         let mut events = session.bus.events();
         for message in messages {
-            let id = match &arguments.on {
-                Some(subject) => room.publish_on(subject, message).await?,
-                None => room.publish(message).await?,
-            };
+            let id = publish(&room, arguments.on.as_deref(), message).await?;
             if output.is_json() {
                 output.show(&Published { room: room.id().to_string(), id: id.to_string() })?;
             }

@@ -74,3 +74,33 @@ async fn a_reader_may_not_write() {
     bob.run(&["pub", "lab.sensors", "hello"]).fails(4);
     bus.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_before_can_be_read_by_who_comes_later() {
+    let bus = TestBus::start().await.unwrap();
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let alice = Person::joined(&bus, &bus.admit("alice", BusRole::Member).await.unwrap());
+    alice.run(&["room", "create", "archive", "--history", "--keep", "100"]).ok();
+    alice.run_with_input(&["pub", "archive", "--lines"], "one\ntwo\nthree\n").ok();
+    alice.run(&["room", "add", "archive", "bob", "--fingerprint", &bob.id().fingerprint()]).ok();
+
+    let bob = Person::joined(&bus, &bob);
+    let read = bob.run(&["sub", "archive", "--history", "2", "--count", "2", "--json"]).ok();
+    let texts: Vec<serde_json::Value> =
+        read.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&texts[0]["text"], &texts[1]["text"]), (&"two".into(), &"three".into()));
+    assert_eq!(texts[0]["handle"], "alice");
+    let mut listening = bob.start(&["sub", "archive", "--since", "1h", "--count", "4"]);
+    for said in ["one", "two", "three"] {
+        assert!(listening.line().ends_with(said));
+    }
+    alice.run(&["pub", "archive", "four"]).ok();
+    assert!(listening.line().ends_with("alice  four"));
+    listening.finish().ok();
+
+    alice.run(&["room", "create", "chat"]).ok();
+    let refused = alice.run(&["sub", "chat", "--history", "1"]).fails(1);
+    assert!(refused.stderr.contains("without history"), "{}", refused.stderr);
+    alice.run(&["sub", "archive", "--since", "soon"]).fails(2);
+    bus.stop().await.unwrap();
+}

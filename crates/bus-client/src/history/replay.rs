@@ -116,13 +116,11 @@ impl Replay {
 
 impl Known {
     fn of(message: &Message) -> Self {
-        match (message.from, message.id) {
-            (Some(from), Some(id)) => Self::Signed(from, id),
-            _ => {
-                let mut hasher = DefaultHasher::new();
-                (&message.subject, &message.payload).hash(&mut hasher);
-                Self::Unsigned(hasher.finish())
-            }
+        if let (Some(from), Some(id)) = (message.from, message.id) {
+            return Self::Signed(from, id);
         }
+        let mut hasher = DefaultHasher::new();
+        (&message.subject, &message.payload).hash(&mut hasher);
+        Self::Unsigned(hasher.finish())
     }
 }

@@ -146,6 +146,7 @@ impl RoomCore {
         }
         let id = MessageId::new(unix_millis(), rand::random());
         let nats = &self.bus.nats;
+        let quoted = format!("\"{subject}\"");
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -155,11 +156,11 @@ impl RoomCore {
             self.publish_as(id, subject, payload, Some(inbox.clone())).await?;
             let refused = async {
                 while let Some(event) = events.next().await {
-                    if matches!(&event, Event::Refused { detail } if detail.contains(subject)) {
+                    if matches!(&event, Event::Refused { detail } if detail.contains(&quoted)) {
                         return;
                     }
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             let answer = tokio::select! {
                 () = self.bus.stop.cancelled() => return Err(Error::closed()),

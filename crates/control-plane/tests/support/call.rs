@@ -1,5 +1,7 @@
 //! One request, signed as asked, and its answer.
 
+use std::fmt::Write as _;
+
 use std::{convert::Infallible, net::SocketAddr};
 
 use busauth::{
@@ -113,9 +115,9 @@ impl<'a> Call<'a> {
         let request = self.request();
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in request.headers() {
-            head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+            write!(head, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
         }
-        head += &format!("content-length: {length}\r\n\r\n");
+        write!(head, "content-length: {length}\r\n\r\n").unwrap();
         head.into_bytes()
     }
 

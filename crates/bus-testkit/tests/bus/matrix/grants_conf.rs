@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use busauth::{Identity, Permissions};
 use control_plane::{PlaintextRooms, grants};
-use membership_store::{BusRole, RoomAccess, UserAccess};
+use membership_store::{BusRole, RoomAccess, User};
 use room_protocol::{Encryption, Head, History, RoomId};
 
 use super::Who;
@@ -24,12 +24,16 @@ pub(super) fn render(service: &Identity, people: &[(Who, &Identity)], room: Room
     };
     let mut users = format!("    {{ nkey: {} }}\n", service.login_key());
     for (number, (who, identity)) in people.iter().enumerate() {
-        let user = UserAccess {
-            id: identity.id(),
+        let card = identity.card(None);
+        let user = User {
+            id: card.id,
             handle: format!("user-{number}").parse().unwrap(),
-            login: identity.login_key(),
+            login: card.login,
+            exchange: card.exchange,
+            certificates: card.certificates,
             role: BusRole::Member,
-            revoked: false,
+            created: 1,
+            revoked: None,
         };
         let memberships = who.room_role().map(|role| (&room, role));
         let granted = grants(&user, memberships, PlaintextRooms::Allowed);
