@@ -22,6 +22,7 @@ mod stored;
 
 use std::{
     collections::{HashSet, VecDeque},
+    ops::Range,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -62,6 +63,10 @@ const MAX_EVENTS: usize = 16 * 1024;
 /// How long changes of its state may wait for others to be stored with, in nanoseconds. What a client waits for is
 /// stored at once.
 const SAVE_AFTER: i64 = 20_000_000;
+
+/// Parts of the stream that are remembered until a group shows. More than a group lasts for; beyond it a count can be
+/// too high until the end of the stream is reached.
+const MAX_PASSED: usize = 1024;
 
 /// Messages that left the stream and are still to be announced; more are not.
 const MAX_LOST: usize = 4096;
@@ -132,6 +137,8 @@ struct State {
     /// The stream is being read: what leaves it meanwhile is in `gone`.
     reading: bool,
     gone: Vec<Seq>,
+    /// Parts of the stream that were read while a group removed messages from it.
+    passed: Vec<Passed>,
     /// New messages that are read and not sent, ascending; everything before `ahead_next` was looked at.
     ahead: VecDeque<(Seq, Record)>,
     ahead_next: Seq,
@@ -141,6 +148,21 @@ struct State {
     round: u64,
     /// Where reply subjects are put together.
     scratch: String,
+}
+
+/// A part of the stream that was read while a group removed messages from it. Those were not found and are counted
+/// still: the group tells of them when it shows.
+struct Passed {
+    range: Range<Seq>,
+    /// What was found, ascending.
+    found: Vec<Seq>,
+}
+
+impl Passed {
+    /// Whether a message was missing.
+    fn missed(&self, seq: Seq) -> bool {
+        self.range.contains(&seq) && self.found.binary_search(&seq).is_err()
+    }
 }
 
 impl Consumer {
@@ -265,6 +287,7 @@ impl State {
             fresh: false,
             reading: false,
             gone: Vec::new(),
+            passed: Vec::new(),
             ahead: VecDeque::new(),
             ahead_next: 0,
             lost: Vec::new(),

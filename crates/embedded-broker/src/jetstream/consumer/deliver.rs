@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{MutexGuard, RwLockReadGuard};
 
-use super::{AckPolicy, Consumer, ConsumerConfig, State, ack, status};
+use super::{AckPolicy, Consumer, ConsumerConfig, MAX_PASSED, Passed, State, ack, status};
 use crate::{
     jetstream::{
         advisory, clock,
@@ -74,9 +74,10 @@ impl Consumer {
                 Plan::Again(seqs) => self.deliver_again(config, worker, seqs),
                 Plan::Listed(seqs) => self.deliver_listed(config, worker, seqs),
                 Plan::Ahead(most) => {
+                    let last = self.stream.last_seq();
                     let engine = Arc::clone(&worker.engine);
                     let mut round = Round::begin(self, config, worker, &engine);
-                    round.send_ahead(most)
+                    round.send_ahead(most, last)
                 }
                 Plan::New { from, most } => self.deliver_new(config, worker, from, most),
             };
@@ -199,6 +200,7 @@ impl Consumer {
     fn deliver_new(&self, config: &ConsumerConfig, worker: &mut Worker, from: Seq, most: usize) -> bool {
         let filters = self.filters.load_full();
         let (limit, bytes) = if most < AHEAD { (AHEAD, AHEAD_BYTES) } else { (most, ROUND_BYTES) };
+        let last = self.stream.last_seq();
         let page = self.stream.read(&filters, from, limit, bytes);
         let engine = Arc::clone(&worker.engine);
         let mut round = Round::begin(self, config, worker, &engine);
@@ -217,11 +219,15 @@ impl Consumer {
             // A purge moved it.
             return true;
         }
+        if self.stream.is_changing() && round.state.passed.len() < MAX_PASSED {
+            let found = page.messages.iter().map(|(seq, _)| *seq).collect();
+            round.state.passed.push(Passed { range: from..page.next, found });
+        }
         // What left the stream meanwhile is not pending any more.
         let there = page.messages.into_iter().filter(|(seq, _)| gone.binary_search(seq).is_err());
         round.state.ahead.extend(there);
         round.state.ahead_next = page.next;
-        round.send_ahead(most)
+        round.send_ahead(most, last)
     }
 }
 
@@ -251,8 +257,9 @@ impl<'a> Round<'a> {
         Self { consumer, config, worker, state, now: clock::now(), may_push, _allowed: allowed }
     }
 
-    /// Sends what was read ahead, up to so many. Answers whether there may be more to do.
-    fn send_ahead(&mut self, most: usize) -> bool {
+    /// Sends what was read ahead, up to so many. Answers whether there may be more to do: what comes after `last` is news
+    /// of its own, else a request that does not wait would wait for a pause of those who publish.
+    fn send_ahead(&mut self, most: usize, last: Seq) -> bool {
         for _ in 0..most {
             let Some((seq, record)) = self.state.ahead.pop_front() else { break };
             if matches!(self.send(seq, &record, false), Sent::NotNow) {
@@ -260,13 +267,13 @@ impl<'a> Round<'a> {
                 return false;
             }
         }
-        let Self { consumer, worker, state, .. } = self;
+        let Self { worker, state, .. } = self;
         if !state.ahead.is_empty() {
             return true;
         }
         let next = state.ahead_next;
         state.progress.skip_to(next);
-        if next <= consumer.stream.last_seq() {
+        if next <= last {
             return true;
         }
         if state.told < next {

@@ -132,6 +132,7 @@ impl Consumer {
         let count = if next <= upto { self.stream.count(&filters, next..=upto)? } else { 0 };
         let mut state = self.state.lock();
         state.ahead.clear();
+        state.passed.clear();
         if from.is_some() {
             state.progress.reset(next);
             state.listed.clear();
