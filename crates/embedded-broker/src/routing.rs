@@ -152,15 +152,22 @@ impl Index {
 
     /// Looks up who is subscribed to a subject now.
     pub(crate) fn route(&self, subject: &str) -> Route {
-        let (mut plain, mut queued, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
-        self.subscriptions.read().matches(subject, &mut |entry| match entry {
-            Entry::Client(subscription) if subscription.queue().is_none() => {
-                plain.push(Arc::clone(subscription));
-            }
-            Entry::Client(subscription) => queued.push(Arc::clone(subscription)),
-            Entry::Sink(sink) => sinks.push(Arc::clone(sink)),
+        let mut found = Found::default();
+        self.subscriptions.read().matches(subject, &mut |entry| found.add(entry));
+        found.route()
+    }
+
+    /// The same for everything below a prefix that ends with a dot; `None` when not all of it has the same route.
+    fn route_below(&self, prefix: &str) -> Option<Route> {
+        let everything: SubjectFilter = format!("{prefix}>").parse().ok()?;
+        let subscriptions = self.subscriptions.read();
+        let (mut some, mut all, mut found) = (0usize, 0usize, Found::default());
+        subscriptions.overlapping(&everything, &mut |_| some += 1);
+        subscriptions.covering(&everything, &mut |entry| {
+            all += 1;
+            found.add(entry);
         });
-        Route::new(plain, queued, sinks)
+        (some == all).then(|| found.route())
     }
 
     /// A plain subscription of one connection that matches a subject.
@@ -175,5 +182,29 @@ impl Index {
             }
         });
         found
+    }
+}
+
+/// Who receives messages on some subject, sorted by kind.
+#[derive(Default)]
+struct Found {
+    plain: Vec<Arc<Subscription>>,
+    queued: Vec<Arc<Subscription>>,
+    sinks: Vec<Arc<dyn Sink>>,
+}
+
+impl Found {
+    fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Client(subscription) if subscription.queue().is_none() => {
+                self.plain.push(Arc::clone(subscription));
+            }
+            Entry::Client(subscription) => self.queued.push(Arc::clone(subscription)),
+            Entry::Sink(sink) => self.sinks.push(Arc::clone(sink)),
+        }
+    }
+
+    fn route(self) -> Route {
+        Route::new(self.plain, self.queued, self.sinks)
     }
 }

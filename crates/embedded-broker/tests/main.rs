@@ -11,6 +11,7 @@ mod bad_input;
 mod cases;
 mod clients;
 mod consumer_access;
+mod consumer_counts;
 mod differential;
 mod fan_out;
 mod generated;

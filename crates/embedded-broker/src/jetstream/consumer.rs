@@ -22,6 +22,7 @@ mod stored;
 
 use std::{
     collections::{HashSet, VecDeque},
+    ops::Range,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -38,7 +39,7 @@ use super::{
     follower::Follower,
     scheduler::{Run, Scheduler, Turn, Worker},
     sender::Sender,
-    store::Seq,
+    store::{Record, Seq},
     stream::{Filters, Stream},
     stream_config::Storage,
 };
@@ -62,6 +63,10 @@ const MAX_EVENTS: usize = 16 * 1024;
 /// How long changes of its state may wait for others to be stored with, in nanoseconds. What a client waits for is
 /// stored at once.
 const SAVE_AFTER: i64 = 20_000_000;
+
+/// Parts of the stream that are remembered until a group shows. More than a group lasts for; beyond it a count can be
+/// too high until the end of the stream is reached.
+const MAX_PASSED: usize = 1024;
 
 /// Messages that left the stream and are still to be announced; more are not.
 const MAX_LOST: usize = 4096;
@@ -132,12 +137,32 @@ struct State {
     /// The stream is being read: what leaves it meanwhile is in `gone`.
     reading: bool,
     gone: Vec<Seq>,
+    /// Parts of the stream that were read while a group removed messages from it.
+    passed: Vec<Passed>,
+    /// New messages that are read and not sent, ascending; everything before `ahead_next` was looked at.
+    ahead: VecDeque<(Seq, Record)>,
+    ahead_next: Seq,
     /// Messages that waited for their acknowledgement when they left the stream, to be announced.
     lost: Vec<Finished>,
     /// Raised with every round of deliveries: a request whose rights were looked at in this one may go on.
     round: u64,
     /// Where reply subjects are put together.
     scratch: String,
+}
+
+/// A part of the stream that was read while a group removed messages from it. Those were not found and are counted
+/// still: the group tells of them when it shows.
+struct Passed {
+    range: Range<Seq>,
+    /// What was found, ascending.
+    found: Vec<Seq>,
+}
+
+impl Passed {
+    /// Whether a message was missing.
+    fn missed(&self, seq: Seq) -> bool {
+        self.range.contains(&seq) && self.found.binary_search(&seq).is_err()
+    }
 }
 
 impl Consumer {
@@ -262,6 +287,9 @@ impl State {
             fresh: false,
             reading: false,
             gone: Vec::new(),
+            passed: Vec::new(),
+            ahead: VecDeque::new(),
+            ahead_next: 0,
             lost: Vec::new(),
             round: 0,
             scratch: String::new(),
@@ -317,6 +345,10 @@ impl Run for Consumer {
 impl Consumer {
     /// Sees to it that changes are stored: at once when a client waits for that, else together with what follows.
     fn save(&self, state: &mut State, now: i64) {
+        if !state.is_hungry() && state.last_used.saturating_add(SAVE_AFTER) <= now {
+            // Nobody asks any more: it takes no memory.
+            state.ahead = VecDeque::new();
+        }
         if self.keeps_nothing() {
             drop(state.progress.take_changes());
         } else if state.progress.has_changes() {
@@ -398,6 +430,9 @@ impl Consumer {
         }
         at(Self::next_look(state, config, now));
         at(state.save_at);
+        at((!state.ahead.is_empty())
+            .then(|| state.last_used.saturating_add(SAVE_AFTER))
+            .filter(|at| *at > now));
         if next == i64::MAX || (state.armed > now && state.armed <= next) {
             return;
         }

@@ -258,6 +258,12 @@ impl Stream {
         (self.changing.load(SeqCst) == before).then_some(seen)
     }
 
+    /// Whether a group changes what is committed at this moment: what is read may miss what it removes, which is told when
+    /// it shows.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.changing.load(SeqCst) % 2 == 1
+    }
+
     /// Takes somebody out. What is taken from now on is taken without it.
     pub(crate) fn unfollow(&self, follower: &Arc<dyn Follower>) {
         let _state = self.state.lock();

@@ -85,15 +85,38 @@ impl RouteCache {
             self.forget();
             self.generation = generation;
         }
-        match self.known.get(subject) {
-            Some(&at) => RouteId(at),
-            None => RouteId(self.look_up(subject, index)),
+        if let Some(prefix) = acknowledged_consumer(subject)
+            && let Some(at) = self.locate_below(prefix, index)
+        {
+            self.routes[at].may_publish = self.may_publish(subject);
+            return RouteId(at);
         }
+        match self.known.get(subject) {
+            // What ends with a dot is the name of a prefix here, and a subject of nobody.
+            Some(&at) if !subject.ends_with('.') => RouteId(at),
+            _ => RouteId(self.look_up(subject, index)),
+        }
+    }
+
+    /// Finds the route of everything below a prefix, which ends with a dot, where all of it has the same one.
+    fn locate_below(&mut self, prefix: &str, index: &super::Index) -> Option<usize> {
+        match self.known.get(prefix) {
+            Some(&at) => Some(at),
+            None => Some(self.remember(Some(prefix), index.route_below(prefix)?)),
+        }
+    }
+
+    fn may_publish(&self, subject: &str) -> bool {
+        self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject))
     }
 
     fn look_up(&mut self, subject: &str, index: &super::Index) -> usize {
         let mut route = index.route(subject);
-        route.may_publish = self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject));
+        route.may_publish = self.may_publish(subject);
+        self.remember(Some(subject).filter(|subject| !subject.ends_with('.')), route)
+    }
+
+    fn remember(&mut self, name: Option<&str>, route: Route) -> usize {
         // What is not remembered by name still weighs, so that it is thrown away some time.
         self.weight += route.weight();
         if self.weight > MAX_WEIGHT {
@@ -102,8 +125,8 @@ impl RouteCache {
         }
         let at = self.routes.len();
         self.routes.push(route);
-        if subject.len() <= MAX_SUBJECT {
-            self.known.insert(subject.into(), at);
+        if let Some(name) = name.filter(|name| name.len() <= MAX_SUBJECT) {
+            self.known.insert(name.into(), at);
         }
         at
     }
@@ -121,3 +144,20 @@ impl RouteCache {
         self.weight = 0;
     }
 }
+
+/// The part of an acknowledgement's subject that names the consumer, with its dot: no two acknowledgements have the
+/// same subject, so remembering each would only push everything else out. `None` for any other subject.
+fn acknowledged_consumer(subject: &str) -> Option<&str> {
+    let rest = subject.strip_prefix("$JS.ACK.")?;
+    let stream = rest.find('.')?;
+    let consumer = stream + 1 + rest[stream + 1..].find('.')?;
+    let (names, numbers) = rest.split_at(consumer + 1);
+    // Only whole tokens of digits follow: then whatever matches all that is below the consumer matches this.
+    let mut tokens = numbers.split('.');
+    let whole = tokens.all(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()));
+    let named = stream > 0 && consumer > stream + 1 && !names.contains(['*', '>']);
+    (whole && named).then(|| &subject[..subject.len() - numbers.len()])
+}
+
+#[cfg(test)]
+mod tests;

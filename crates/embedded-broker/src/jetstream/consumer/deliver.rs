@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{MutexGuard, RwLockReadGuard};
 
-use super::{AckPolicy, Consumer, ConsumerConfig, State, ack, status};
+use super::{AckPolicy, Consumer, ConsumerConfig, MAX_PASSED, Passed, State, ack, status};
 use crate::{
     jetstream::{
         advisory, clock,
@@ -28,6 +28,10 @@ const ROUND: usize = 256;
 /// Bytes of one round.
 const ROUND_BYTES: usize = 1024 * 1024;
 
+/// Messages, and bytes, that are read where fewer are wanted: the next pull then needs no look at the stream.
+const AHEAD: usize = 32;
+const AHEAD_BYTES: usize = 32 * 1024;
+
 /// Rounds of one turn.
 const ROUNDS: usize = 4;
 
@@ -41,6 +45,8 @@ enum Plan {
     Again(Vec<Seq>),
     /// Single ones at the beginning.
     Listed(Vec<Seq>),
+    /// What was read ahead, up to so many.
+    Ahead(usize),
     /// What comes next, up to so many.
     New {
         from: Seq,
@@ -67,6 +73,12 @@ impl Consumer {
                 Plan::Nothing => false,
                 Plan::Again(seqs) => self.deliver_again(config, worker, seqs),
                 Plan::Listed(seqs) => self.deliver_listed(config, worker, seqs),
+                Plan::Ahead(most) => {
+                    let last = self.stream.last_seq();
+                    let engine = Arc::clone(&worker.engine);
+                    let mut round = Round::begin(self, config, worker, &engine);
+                    round.send_ahead(most, last)
+                }
                 Plan::New { from, most } => self.deliver_new(config, worker, from, most),
             };
             if worker.sender.flush_and_see_full() {
@@ -116,6 +128,9 @@ impl Consumer {
         }
         if !state.listed.is_empty() {
             return Plan::Listed(state.listed.iter().take(most).copied().collect());
+        }
+        if !state.ahead.is_empty() {
+            return Plan::Ahead(most);
         }
         state.reading = true;
         Plan::New { from: state.progress.next, most }
@@ -184,7 +199,9 @@ impl Consumer {
 
     fn deliver_new(&self, config: &ConsumerConfig, worker: &mut Worker, from: Seq, most: usize) -> bool {
         let filters = self.filters.load_full();
-        let page = self.stream.read(&filters, from, most, ROUND_BYTES);
+        let (limit, bytes) = if most < AHEAD { (AHEAD, AHEAD_BYTES) } else { (most, ROUND_BYTES) };
+        let last = self.stream.last_seq();
+        let page = self.stream.read(&filters, from, limit, bytes);
         let engine = Arc::clone(&worker.engine);
         let mut round = Round::begin(self, config, worker, &engine);
         round.state.reading = false;
@@ -202,23 +219,15 @@ impl Consumer {
             // A purge moved it.
             return true;
         }
-        let ends = page.next > self.stream.last_seq();
-        for (seq, record) in page.messages {
-            // What left the stream meanwhile is not pending any more.
-            if gone.binary_search(&seq).is_err() && matches!(round.send(seq, &record, false), Sent::NotNow) {
-                return false;
-            }
+        if self.stream.is_changing() && round.state.passed.len() < MAX_PASSED {
+            let found = page.messages.iter().map(|(seq, _)| *seq).collect();
+            round.state.passed.push(Passed { range: from..page.next, found });
         }
-        let Round { worker, state, .. } = &mut round;
-        state.progress.skip_to(page.next);
-        if ends {
-            if state.told < page.next {
-                // Everything that was counted was read: whatever is left of the count is none.
-                state.progress.num_pending = 0;
-            }
-            nothing_left(state, worker);
-        }
-        !ends
+        // What left the stream meanwhile is not pending any more.
+        let there = page.messages.into_iter().filter(|(seq, _)| gone.binary_search(seq).is_err());
+        round.state.ahead.extend(there);
+        round.state.ahead_next = page.next;
+        round.send_ahead(most, last)
     }
 }
 
@@ -246,6 +255,33 @@ impl<'a> Round<'a> {
         let mut state = consumer.state.lock();
         state.round += 1;
         Self { consumer, config, worker, state, now: clock::now(), may_push, _allowed: allowed }
+    }
+
+    /// Sends what was read ahead, up to so many. Answers whether there may be more to do: what comes after `last` is news
+    /// of its own, else a request that does not wait would wait for a pause of those who publish.
+    fn send_ahead(&mut self, most: usize, last: Seq) -> bool {
+        for _ in 0..most {
+            let Some((seq, record)) = self.state.ahead.pop_front() else { break };
+            if matches!(self.send(seq, &record, false), Sent::NotNow) {
+                self.state.ahead.push_front((seq, record));
+                return false;
+            }
+        }
+        let Self { worker, state, .. } = self;
+        if !state.ahead.is_empty() {
+            return true;
+        }
+        let next = state.ahead_next;
+        state.progress.skip_to(next);
+        if next <= last {
+            return true;
+        }
+        if state.told < next {
+            // Everything that was counted was read: whatever is left of the count is none.
+            state.progress.num_pending = 0;
+        }
+        nothing_left(state, worker);
+        false
     }
 
     /// Sends one message to whoever is next.

@@ -29,6 +29,7 @@ impl Follower for Consumer {
     fn shown(&self) {
         let wake = {
             let mut state = self.state.lock();
+            state.passed.clear();
             (std::mem::take(&mut state.fresh) && state.is_hungry()) || !state.lost.is_empty()
         };
         if wake {
@@ -44,9 +45,16 @@ impl Follower for Consumer {
             state.gone.extend(messages.iter().map(|(seq, _)| *seq));
         }
         for (seq, subject) in messages {
+            if let Ok(at) = state.ahead.binary_search_by_key(seq, |(seq, _)| *seq) {
+                state.ahead.remove(at);
+            }
             if let Ok(at) = state.listed.binary_search(seq) {
                 state.listed.remove(at);
                 state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
+            } else if state.passed.iter().any(|passed| passed.missed(*seq)) {
+                if filters.matches(subject) {
+                    state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
+                }
             } else if let Some(message) = state.progress.removed(*seq, filters.matches(subject), now)
                 && state.lost.len() < MAX_LOST
             {

@@ -131,6 +131,8 @@ impl Consumer {
         let filters = self.filters.load_full();
         let count = if next <= upto { self.stream.count(&filters, next..=upto)? } else { 0 };
         let mut state = self.state.lock();
+        state.ahead.clear();
+        state.passed.clear();
         if from.is_some() {
             state.progress.reset(next);
             state.listed.clear();
