@@ -44,9 +44,15 @@ async fn root(broker: &Broker) -> RawClient {
 
 /// A client that listens in its inbox, to each subject by itself: wildcards start no push consumer.
 async fn listener(broker: &Broker, user: &str) -> RawClient {
+    let mut client = receiver(broker, user).await;
+    client.sync().await;
+    client
+}
+
+/// The same where something may come at once, before any answer.
+async fn receiver(broker: &Broker, user: &str) -> RawClient {
     let mut client = RawClient::user(broker.local_addr(), user).await;
     client.send("SUB inbox.a 1\r\nSUB inbox.d 2\r\nSUB inbox.r 3\r\nSUB inbox.marker 4\r\n").await;
-    client.sync().await;
     client
 }
 
@@ -190,7 +196,7 @@ async fn a_push_consumer_delivers_while_whoever_made_it_could_make_it() {
     root.send("UNSUB 2\r\n").await;
 
     users.set("alice", &makes());
-    let mut back = listener(&broker, "alice").await;
+    let mut back = receiver(&broker, "alice").await;
     // What was not acknowledged comes again later; these are new.
     for expected in ["meanwhile", "later", "last"] {
         let message = back.frame().await.unwrap();
@@ -218,7 +224,7 @@ async fn a_push_consumer_knows_who_made_it_after_a_restart() {
     drop(alice);
 
     users.set("alice", &makes());
-    let mut alice = listener(&broker, "alice").await;
+    let mut alice = receiver(&broker, "alice").await;
     let message = alice.frame().await.unwrap();
     assert!(message.ends_with("after\r\n"), "{message}");
     stop(broker).await;

@@ -208,6 +208,13 @@ impl CommitQueue {
 
     /// Queues an item. Answers whom to wait for before queueing more, when the queue is full.
     pub(crate) fn push(&self, item: Item) -> Option<Arc<Pressure>> {
+        let pressure = self.push_in_batch(item);
+        self.nudge();
+        pressure
+    }
+
+    /// The same, but the committer may learn of it with the next [`CommitQueue::nudge`] only.
+    pub(crate) fn push_in_batch(&self, item: Item) -> Option<Arc<Pressure>> {
         let bytes = ITEM_BYTES + item.bytes();
         let mut waiting = self.waiting.lock();
         waiting.items.push(item);
@@ -216,12 +223,13 @@ impl CommitQueue {
         if full {
             self.pressure.raise();
         }
-        let wake = !waiting.busy && waiting.items.len() == 1;
         drop(waiting);
-        if wake {
-            self.filled.notify_one();
-        }
         full.then(|| Arc::clone(&self.pressure))
+    }
+
+    /// Wakes the committer, if it waits.
+    pub(crate) fn nudge(&self) {
+        self.filled.notify_one();
     }
 
     /// Queues an operation.
@@ -243,13 +251,8 @@ impl CommitQueue {
 
     /// Notes that a consumer's state has changed: it is asked for the changes when the next group is built.
     pub(crate) fn changed(&self, follower: Arc<dyn Follower>) {
-        let mut waiting = self.waiting.lock();
-        waiting.changed.push(follower);
-        let wake = !waiting.busy;
-        drop(waiting);
-        if wake {
-            self.filled.notify_one();
-        }
+        self.waiting.lock().changed.push(follower);
+        self.nudge();
     }
 
     /// Whether nothing is queued or being written.

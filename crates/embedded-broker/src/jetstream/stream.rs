@@ -161,6 +161,12 @@ impl Stream {
         if last_seq == 0 && !state.was_purged { 0 } else { first_seq }
     }
 
+    /// Whether readers see all that was taken.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        state.assigned.last_seq == state.shown.last_seq
+    }
+
     /// What a message must be of that is not void: see [`StreamState`].
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(SeqCst)

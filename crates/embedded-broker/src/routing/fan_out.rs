@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     cache::Route,
     queue_group::Dice,
-    sink::{Inbound, Taken},
+    sink::{Inbound, Sink, Taken},
     subscription::Subscription,
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(crate) struct Aftermath {
     pub(crate) full: Vec<Arc<Outbound>>,
     /// Queues inside the broker that are full.
     pub(crate) pressed: Vec<Arc<Pressure>>,
+    /// Receivers inside the broker that took something.
+    took: Vec<Arc<dyn Sink>>,
 }
 
 /// What became of one message.
@@ -45,8 +47,11 @@ pub(crate) struct FanOut<'a> {
 }
 
 impl Aftermath {
-    /// Wakes the writers. Answers whether there was one.
+    /// Wakes the writers, and whoever works for the receivers inside the broker. Answers whether there was a writer.
     pub(crate) fn wake(&mut self) -> bool {
+        for sink in self.took.drain(..) {
+            sink.batch_ends();
+        }
         let any = !self.to_wake.is_empty();
         for outbound in self.to_wake.drain(..) {
             outbound.wake();
@@ -75,6 +80,9 @@ impl FanOut<'_> {
                         self.aftermath.pressed.push(pressure);
                     }
                 }
+            }
+            if !self.aftermath.took.iter().any(|known| Arc::ptr_eq(known, sink)) {
+                self.aftermath.took.push(Arc::clone(sink));
             }
             delivered.accepted += 1;
         }
