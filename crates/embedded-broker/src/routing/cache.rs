@@ -13,6 +13,9 @@ const MAX_WEIGHT: usize = 16 * 1024;
 /// Longer subjects are looked up each time, so that a cache is bounded in bytes too.
 const MAX_SUBJECT: usize = 256;
 
+/// Acknowledgements of deliveries: each has a subject of its own, which does not come again.
+const ONCE: &str = "$JS.ACK.";
+
 /// Who receives messages on one subject.
 #[derive(Default)]
 pub(crate) struct Route {
@@ -30,6 +33,8 @@ pub(crate) struct RouteCache {
     /// Where in `routes` the route of a subject is.
     known: HashMap<Box<str>, usize, RandomState>,
     routes: Vec<Route>,
+    /// The route that was located last, of a subject that is not remembered.
+    passing: Route,
     weight: usize,
     generation: u64,
     /// Rights that the `may_publish` flags are from.
@@ -40,11 +45,14 @@ pub(crate) struct RouteCache {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteId(usize);
 
+/// Where a route is that is not remembered.
+const PASSING: RouteId = RouteId(usize::MAX);
+
 impl Index<RouteId> for RouteCache {
     type Output = Route;
 
     fn index(&self, RouteId(at): RouteId) -> &Route {
-        &self.routes[at]
+        self.routes.get(at).unwrap_or(&self.passing)
     }
 }
 
@@ -87,14 +95,27 @@ impl RouteCache {
         }
         match self.known.get(subject) {
             Some(&at) => RouteId(at),
+            None if subject.len() > MAX_SUBJECT || subject.starts_with(ONCE) => {
+                self.locate_once(subject, index)
+            }
             None => RouteId(self.look_up(subject, index)),
         }
     }
 
-    fn look_up(&mut self, subject: &str, index: &super::Index) -> usize {
+    /// The same for a subject that will not come again: it is not remembered.
+    pub(crate) fn locate_once(&mut self, subject: &str, index: &super::Index) -> RouteId {
+        self.passing = self.route(subject, index);
+        PASSING
+    }
+
+    fn route(&self, subject: &str, index: &super::Index) -> Route {
         let mut route = index.route(subject);
         route.may_publish = self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject));
-        // What is not remembered by name still weighs, so that it is thrown away some time.
+        route
+    }
+
+    fn look_up(&mut self, subject: &str, index: &super::Index) -> usize {
+        let route = self.route(subject, index);
         self.weight += route.weight();
         if self.weight > MAX_WEIGHT {
             self.forget();
@@ -102,9 +123,7 @@ impl RouteCache {
         }
         let at = self.routes.len();
         self.routes.push(route);
-        if subject.len() <= MAX_SUBJECT {
-            self.known.insert(subject.into(), at);
-        }
+        self.known.insert(subject.into(), at);
         at
     }
 
@@ -112,6 +131,7 @@ impl RouteCache {
     pub(crate) fn release(&mut self) {
         self.known = HashMap::default();
         self.routes = Vec::new();
+        self.passing = Route::default();
         self.weight = 0;
     }
 
