@@ -25,7 +25,7 @@ use super::{
     follower::Follower,
     sender::Sender,
     store::{Change, Record, Seq},
-    stream::{Filters, Stream},
+    stream::{Filters, Stream, Tails},
     stream_config::StreamConfig,
 };
 use crate::pressure::Pressure;
@@ -182,6 +182,8 @@ pub(crate) struct CommitQueue {
     pressure: Arc<Pressure>,
     /// Bytes from which on publishers are told to wait.
     bound: usize,
+    /// What was written last, of all streams.
+    pub(super) tails: Tails,
 }
 
 #[derive(Default)]
@@ -293,7 +295,9 @@ impl CommitQueue {
 
     /// Waits for work, or until `due`; takes what is there at once when there is work `left` from before. `None` when
     /// stopping and nothing is left.
-    fn take(&self, left: bool, due: Option<Instant>) -> Option<Work> {
+    ///
+    /// What is queued next goes into `spare`, which saves growing a new queue for each group.
+    fn take(&self, left: bool, due: Option<Instant>, spare: Vec<Item>) -> Option<Work> {
         let mut waiting = self.waiting.lock();
         waiting.busy = left;
         while !left && waiting.items.is_empty() && waiting.changed.is_empty() {
@@ -311,8 +315,10 @@ impl CommitQueue {
         }
         waiting.busy = true;
         waiting.bytes = 0;
-        let work =
-            Work { items: std::mem::take(&mut waiting.items), changed: std::mem::take(&mut waiting.changed) };
+        let work = Work {
+            items: std::mem::replace(&mut waiting.items, spare),
+            changed: std::mem::take(&mut waiting.changed),
+        };
         drop(waiting);
         self.pressure.release();
         Some(work)
