@@ -70,7 +70,7 @@ impl Sender {
 
     /// Wakes the clients that something was sent to.
     pub(crate) fn flush(&mut self) {
-        let _any = self.aftermath.wake();
+        self.aftermath.write();
         // These threads do not wait for clients: what is delivered is bounded by what they asked for, and by the bound
         // on each client's buffer.
         self.aftermath.full.clear();

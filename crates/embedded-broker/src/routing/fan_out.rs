@@ -47,16 +47,29 @@ pub(crate) struct FanOut<'a> {
 }
 
 impl Aftermath {
+    /// Writes what is little at once and wakes the writers for the rest, and wakes whoever works for the receivers inside
+    /// the broker. For threads that are none of the runtime's.
+    pub(crate) fn write(&mut self) {
+        self.end_batches();
+        for outbound in self.to_wake.drain(..) {
+            outbound.write_or_wake();
+        }
+    }
+
     /// Wakes the writers, and whoever works for the receivers inside the broker. Answers whether there was a writer.
     pub(crate) fn wake(&mut self) -> bool {
-        for sink in self.took.drain(..) {
-            sink.batch_ends();
-        }
+        self.end_batches();
         let any = !self.to_wake.is_empty();
         for outbound in self.to_wake.drain(..) {
             outbound.wake();
         }
         any
+    }
+
+    fn end_batches(&mut self) {
+        for sink in self.took.drain(..) {
+            sink.batch_ends();
+        }
     }
 }
 
