@@ -16,6 +16,7 @@ mod close_reason;
 mod keepalive;
 mod login;
 mod outbound;
+mod plain_writer;
 mod publish;
 mod read_loop;
 mod run;
@@ -45,6 +46,7 @@ pub(crate) use client::Client;
 pub(crate) use close_reason::CloseReason;
 pub use close_reason::DisconnectReason;
 pub(crate) use outbound::{After, Delivery, Outbound, Traffic};
+pub(crate) use plain_writer::PlainWriter;
 pub(crate) use run::run;
 pub(crate) use subscribe::violation;
 

@@ -6,6 +6,7 @@ mod get;
 mod kv;
 mod payload;
 mod publish;
+mod quiet;
 mod recover;
 mod verify;
 mod window;

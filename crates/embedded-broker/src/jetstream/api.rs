@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 
 use super::{
     advisory,
-    commit::CommitQueue,
+    commit::{CommitQueue, Item},
     consumer::{
         Event,
         ack::{Ack, Delivery},
@@ -226,6 +226,13 @@ impl Sink for ApiSink {
         };
         engine.api.take(request, &engine.commit).map_or(Taken::Yes, Taken::Pressed)
     }
+
+    fn batch_ends(&self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.scheduler.nudge();
+            engine.commit.nudge();
+        }
+    }
 }
 
 /// A stream that does not exist, or does not allow this, is nobody who answers.
@@ -258,11 +265,16 @@ fn pull(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken {
     };
     let waits = request.as_ref().is_ok_and(|request| !request.is_no_wait());
     let event = Event::Pull { request, reply: reply.into(), origin: Origin::of(message) };
-    if waits || engine.commit.is_idle() {
+    if waits || consumer.stream.is_settled() {
         return consumer.tell(event).map_or(Taken::Yes, Taken::Pressed);
     }
     // A client that published before it pulls is to get what it published, and this pull does not wait for it.
-    engine.commit.after(move || drop(consumer.tell(event))).map_or(Taken::Yes, Taken::Pressed)
+    let scheduler = Arc::clone(&engine.scheduler);
+    let job = move || {
+        let _pressure = consumer.tell(event);
+        scheduler.nudge();
+    };
+    engine.commit.push_in_batch(Item::Then(Box::new(job))).map_or(Taken::Yes, Taken::Pressed)
 }
 
 /// A consumer that wants no acknowledgements is nobody who takes one.

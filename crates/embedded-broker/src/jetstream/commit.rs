@@ -25,7 +25,7 @@ use super::{
     follower::Follower,
     sender::Sender,
     store::{Change, Record, Seq},
-    stream::{Filters, Stream},
+    stream::{Filters, Stream, Tails},
     stream_config::StreamConfig,
 };
 use crate::pressure::Pressure;
@@ -182,6 +182,8 @@ pub(crate) struct CommitQueue {
     pressure: Arc<Pressure>,
     /// Bytes from which on publishers are told to wait.
     bound: usize,
+    /// What was written last, of all streams.
+    pub(super) tails: Tails,
 }
 
 #[derive(Default)]
@@ -208,6 +210,13 @@ impl CommitQueue {
 
     /// Queues an item. Answers whom to wait for before queueing more, when the queue is full.
     pub(crate) fn push(&self, item: Item) -> Option<Arc<Pressure>> {
+        let pressure = self.push_in_batch(item);
+        self.nudge();
+        pressure
+    }
+
+    /// The same, but the committer may learn of it with the next [`CommitQueue::nudge`] only.
+    pub(crate) fn push_in_batch(&self, item: Item) -> Option<Arc<Pressure>> {
         let bytes = ITEM_BYTES + item.bytes();
         let mut waiting = self.waiting.lock();
         waiting.items.push(item);
@@ -216,12 +225,13 @@ impl CommitQueue {
         if full {
             self.pressure.raise();
         }
-        let wake = !waiting.busy && waiting.items.len() == 1;
         drop(waiting);
-        if wake {
-            self.filled.notify_one();
-        }
         full.then(|| Arc::clone(&self.pressure))
+    }
+
+    /// Wakes the committer, if it waits.
+    pub(crate) fn nudge(&self) {
+        self.filled.notify_one();
     }
 
     /// Queues an operation.
@@ -243,13 +253,8 @@ impl CommitQueue {
 
     /// Notes that a consumer's state has changed: it is asked for the changes when the next group is built.
     pub(crate) fn changed(&self, follower: Arc<dyn Follower>) {
-        let mut waiting = self.waiting.lock();
-        waiting.changed.push(follower);
-        let wake = !waiting.busy;
-        drop(waiting);
-        if wake {
-            self.filled.notify_one();
-        }
+        self.waiting.lock().changed.push(follower);
+        self.nudge();
     }
 
     /// Whether nothing is queued or being written.
@@ -290,7 +295,9 @@ impl CommitQueue {
 
     /// Waits for work, or until `due`; takes what is there at once when there is work `left` from before. `None` when
     /// stopping and nothing is left.
-    fn take(&self, left: bool, due: Option<Instant>) -> Option<Work> {
+    ///
+    /// What is queued next goes into `spare`, which saves growing a new queue for each group.
+    fn take(&self, left: bool, due: Option<Instant>, spare: Vec<Item>) -> Option<Work> {
         let mut waiting = self.waiting.lock();
         waiting.busy = left;
         while !left && waiting.items.is_empty() && waiting.changed.is_empty() {
@@ -308,8 +315,10 @@ impl CommitQueue {
         }
         waiting.busy = true;
         waiting.bytes = 0;
-        let work =
-            Work { items: std::mem::take(&mut waiting.items), changed: std::mem::take(&mut waiting.changed) };
+        let work = Work {
+            items: std::mem::replace(&mut waiting.items, spare),
+            changed: std::mem::take(&mut waiting.changed),
+        };
         drop(waiting);
         self.pressure.release();
         Some(work)

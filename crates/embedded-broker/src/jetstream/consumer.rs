@@ -194,7 +194,8 @@ impl Consumer {
         }
     }
 
-    /// Puts something into the inbox. Answers whom to wait for when it is full.
+    /// Puts something into the inbox; it is looked at after the scheduler's next nudge. Answers whom to wait for when
+    /// the inbox is full.
     pub(crate) fn tell(&self, event: Event) -> Option<Arc<Pressure>> {
         let full = {
             let mut inbox = self.inbox.lock();
@@ -204,7 +205,10 @@ impl Consumer {
         if full {
             self.pressure.raise();
         }
-        self.wake();
+        if let Some(me) = self.me.upgrade() {
+            let run: Arc<dyn Run> = me;
+            self.scheduler.queue(&run);
+        }
         full.then(|| Arc::clone(&self.pressure))
     }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::{
     clock,
+    commit::Item,
     headers::{FIRST_LINE, Headers},
     origin::Origin,
     scheduler::{Run, Worker},
@@ -123,12 +124,14 @@ impl Stream {
             waiting.bytes += bytes;
             waiting.gets.push_back(get);
         }
-        let stream = Arc::clone(self);
-        // A client that published before it asks is to see what it published.
-        self.commit.after(move || {
-            let run: Arc<dyn Run> = Arc::clone(&stream) as _;
-            stream.scheduler.wake(&run);
-        });
+        let run: Arc<dyn Run> = Arc::clone(self) as _;
+        if self.is_settled() {
+            self.scheduler.queue(&run);
+        } else {
+            // A client that published before it asks is to see what it published.
+            let scheduler = Arc::clone(&self.scheduler);
+            let _pressure = self.commit.push_in_batch(Item::Then(Box::new(move || scheduler.wake(&run))));
+        }
         true
     }
 

@@ -180,7 +180,8 @@ impl Engine {
         );
         self.start_thread("jetstream-commit", move || committer.run())?;
         for _ in 0..WORKERS {
-            let worker = Worker { engine: Arc::clone(self), sender: Sender::new(Arc::clone(&self.index)) };
+            let sender = Sender::new(Arc::clone(&self.index));
+            let worker = Worker { engine: Arc::clone(self), sender };
             let scheduler = Arc::clone(&self.scheduler);
             self.start_thread("jetstream-work", move || scheduler.work(worker))?;
         }

@@ -42,6 +42,10 @@ impl Sink for StreamSink {
             Some(Some(pressure)) => Taken::Pressed(pressure),
         }
     }
+
+    fn batch_ends(&self) {
+        self.0.commit.nudge();
+    }
 }
 
 impl Stream {
@@ -63,7 +67,7 @@ impl Stream {
                 reply.map(|to| Item::Reply(super::commit::Reply { to, body }))
             }
         };
-        Some(item.and_then(|item| self.commit.push(item)))
+        Some(item.and_then(|item| self.commit.push_in_batch(item)))
     }
 
     /// Decides what becomes of a message. Nothing when it was taken before and nobody wants to know.

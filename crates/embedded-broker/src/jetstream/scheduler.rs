@@ -92,10 +92,23 @@ impl Turn {
 impl Scheduler {
     /// Lets it run soon.
     pub(crate) fn wake(&self, who: &Arc<dyn Run>) {
-        if who.turn().woken() {
-            self.queue.lock().ready.push_back(Arc::clone(who));
-            self.wake.notify_one();
+        if self.queue(who) {
+            self.nudge();
         }
+    }
+
+    /// Lets it run, at the latest after the next [`Scheduler::nudge`]. Answers whether it was not queued already.
+    pub(crate) fn queue(&self, who: &Arc<dyn Run>) -> bool {
+        let queue = who.turn().woken();
+        if queue {
+            self.queue.lock().ready.push_back(Arc::clone(who));
+        }
+        queue
+    }
+
+    /// Wakes a worker that waits; it wakes the next one if there is more to do.
+    pub(crate) fn nudge(&self) {
+        self.wake.notify_one();
     }
 
     /// Lets it run at that time, if it still exists. Times cannot be taken back: a run finds out what is due.
@@ -125,8 +138,8 @@ impl Scheduler {
             Arc::clone(&next).run(&mut worker);
             worker.sender.flush();
             if next.turn().ends() {
+                // This worker goes on, and wakes another one if there is more.
                 self.queue.lock().ready.push_back(next);
-                self.wake.notify_one();
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     protocol::MessageFrame,
-    routing::{Aftermath, Dice, FanOut, Inbound, Index, RouteCache},
+    routing::{Aftermath, Dice, FanOut, Inbound, Index, RouteCache, RouteId},
 };
 
 /// A publisher inside the broker, one for each thread. It has all rights; whether a client may *receive* what is sent
@@ -32,6 +32,17 @@ impl Sender {
     /// Clients are woken by [`Sender::flush`], so that a run of messages costs them one wake-up.
     pub(crate) fn send(&mut self, to: &str, frame: &MessageFrame<'_>) -> usize {
         let route = self.routes.locate(to, &self.index);
+        self.fan_out(route, to, frame)
+    }
+
+    /// Sends a body without headers to the subject that is shown. It is a reply: the subject will not come again.
+    pub(crate) fn publish(&mut self, subject: &str, body: &[u8]) -> usize {
+        let route = self.routes.locate_once(subject, &self.index);
+        let frame = MessageFrame { subject: subject.as_bytes(), reply: None, header_len: 0, body };
+        self.fan_out(route, subject, &frame)
+    }
+
+    fn fan_out(&mut self, route: RouteId, to: &str, frame: &MessageFrame<'_>) -> usize {
         let inbound = Inbound {
             subject: to,
             reply: frame.reply,
@@ -43,11 +54,6 @@ impl Sender {
         let delivered = fan_out.run(&self.routes[route], &mut self.dice, &inbound);
         self.index.remove(&delivered.spent);
         delivered.accepted
-    }
-
-    /// Sends a body without headers to the subject that is shown.
-    pub(crate) fn publish(&mut self, subject: &str, body: &[u8]) -> usize {
-        self.send(subject, &MessageFrame { subject: subject.as_bytes(), reply: None, header_len: 0, body })
     }
 
     /// Whether somebody would receive what is sent there.
@@ -64,7 +70,7 @@ impl Sender {
 
     /// Wakes the clients that something was sent to.
     pub(crate) fn flush(&mut self) {
-        let _any = self.aftermath.wake();
+        self.aftermath.write();
         // These threads do not wait for clients: what is delivered is bounded by what they asked for, and by the bound
         // on each client's buffer.
         self.aftermath.full.clear();

@@ -10,6 +10,7 @@ mod filters;
 mod read;
 mod recover;
 mod state;
+mod tail;
 mod totals;
 
 use std::sync::{
@@ -35,6 +36,8 @@ use consumers::Consumers;
 use expiry::Expiry;
 pub(crate) use filters::Filters;
 pub(crate) use state::{Committed, StreamState};
+use tail::Tail;
+pub(crate) use tail::Tails;
 pub(crate) use totals::{SubjectTotals, Totals, message_bytes, subject_key};
 
 /// A stream.
@@ -65,6 +68,8 @@ pub(crate) struct Stream {
     /// Held while the committer tells followers of a group, and while one joins.
     joining: Mutex<()>,
     followers: RwLock<Vec<Arc<dyn Follower>>>,
+    /// The newest messages.
+    tail: Tail,
     pub(crate) consumers: Consumers,
     expiry: Expiry,
     turn: Turn,
@@ -94,6 +99,7 @@ impl Stream {
         state: StreamState,
     ) -> Self {
         let StreamParts { store, commit, scheduler, usage } = parts;
+        let tail = commit.tails.tail();
         Self {
             name: config.name.as_str().into(),
             id,
@@ -113,6 +119,7 @@ impl Stream {
             changing: AtomicU64::new(0),
             joining: Mutex::new(()),
             followers: RwLock::new(Vec::new()),
+            tail,
             consumers: Consumers::default(),
             expiry: Expiry::default(),
             turn: Turn::default(),
@@ -159,6 +166,12 @@ impl Stream {
         let state = self.state.lock();
         let Totals { first_seq, last_seq, .. } = state.shown;
         if last_seq == 0 && !state.was_purged { 0 } else { first_seq }
+    }
+
+    /// Whether readers see all that was taken.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        state.assigned.last_seq == state.shown.last_seq
     }
 
     /// What a message must be of that is not void: see [`StreamState`].

@@ -17,7 +17,7 @@ use crate::{
     TlsMode, WebSocketTls,
     broker::Shared,
     protocol,
-    session::{self, CloseReason, Connection},
+    session::{self, CloseReason, Connection, PlainWriter},
 };
 
 /// Time to tell a client over the limit so.
@@ -39,6 +39,8 @@ pub(super) async fn serve(
         Transport::Tcp(TlsMode::Off) => {
             connection.outbound.send(&info);
             let (reader, writer) = stream.into_split();
+            let writer = PlainWriter::new(writer);
+            connection.outbound.share(Some(writer.clone()));
             run(&shared, connection, reader, writer, place).await;
         }
         // The rest on the heap: a plain task should not keep the room for it.
@@ -197,6 +199,8 @@ struct Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        // Others may know the connection for a while; its socket is not to stay open for that.
+        self.connection.outbound.share(None);
         let ended = self.connection.dispatch.lock().close();
         self.connection.outbound.discard(CloseReason::ClientClosed);
         self.shared.index.remove(&ended);

@@ -13,6 +13,9 @@ const MAX_WEIGHT: usize = 16 * 1024;
 /// Longer subjects are looked up each time, so that a cache is bounded in bytes too.
 const MAX_SUBJECT: usize = 256;
 
+/// Acknowledgements of deliveries: each has a subject of its own, which does not come again.
+const ONCE: &str = "$JS.ACK.";
+
 /// Who receives messages on one subject.
 #[derive(Default)]
 pub(crate) struct Route {
@@ -30,6 +33,8 @@ pub(crate) struct RouteCache {
     /// Where in `routes` the route of a subject is.
     known: HashMap<Box<str>, usize, RandomState>,
     routes: Vec<Route>,
+    /// The route that was located last, of a subject that is not remembered.
+    passing: Route,
     weight: usize,
     generation: u64,
     /// Rights that the `may_publish` flags are from.
@@ -40,11 +45,14 @@ pub(crate) struct RouteCache {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteId(usize);
 
+/// Where a route is that is not remembered.
+const PASSING: RouteId = RouteId(usize::MAX);
+
 impl Index<RouteId> for RouteCache {
     type Output = Route;
 
     fn index(&self, RouteId(at): RouteId) -> &Route {
-        &self.routes[at]
+        self.routes.get(at).unwrap_or(&self.passing)
     }
 }
 
@@ -91,10 +99,12 @@ impl RouteCache {
             self.routes[at].may_publish = self.may_publish(subject);
             return RouteId(at);
         }
+        if !is_remembered(subject) {
+            return self.locate_once(subject, index);
+        }
         match self.known.get(subject) {
-            // What ends with a dot is the name of a prefix here, and a subject of nobody.
-            Some(&at) if !subject.ends_with('.') => RouteId(at),
-            _ => RouteId(self.look_up(subject, index)),
+            Some(&at) => RouteId(at),
+            None => RouteId(self.remember(subject, self.route(subject, index))),
         }
     }
 
@@ -102,22 +112,27 @@ impl RouteCache {
     fn locate_below(&mut self, prefix: &str, index: &super::Index) -> Option<usize> {
         match self.known.get(prefix) {
             Some(&at) => Some(at),
-            None => Some(self.remember(Some(prefix), index.route_below(prefix)?)),
+            None => Some(self.remember(prefix, index.route_below(prefix)?)),
         }
+    }
+
+    /// The same for a subject that will not come again: it is not remembered.
+    pub(crate) fn locate_once(&mut self, subject: &str, index: &super::Index) -> RouteId {
+        self.passing = self.route(subject, index);
+        PASSING
+    }
+
+    fn route(&self, subject: &str, index: &super::Index) -> Route {
+        let mut route = index.route(subject);
+        route.may_publish = self.may_publish(subject);
+        route
     }
 
     fn may_publish(&self, subject: &str) -> bool {
         self.acl.as_ref().is_some_and(|acl| acl.may_publish(subject))
     }
 
-    fn look_up(&mut self, subject: &str, index: &super::Index) -> usize {
-        let mut route = index.route(subject);
-        route.may_publish = self.may_publish(subject);
-        self.remember(Some(subject).filter(|subject| !subject.ends_with('.')), route)
-    }
-
-    fn remember(&mut self, name: Option<&str>, route: Route) -> usize {
-        // What is not remembered by name still weighs, so that it is thrown away some time.
+    fn remember(&mut self, name: &str, route: Route) -> usize {
         self.weight += route.weight();
         if self.weight > MAX_WEIGHT {
             self.forget();
@@ -125,9 +140,7 @@ impl RouteCache {
         }
         let at = self.routes.len();
         self.routes.push(route);
-        if let Some(name) = name.filter(|name| name.len() <= MAX_SUBJECT) {
-            self.known.insert(name.into(), at);
-        }
+        self.known.insert(name.into(), at);
         at
     }
 
@@ -135,6 +148,7 @@ impl RouteCache {
     pub(crate) fn release(&mut self) {
         self.known = HashMap::default();
         self.routes = Vec::new();
+        self.passing = Route::default();
         self.weight = 0;
     }
 
@@ -145,6 +159,12 @@ impl RouteCache {
     }
 }
 
+/// Whether a subject is remembered by itself. Acknowledgements do not come again, and what ends with a dot is the name of
+/// a prefix here, and a subject of nobody.
+fn is_remembered(subject: &str) -> bool {
+    subject.len() <= MAX_SUBJECT && !subject.starts_with(ONCE) && !subject.ends_with('.')
+}
+
 /// The part of an acknowledgement's subject that names the consumer, with its dot: no two acknowledgements have the
 /// same subject, so remembering each would only push everything else out. `None` for any other subject.
 fn acknowledged_consumer(subject: &str) -> Option<&str> {
@@ -152,6 +172,9 @@ fn acknowledged_consumer(subject: &str) -> Option<&str> {
     let stream = rest.find('.')?;
     let consumer = stream + 1 + rest[stream + 1..].find('.')?;
     let (names, numbers) = rest.split_at(consumer + 1);
+    if subject.len() - numbers.len() > MAX_SUBJECT {
+        return None;
+    }
     // Only whole tokens of digits follow: then whatever matches all that is below the consumer matches this.
     let mut tokens = numbers.split('.');
     let whole = tokens.all(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     cache::Route,
     queue_group::Dice,
-    sink::{Inbound, Taken},
+    sink::{Inbound, Sink, Taken},
     subscription::Subscription,
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(crate) struct Aftermath {
     pub(crate) full: Vec<Arc<Outbound>>,
     /// Queues inside the broker that are full.
     pub(crate) pressed: Vec<Arc<Pressure>>,
+    /// Receivers inside the broker that took something.
+    took: Vec<Arc<dyn Sink>>,
 }
 
 /// What became of one message.
@@ -45,13 +47,29 @@ pub(crate) struct FanOut<'a> {
 }
 
 impl Aftermath {
-    /// Wakes the writers. Answers whether there was one.
+    /// Writes what is little at once and wakes the writers for the rest, and wakes whoever works for the receivers inside
+    /// the broker. For threads that are none of the runtime's.
+    pub(crate) fn write(&mut self) {
+        self.end_batches();
+        for outbound in self.to_wake.drain(..) {
+            outbound.write_or_wake();
+        }
+    }
+
+    /// Wakes the writers, and whoever works for the receivers inside the broker. Answers whether there was a writer.
     pub(crate) fn wake(&mut self) -> bool {
+        self.end_batches();
         let any = !self.to_wake.is_empty();
         for outbound in self.to_wake.drain(..) {
             outbound.wake();
         }
         any
+    }
+
+    fn end_batches(&mut self) {
+        for sink in self.took.drain(..) {
+            sink.batch_ends();
+        }
     }
 }
 
@@ -75,6 +93,9 @@ impl FanOut<'_> {
                         self.aftermath.pressed.push(pressure);
                     }
                 }
+            }
+            if !self.aftermath.took.iter().any(|known| Arc::ptr_eq(known, sink)) {
+                self.aftermath.took.push(Arc::clone(sink));
             }
             delivered.accepted += 1;
         }

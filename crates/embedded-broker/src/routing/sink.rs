@@ -32,4 +32,8 @@ pub(crate) enum Taken {
 /// done at once is queued, and nothing here may block.
 pub(crate) trait Sink: Send + Sync {
     fn offer(&self, message: &Inbound<'_>) -> Taken;
+
+    /// The batch is over in which it took something: whoever works off what is queued is to be woken now. Woken with
+    /// the first message, it would begin with that one alone, and take a processor from whoever queues the others.
+    fn batch_ends(&self);
 }

@@ -61,6 +61,16 @@ impl Chunks {
         len
     }
 
+    /// What is queued, if it is no more than `most` bytes and in one piece.
+    pub(super) fn short(&self, most: usize) -> Option<&[u8]> {
+        (self.full.is_empty() && !self.tail.is_empty() && self.tail.len() <= most).then_some(&*self.tail)
+    }
+
+    /// Takes away the first bytes of what [`Chunks::short`] answered.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.tail.drain(..bytes);
+    }
+
     pub(super) fn recycle(&mut self, mut chunk: Vec<u8>) {
         if self.spare.len() < SPARE && chunk.capacity() <= 2 * CHUNK {
             chunk.clear();

@@ -10,11 +10,15 @@ use busauth::Acl;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{chunks::Chunks, close_reason::CloseReason};
+use super::{chunks::Chunks, close_reason::CloseReason, plain_writer::PlainWriter};
 use crate::{
     protocol::{self, MessageFrame},
     routing::{ReplyPermissions, Subscription},
 };
+
+/// Most bytes that somebody else than the writer writes: they are written under the mutex, and what is more does not wait
+/// for one wake-up anyway.
+const MAX_DIRECT: usize = 16 * 1024;
 
 /// Outbound side of one connection.
 pub(crate) struct Outbound {
@@ -27,12 +31,17 @@ pub(crate) struct Outbound {
     drained: Notify,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 struct State {
     queue: Chunks,
     /// Bytes the writer has taken and not yet written.
     in_flight: usize,
     /// Whether the writer waits for [`Outbound::wake`].
     writer_idle: bool,
+    /// What others may write to while the writer waits, where the connection is plain TCP.
+    socket: Option<PlainWriter>,
+    /// The beginning of the first frame that waits is written.
+    within_frame: bool,
     phase: Phase,
     /// Whether the client understands headers.
     headers: bool,
@@ -81,14 +90,16 @@ pub(crate) struct After {
 /// What the writer has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Write the chunks.
-    Write,
+    /// Write the chunks; the first one may begin within a frame.
+    Write { within_frame: bool },
     /// Wait to be woken.
     Wait,
     /// Everything is written and nothing more will come.
     Finished,
     /// Stop at once.
     Discarded(CloseReason),
+    /// Stop at once, and say nothing: a frame is half written.
+    Cut,
 }
 
 /// Counters of one direction of one connection.
@@ -112,6 +123,8 @@ impl Outbound {
                 queue: Chunks::default(),
                 in_flight: 0,
                 writer_idle: false,
+                socket: None,
+                within_frame: false,
                 phase: Phase::Open,
                 headers: false,
                 acl,
@@ -213,6 +226,37 @@ impl Outbound {
         self.wake.notify_one();
     }
 
+    /// Lets others write to this while the writer waits; `None` when the connection ends.
+    pub(crate) fn share(&self, socket: Option<PlainWriter>) {
+        self.state.lock().socket = socket;
+    }
+
+    /// Writes what waits, if it is little and the socket takes it at once; else wakes the writer. In place of
+    /// [`Outbound::wake`], for threads that are none of the runtime's: to wake one of those takes longer than to write,
+    /// for the client and in processor time.
+    pub(crate) fn write_or_wake(&self) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        // Under the mutex nobody else writes: the writer waits to be woken, and takes the mutex first when it is.
+        if state.phase == Phase::Open
+            && state.in_flight == 0
+            && let Some(socket) = &state.socket
+            && let Some(bytes) = state.queue.short(MAX_DIRECT)
+            && let Ok(written) = socket.try_write(bytes)
+        {
+            state.queue.consume(written);
+            self.make_room(state);
+            if state.queue.is_empty() {
+                state.within_frame = false;
+                state.writer_idle = true;
+                return;
+            }
+            state.within_frame |= written > 0;
+        }
+        drop(guard);
+        self.wake();
+    }
+
     /// Lets the writer write what waits, then the final `-ERR` if the reason has one, and ends the connection.
     pub(crate) fn finish(&self, reason: CloseReason) {
         let mut state = self.state.lock();
@@ -304,6 +348,7 @@ impl Outbound {
     pub(super) fn next(&self, batch: &mut VecDeque<Vec<u8>>) -> Next {
         let mut state = self.state.lock();
         match state.phase {
+            Phase::Discarded(_) if state.within_frame => return Next::Cut,
             Phase::Discarded(reason) => return Next::Discarded(reason),
             Phase::Finishing(_) if state.queue.is_empty() => return Next::Finished,
             Phase::Open if state.queue.is_empty() => {
@@ -313,17 +358,14 @@ impl Outbound {
             Phase::Open | Phase::Finishing(_) => {}
         }
         state.in_flight = state.queue.take(batch);
-        Next::Write
+        Next::Write { within_frame: std::mem::take(&mut state.within_frame) }
     }
 
     /// Notes that the writer got rid of `bytes`. Answers whether it may go on.
     pub(super) fn written(&self, bytes: usize) -> Result<(), CloseReason> {
         let mut state = self.state.lock();
         state.in_flight = state.in_flight.saturating_sub(bytes);
-        if state.stalling && state.pending() < self.max_pending / 2 {
-            state.stalling = false;
-            self.drained.notify_waiters();
-        }
+        self.make_room(&mut state);
         match state.phase {
             Phase::Discarded(reason) => Err(reason),
             Phase::Open | Phase::Finishing(_) => Ok(()),
@@ -346,6 +388,14 @@ impl Outbound {
     /// Gives memory back that a quiet connection does not need.
     pub(crate) fn shrink(&self) {
         self.state.lock().queue.shrink();
+    }
+
+    /// Lets publishers go on that wait for room, if there is enough.
+    fn make_room(&self, state: &mut State) {
+        if state.stalling && state.pending() < self.max_pending / 2 {
+            state.stalling = false;
+            self.drained.notify_waiters();
+        }
     }
 
     fn stop_writer(&self) {

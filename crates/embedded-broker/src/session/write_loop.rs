@@ -37,16 +37,19 @@ pub(super) async fn write_loop<W: AsyncWrite + Unpin>(
             Next::Wait => outbound.woken().await,
             Next::Finished => break,
             Next::Discarded(reason) => return farewell(writer, reason, deadline).await,
-            Next::Write => match write_batch(writer, outbound, &mut batch, deadline).await {
-                Ok(Wrote::Everything) => {}
-                Ok(Wrote::Stopped { between_frames: true }) => {
-                    let reason = outbound.closing().unwrap_or(CloseReason::Io);
-                    return farewell(writer, reason, deadline).await;
+            Next::Cut => return,
+            Next::Write { within_frame } => {
+                match write_batch(writer, outbound, &mut batch, within_frame, deadline).await {
+                    Ok(Wrote::Everything) => {}
+                    Ok(Wrote::Stopped { between_frames: true }) => {
+                        let reason = outbound.closing().unwrap_or(CloseReason::Io);
+                        return farewell(writer, reason, deadline).await;
+                    }
+                    // There is no saying anything in the middle of a frame, nor to somebody who takes nothing.
+                    Ok(Wrote::Stopped { between_frames: false }) => return,
+                    Err(reason) => return outbound.discard(reason),
                 }
-                // There is no saying anything in the middle of a frame, nor to somebody who takes nothing.
-                Ok(Wrote::Stopped { between_frames: false }) => return,
-                Err(reason) => return outbound.discard(reason),
-            },
+            }
         }
     }
     // The client may be gone already; there is nobody to tell.
@@ -75,9 +78,10 @@ async fn write_batch<W: AsyncWrite + Unpin>(
     writer: &mut W,
     outbound: &Outbound,
     batch: &mut VecDeque<Vec<u8>>,
+    mut within_frame: bool,
     deadline: Duration,
 ) -> Result<Wrote, CloseReason> {
-    // Bytes of the first chunk that are written. Chunks begin and end between frames.
+    // Bytes of the first chunk that are written. Chunks end between frames, and begin so but for the first one.
     let mut done = 0;
     while let Some(first) = batch.front() {
         let write = async {
@@ -95,7 +99,9 @@ async fn write_batch<W: AsyncWrite + Unpin>(
         let wrote = tokio::select! {
             biased;
             wrote = tokio::time::timeout(deadline, write) => wrote,
-            () = stopped(outbound) => return Ok(Wrote::Stopped { between_frames: done == 0 }),
+            () = stopped(outbound) => {
+                return Ok(Wrote::Stopped { between_frames: done == 0 && !within_frame });
+            }
         };
         let bytes = match wrote {
             Err(_) => return Err(CloseReason::SlowConsumerStalled),
@@ -105,11 +111,12 @@ async fn write_batch<W: AsyncWrite + Unpin>(
         done += bytes;
         while let Some(chunk) = batch.pop_front_if(|chunk| chunk.len() <= done) {
             done -= chunk.len();
+            within_frame = false;
             outbound.recycle(chunk);
         }
         if outbound.written(bytes).is_err() {
             batch.clear();
-            return Ok(Wrote::Stopped { between_frames: done == 0 });
+            return Ok(Wrote::Stopped { between_frames: done == 0 && !within_frame });
         }
     }
     // TLS keeps bytes of its own.

@@ -8,6 +8,7 @@ use super::{
     client::{Client, INBOX},
     payload::Payload,
     publish::fill,
+    quiet::quiet,
 };
 use crate::{reading::Reading, sample::Sample, servers::Server};
 
@@ -55,6 +56,7 @@ pub(crate) fn consume(
 ) -> Result<Sample> {
     let mut client = Client::connect(server)?;
     fill(&mut client, stream, size, 1, messages)?;
+    quiet(server)?;
     create(&mut client, stream, pull)?;
     let before = Reading::take(server.process()?)?;
     read(&mut client, stream, pull, size, messages)?;

@@ -10,6 +10,7 @@ use super::{
     kv::{Bucket, VALUE},
     payload::Payload,
     publish::fill,
+    quiet::quiet,
     window::{Until, Window},
 };
 use crate::{arguments::Effort, reading::Reading, sample::Sample, servers::Server};
@@ -71,6 +72,7 @@ pub(crate) fn get(server: &Server, stream: &str, ask: Ask, window: usize, effort
             Ok(())
         })
     };
+    quiet(server)?;
     run(&mut client, effort.warm_up)?;
     let before = Reading::take(server.process()?)?;
     let latencies = run(&mut client, effort.measured)?;

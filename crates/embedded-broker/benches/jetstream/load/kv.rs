@@ -9,6 +9,7 @@ use super::{
     client::Client,
     payload::Payload,
     publish::sequence,
+    quiet::quiet,
     window::{Until, Window},
 };
 use crate::{arguments::Effort, reading::Reading, sample::Sample, servers::Server};
@@ -95,6 +96,7 @@ impl Bucket {
 pub(crate) fn put(server: &Server, stream: &str, window: usize, effort: &Effort) -> Result<Sample> {
     let mut client = Client::connect(server)?;
     let mut bucket = Bucket::new(&mut client, stream, window)?;
+    quiet(server)?;
     bucket.put(&mut client, Until::After(effort.warm_up))?;
     let before = Reading::take(server.process()?)?;
     let latencies = bucket.put(&mut client, Until::After(effort.measured))?;

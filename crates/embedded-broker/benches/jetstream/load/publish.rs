@@ -8,6 +8,7 @@ use super::{
     FILLING,
     client::{Client, Message},
     payload::Payload,
+    quiet::quiet,
     verify,
     window::{Until, Window},
 };
@@ -96,6 +97,7 @@ pub(crate) fn publish(
 ) -> Result<Sample> {
     let mut client = Client::connect(server)?;
     let mut publisher = Publisher::new(&mut client, stream, size, 1, window)?;
+    quiet(server)?;
     publisher.run(&mut client, Until::After(effort.warm_up))?;
     let before = Reading::take(server.process()?)?;
     let latencies = publisher.run(&mut client, Until::After(effort.measured))?;

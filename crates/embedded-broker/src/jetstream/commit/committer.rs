@@ -17,6 +17,9 @@ use crate::jetstream::{
     stream_config::Storage,
 };
 
+/// Items that an empty queue keeps room for.
+const KEEP_ITEMS: usize = 4096;
+
 /// The thread that writes.
 pub(crate) struct Committer {
     queue: Arc<CommitQueue>,
@@ -35,6 +38,8 @@ pub(crate) struct Committer {
     unsaved: BTreeMap<(StreamId, Box<[u8]>), Option<Bytes>>,
     /// Streams that are gone for everybody, and could not be dropped yet.
     undropped: Vec<(Storage, StreamId)>,
+    /// An empty queue.
+    spare: Vec<Item>,
 }
 
 /// An operation on its way.
@@ -92,12 +97,15 @@ impl Committer {
             unfinished: Vec::new(),
             unsaved: BTreeMap::new(),
             undropped: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
     /// Works until the queue is stopped and empty.
     pub(crate) fn run(mut self) {
-        while let Some(work) = self.queue.take(!self.unfinished.is_empty(), self.next_sync()) {
+        loop {
+            let (left, spare) = (!self.unfinished.is_empty(), std::mem::take(&mut self.spare));
+            let Some(work) = self.queue.take(left, self.next_sync(), spare) else { break };
             self.commit(work);
         }
         self.drop_streams();
@@ -106,14 +114,14 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, Work { items, changed }: Work) {
+    fn commit(&mut self, Work { mut items, changed }: Work) {
         self.drop_streams();
         let (mut files, mut memory) = (Batch::default(), Batch::default());
         let replies = self.ask_followers(&changed, &mut files, &mut memory);
         let unfinished = std::mem::take(&mut self.unfinished).into_iter().map(Step::Job);
         let mut then: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
         let mut refusals = Vec::new();
-        let items = items.into_iter().filter_map(|item| match item {
+        let steps = items.drain(..).filter_map(|item| match item {
             Item::Message(publish) => Some(Step::Message(publish)),
             Item::Skip(skip) => Some(Step::Skip(skip)),
             Item::Seen(seen) => Some(Step::Seen(seen)),
@@ -129,12 +137,14 @@ impl Committer {
                 None
             }
         });
-        for step in unfinished.chain(items) {
+        for step in unfinished.chain(steps) {
             match step.stream().storage {
                 Storage::File => files.steps.push(step),
                 Storage::Memory => memory.steps.push(step),
             }
         }
+        items.shrink_to(KEEP_ITEMS);
+        self.spare = items;
         // Each for itself, so that a full disk is nothing to streams in memory.
         let in_memory = self.commit_to(Storage::Memory, memory);
         self.sender.flush();
@@ -244,8 +254,8 @@ impl Committer {
                 continue;
             }
             match step {
-                Step::Message(publish) => {
-                    effects.extend(acknowledge(publish.reply.clone(), &stream, publish.seq, false));
+                Step::Message(mut publish) => {
+                    effects.extend(acknowledge(publish.reply.take(), &stream, publish.seq, false));
                     group.put(publish);
                 }
                 Step::Skip(skip) => {

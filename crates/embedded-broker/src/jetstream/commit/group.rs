@@ -49,13 +49,13 @@ impl Group {
 
     /// Adds a message.
     pub(super) fn put(&mut self, publish: Publish) {
-        let (stream, seq) = (Arc::clone(&publish.stream), publish.seq);
         self.needs_sync = true;
-        self.changes.push(Change::Put { stream: stream.id, seq, record: publish.record.clone() });
-        if let Some(expires) = publish.expires {
+        self.touch(&publish.stream).put(&publish);
+        let Publish { stream, seq, record, expires, .. } = publish;
+        self.changes.push(Change::Put { stream: stream.id, seq, record });
+        if let Some(expires) = expires {
             self.changes.push(ttl::entry(stream.id, expires, seq));
         }
-        self.touch(&stream).put(publish);
     }
 
     /// Adds a sequence without a message.
@@ -133,14 +133,17 @@ impl Group {
 
     /// Applies what waits, then what follows from it.
     fn apply(&mut self) -> Result<(), StoreError> {
-        self.flush()?;
-        let streams: Vec<_> = self
-            .touched
-            .values()
-            .filter(|touched| touched.has_consequences())
-            .map(|touched| Arc::clone(&touched.stream))
-            .collect();
+        for touched in self.touched.values_mut() {
+            touched.count();
+        }
+        let concerned = self.touched.values().filter(|touched| touched.has_consequences());
+        let streams: Vec<_> = concerned.map(|touched| Arc::clone(&touched.stream)).collect();
         for stream in streams {
+            let touched = self.touch(&stream);
+            if !touched.rollups.is_empty() || !touched.processed.is_empty() {
+                // What is removed may be among what waits.
+                self.flush()?;
+            }
             let rollups = std::mem::take(&mut self.touch(&stream).rollups);
             for (rollup, subject, seq) in rollups {
                 self.roll_up(&stream, rollup, &subject, seq)?;
@@ -159,9 +162,28 @@ impl Group {
         }
         if !self.changes.is_empty() {
             self.store.apply(&self.changes)?;
-            self.changes.clear();
+            self.keep_applied();
         }
         Ok(())
+    }
+
+    /// Keeps the messages that were applied, for those who read them next.
+    fn keep_applied(&mut self) {
+        let messages = self.changes.drain(..).filter_map(|change| match change {
+            Change::Put { stream, seq, record } => Some((stream, (seq, record))),
+            _ => None,
+        });
+        let mut messages = messages.peekable();
+        // Run by run, each of one stream.
+        while let Some((id, _)) = messages.peek() {
+            let id = *id;
+            let run =
+                std::iter::from_fn(|| messages.next_if(|(of, _)| *of == id).map(|(_, message)| message));
+            match self.touched.get(&id.0) {
+                Some(touched) => touched.stream.keep(run),
+                None => run.for_each(drop),
+            }
+        }
     }
 
     pub(super) fn touch(&mut self, stream: &Arc<Stream>) -> &mut TouchedStream {

@@ -1,6 +1,10 @@
 //! What leaves a stream, and why.
 
-use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
+mod look;
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use look::{end_of_older, first_left, is_of, lasts_left, oldest_of, read, scan, scan_subjects};
 
 use super::{
     Operation, Purge, PurgeBound, Rollup,
@@ -10,7 +14,7 @@ use crate::jetstream::{
     clock,
     follower::Purged,
     store::{Change, Record, Seq, StoreError},
-    stream::{Filters, Stream, SubjectTotals, Totals, message_bytes},
+    stream::{Filters, Stream, Totals, message_bytes},
     stream_config::{Discard, Retention},
     ttl,
 };
@@ -31,10 +35,14 @@ impl Group {
         if messages.is_empty() {
             return Ok(());
         }
-        // What waits is applied first, so that it is found below.
-        self.flush()?;
+        let mut first_new = self.touch(stream).unapplied.unwrap_or(Seq::MAX);
+        if messages.iter().any(|(seq, _)| *seq >= first_new) {
+            // What waits is applied first, so that it is found below.
+            self.flush()?;
+            first_new = Seq::MAX;
+        }
         let is_removed = |seq: Seq| messages.binary_search_by_key(&seq, |(seq, _)| *seq).is_ok();
-        let first = first_left(stream, messages, &is_removed)?;
+        let first = first_left(stream, messages, &is_removed)?.min(first_new);
         let lasts = lasts_left(stream, messages, &is_removed)?;
         let config = stream.config();
         {
@@ -61,12 +69,14 @@ impl Group {
         }
         let gone = messages.iter().map(|(seq, record)| (*seq, Arc::clone(&record.subject)));
         self.touch(stream).remove(gone);
-        self.flush()
+        self.flush()?;
+        stream.forget_kept(messages.iter().map(|(seq, _)| *seq));
+        Ok(())
     }
 
     /// Removes one message; answers 0 when it is not there.
     pub(super) fn remove_one(&mut self, stream: &Arc<Stream>, seq: Seq) -> Result<u64, StoreError> {
-        match stream.store.get(stream.id, seq)? {
+        match stream.peek(seq)? {
             None => Ok(0),
             Some(record) => {
                 self.remove(stream, &[(seq, record)])?;
@@ -239,7 +249,12 @@ impl Group {
                 if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             if oldest.is_empty() {
-                return Ok(());
+                if self.touch(stream).unapplied.is_none() {
+                    return Ok(());
+                }
+                // It is what waits that is too much.
+                self.apply_waiting(stream)?;
+                continue;
             }
             budget = budget.saturating_sub(oldest.len());
             self.remove(stream, &oldest)?;
@@ -258,21 +273,38 @@ impl Group {
         }
         subjects.sort_unstable();
         subjects.dedup();
+        // Those of many subjects in one step: a step costs more than a message.
+        let mut seqs = Vec::new();
         for subject in subjects {
             let totals = stream.state.lock().committed.subjects.get(&subject).copied();
             let Some(totals) = totals.filter(|totals| totals.count > most) else { continue };
-            let mut left = totals.count - most;
-            let mut seqs = Vec::new();
-            stream.store.scan_subject(stream.id, &subject, totals.first..=totals.last, &mut |seq| {
-                seqs.push(seq);
-                left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-            for seqs in seqs.chunks(STEP) {
-                let messages = read(stream, seqs, |_, _| true);
-                self.remove(stream, &messages)?;
+            if most == 1 && totals.count == 2 && is_of(stream, totals.first, &subject) {
+                // Each new message replaces the one before: that is known without a search.
+                seqs.push(totals.first);
+            } else {
+                self.apply_waiting(stream)?;
+                oldest_of(stream, &subject, totals, totals.count - most, &mut seqs)?;
+            }
+            if seqs.len() >= STEP {
+                self.remove_at(stream, &mut seqs)?;
             }
         }
+        self.remove_at(stream, &mut seqs)
+    }
+
+    /// Applies what waits for a stream, if something does.
+    fn apply_waiting(&mut self, stream: &Arc<Stream>) -> Result<(), StoreError> {
+        if self.touch(stream).unapplied.is_some() { self.flush() } else { Ok(()) }
+    }
+
+    /// Removes the messages at these sequences, which are in no order.
+    fn remove_at(&mut self, stream: &Arc<Stream>, seqs: &mut Vec<Seq>) -> Result<(), StoreError> {
+        seqs.sort_unstable();
+        for seqs in seqs.chunks(STEP) {
+            let messages = read(stream, seqs, |_, _| true);
+            self.remove(stream, &messages)?;
+        }
+        seqs.clear();
         Ok(())
     }
 
@@ -304,7 +336,7 @@ impl Group {
 
     fn expire_by_ttl(&mut self, stream: &Arc<Stream>, now: i64) -> Result<u64, StoreError> {
         let due = ttl::due(stream, now, STEP)?;
-        let read = |(_, seq): &(_, Seq)| Some((*seq, stream.store.get(stream.id, *seq).ok()??));
+        let read = |(_, seq): &(_, Seq)| Some((*seq, stream.peek(*seq).ok()??));
         let mut messages: Messages = due.iter().filter_map(read).collect();
         messages.sort_unstable_by_key(|(seq, _)| *seq);
         messages.dedup_by_key(|(seq, _)| *seq);
@@ -326,144 +358,4 @@ impl Group {
         self.remove(stream, &gone)?;
         Ok(gone.len() as u64)
     }
-}
-
-/// The first message that is left; one after the last when none is.
-fn first_left(
-    stream: &Stream,
-    messages: &[(Seq, Record)],
-    is_removed: &impl Fn(Seq) -> bool,
-) -> Result<Seq, StoreError> {
-    let totals = stream.committed_totals();
-    if messages[0].0 > totals.first_seq {
-        return Ok(totals.first_seq);
-    }
-    let mut from = totals.first_seq;
-    while from <= totals.last_seq {
-        // Over a run of removed ones in one leap.
-        let at = messages.partition_point(|(seq, _)| *seq < from);
-        let run = messages[at..].iter().zip(from..).take_while(|((seq, _), next)| seq == next).count();
-        from += run as u64;
-        let mut found = None;
-        if from <= totals.last_seq {
-            stream.store.scan(stream.id, from..=totals.last_seq, &mut |seq, _| {
-                found = Some(seq);
-                ControlFlow::Break(())
-            })?;
-        }
-        match found {
-            None => break,
-            Some(seq) if is_removed(seq) => from = seq,
-            Some(seq) => return Ok(seq),
-        }
-    }
-    Ok(totals.last_seq + 1)
-}
-
-/// The last messages that are left, of the subjects whose last ones are removed.
-fn lasts_left(
-    stream: &Stream,
-    messages: &[(Seq, Record)],
-    is_removed: &impl Fn(Seq) -> bool,
-) -> Result<Vec<(Arc<str>, Seq)>, StoreError> {
-    let concerned: Vec<(Arc<str>, SubjectTotals)> = {
-        let state = stream.state.lock();
-        let last_is_removed = |(seq, record): &(Seq, Record)| {
-            let totals = *state.committed.subjects.get(&record.subject)?;
-            (totals.last == *seq).then(|| (Arc::clone(&record.subject), totals))
-        };
-        messages.iter().filter_map(last_is_removed).collect()
-    };
-    let mut lasts = Vec::new();
-    for (subject, totals) in concerned {
-        let mut end = totals.last;
-        while end > totals.first {
-            match stream.store.last_of_subject(stream.id, &subject, totals.first..=end - 1)? {
-                Some(seq) if is_removed(seq) => end = seq,
-                Some(seq) => {
-                    lasts.push((subject, seq));
-                    break;
-                }
-                None => break,
-            }
-        }
-    }
-    Ok(lasts)
-}
-
-/// Up to a step of messages of a range.
-fn scan(stream: &Stream, range: RangeInclusive<Seq>) -> Result<Messages, StoreError> {
-    let mut page = Vec::new();
-    if range.is_empty() {
-        return Ok(page);
-    }
-    stream.store.scan(stream.id, range, &mut |seq, record| {
-        page.extend(record.ok().map(|record| (seq, record)));
-        if page.len() >= STEP { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(page)
-}
-
-/// Up to a step of messages of a range that match, by way of the index of subjects.
-fn scan_subjects(
-    stream: &Stream,
-    filter: &Filters,
-    range: RangeInclusive<Seq>,
-) -> Result<Messages, StoreError> {
-    let mut page = Vec::new();
-    if range.is_empty() {
-        return Ok(page);
-    }
-    for (subject, totals) in stream.subjects(filter, usize::MAX) {
-        let within = totals.first.max(*range.start())..=totals.last.min(*range.end());
-        if within.is_empty() {
-            continue;
-        }
-        let mut seqs = Vec::new();
-        stream.store.scan_subject(stream.id, &subject, within, &mut |seq| {
-            seqs.push(seq);
-            if seqs.len() >= STEP - page.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        page.extend(read(stream, &seqs, |_, _| true));
-        if page.len() >= STEP {
-            break;
-        }
-    }
-    page.sort_unstable_by_key(|(seq, _)| *seq);
-    Ok(page)
-}
-
-/// Reads messages; those that are gone or damaged are left out.
-fn read(stream: &Stream, seqs: &[Seq], wanted: impl Fn(Seq, &Record) -> bool) -> Messages {
-    let read = |seq: &Seq| Some((*seq, stream.store.get(stream.id, *seq).ok()??));
-    seqs.iter().filter_map(read).filter(|(seq, record)| wanted(*seq, record)).collect()
-}
-
-/// The last of the messages that are older than the newest `keep`; `None` when there is none.
-fn end_of_older(stream: &Stream, filter: &Filters, keep: u64) -> Result<Option<Seq>, StoreError> {
-    let totals = stream.committed_totals();
-    if totals.messages == 0 {
-        return Ok(None);
-    }
-    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-    let mut seqs = Vec::new();
-    if filter.is_everything() {
-        let mut passed = 0;
-        let mut end = None;
-        stream.store.scan_back(stream.id, totals.first_seq..=totals.last_seq, &mut |seq| {
-            end = (passed >= keep).then_some(seq);
-            passed += 1;
-            if end.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        return Ok(end);
-    }
-    for (subject, totals) in stream.subjects(filter, usize::MAX) {
-        stream.store.scan_subject(stream.id, &subject, totals.first..=totals.last, &mut |seq| {
-            seqs.push(seq);
-            ControlFlow::Continue(())
-        })?;
-    }
-    seqs.sort_unstable();
-    let older = seqs.len().saturating_sub(keep);
-    Ok(older.checked_sub(1).map(|at| seqs[at]))
 }

@@ -26,6 +26,8 @@ pub(super) struct TouchedStream {
     pub(super) purged: Vec<Purged>,
     /// What is in the changes of the group and not counted yet.
     pub(super) waiting: Vec<Waiting>,
+    /// The first of the messages that are counted and not applied yet.
+    pub(super) unapplied: Option<Seq>,
     /// Subjects whose totals have changed since they were last written.
     pub(super) subjects: BTreeSet<Arc<str>>,
     /// Totals have changed since they were last written.
@@ -50,7 +52,12 @@ pub(super) struct TouchedStream {
 
 /// What is in the changes of a group and not counted yet.
 pub(super) enum Waiting {
-    Message(Publish),
+    Message {
+        seq: Seq,
+        subject: Arc<str>,
+        time: i64,
+        bytes: u64,
+    },
     /// A sequence without a message.
     Skip {
         seq: Seq,
@@ -68,6 +75,7 @@ impl TouchedStream {
             short_lived: HashSet::new(),
             purged: Vec::new(),
             waiting: Vec::new(),
+            unapplied: None,
             subjects: BTreeSet::new(),
             dirty: false,
             rollups: Vec::new(),
@@ -81,7 +89,7 @@ impl TouchedStream {
     }
 
     /// Notes a message that is in the changes of the group.
-    pub(super) fn put(&mut self, publish: Publish) {
+    pub(super) fn put(&mut self, publish: &Publish) {
         self.unlimited = true;
         if let Some(rollup) = publish.rollup {
             self.rollups.push((rollup, Arc::clone(&publish.record.subject), publish.seq));
@@ -89,7 +97,10 @@ impl TouchedStream {
         if let Some(expires) = publish.expires {
             self.deadline = Some(self.deadline.map_or(expires, |deadline| deadline.min(expires)));
         }
-        self.waiting.push(Waiting::Message(publish));
+        let Publish { seq, record, .. } = publish;
+        let bytes = message_bytes(self.stream.storage, record);
+        let (subject, time) = (Arc::clone(&record.subject), record.time);
+        self.waiting.push(Waiting::Message { seq: *seq, subject, time, bytes });
     }
 
     /// Notes that messages were removed.
@@ -111,25 +122,41 @@ impl TouchedStream {
         self.unlimited || self.limits_changed || !self.rollups.is_empty() || !self.processed.is_empty()
     }
 
-    /// Counts what waits, and appends the totals that have changed.
-    pub(super) fn settle(&mut self, changes: &mut Vec<Change>) {
-        if self.waiting.is_empty() && !self.dirty {
+    /// Counts what waits.
+    pub(super) fn count(&mut self) {
+        if self.waiting.is_empty() {
             return;
         }
-        let id = self.stream.id;
+        self.dirty = true;
         let mut state = self.stream.state.lock();
+        let mut before: Option<Arc<str>> = None;
         for waiting in self.waiting.drain(..) {
             match waiting {
-                Waiting::Message(Publish { seq, record, .. }) => {
-                    let bytes = message_bytes(self.stream.storage, &record);
-                    state.assigned.written(&record, bytes);
-                    state.committed.add(seq, &record, bytes);
-                    self.added.push((seq, Arc::clone(&record.subject)));
-                    self.subjects.insert(record.subject);
+                Waiting::Message { seq, subject, time, bytes } => {
+                    state.assigned.written(&subject, bytes);
+                    state.committed.add(seq, &subject, time, bytes);
+                    self.unapplied.get_or_insert(seq);
+                    self.added.push((seq, Arc::clone(&subject)));
+                    // Neighbours often have the same one.
+                    if before.as_ref() != Some(&subject) {
+                        self.subjects.insert(Arc::clone(&subject));
+                        before = Some(subject);
+                    }
                 }
                 Waiting::Skip { seq, time } => state.committed.skip(seq, time),
             }
         }
+    }
+
+    /// Counts what waits, and appends the totals that have changed: all of it is applied next.
+    pub(super) fn settle(&mut self, changes: &mut Vec<Change>) {
+        self.count();
+        self.unapplied = None;
+        if !self.dirty {
+            return;
+        }
+        let id = self.stream.id;
+        let state = self.stream.state.lock();
         for subject in std::mem::take(&mut self.subjects) {
             let key = subject_key(&subject);
             changes.push(match state.committed.subjects.get(&subject) {

@@ -1,6 +1,6 @@
 //! Reading a stream. Every search has explicit bounds: from the first sequence to the visible mark.
 
-use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
+use std::{borrow::Cow, ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 
@@ -28,7 +28,15 @@ pub(crate) struct Page {
 impl Stream {
     /// The message at a sequence, if it is there.
     pub(crate) fn get(&self, seq: Seq) -> Result<Option<Record>, StoreError> {
-        if self.visible_range(seq).contains(&seq) { self.store.get(self.id, seq) } else { Ok(None) }
+        if self.visible_range(seq).contains(&seq) { self.peek(seq) } else { Ok(None) }
+    }
+
+    /// The message at a sequence, whether readers see it or not.
+    pub(in crate::jetstream) fn peek(&self, seq: Seq) -> Result<Option<Record>, StoreError> {
+        match self.tail.get(seq) {
+            Some(known) => Ok(known),
+            None => self.store.get(self.id, seq),
+        }
     }
 
     /// The first message from `from` on that matches.
@@ -51,7 +59,7 @@ impl Stream {
             return Ok(page);
         }
         let (mut in_vain, mut bytes, mut gave_up) = (0, 0, false);
-        self.store.scan(self.id, range.clone(), &mut |seq, record| {
+        let mut visit = |seq: Seq, record: Result<Cow<'_, Record>, StoreError>| {
             let record = match record {
                 Ok(record) => record,
                 Err(error) => {
@@ -69,13 +77,16 @@ impl Stream {
                 return ControlFlow::Continue(());
             }
             bytes += record.data.len();
-            page.messages.push((seq, record));
+            page.messages.push((seq, record.into_owned()));
             if page.messages.len() >= limit || bytes >= max_bytes {
                 page.next = seq + 1;
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
-        })?;
+        };
+        if !self.tail.scan(&range, &mut visit) {
+            self.store.scan(self.id, range.clone(), &mut |seq, record| visit(seq, record.map(Cow::Owned)))?;
+        }
         if gave_up && page.messages.is_empty() {
             return self.search(filters, page.next..=*range.end());
         }
@@ -100,7 +111,7 @@ impl Stream {
         let mut from = *range.start();
         // A message that is gone or damaged by the time it is read is passed over.
         while let Some(seq) = self.first_of(&subjects, from..=*range.end())? {
-            if let Ok(Some(record)) = self.store.get(self.id, seq) {
+            if let Ok(Some(record)) = self.peek(seq) {
                 page.messages.push((seq, record));
                 page.next = seq + 1;
                 break;
@@ -134,7 +145,7 @@ impl Stream {
         let mut upto = upto.min(self.last_seq());
         // A message that is deleted meanwhile makes it look again.
         while let Some(seq) = self.last_seq_of(filters, upto)? {
-            if let Some(record) = self.store.get(self.id, seq)? {
+            if let Some(record) = self.peek(seq)? {
                 return Ok(Some((seq, record)));
             }
             upto = seq - 1;

@@ -108,6 +108,7 @@ impl Stream {
         self.set_config(Arc::new(config));
         self.look_at_all_ages();
         let mut state = self.state.lock();
+        self.tail.clear();
         let before = state.bytes();
         let was_purged = state.was_purged;
         *state = StreamState::new(committed, Dedupe::default());
@@ -178,7 +179,7 @@ fn recount(
     let mut damaged = 0_u64;
     store.scan(stream, 1..=Seq::MAX, &mut |seq, record| {
         match record {
-            Ok(record) => committed.add(seq, &record, message_bytes(storage, &record)),
+            Ok(record) => committed.add(seq, &record.subject, record.time, message_bytes(storage, &record)),
             Err(_) => damaged += 1,
         }
         ControlFlow::Continue(())

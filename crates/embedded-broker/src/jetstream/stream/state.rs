@@ -115,13 +115,13 @@ impl Assigned {
     }
 
     /// Notes that the message was written.
-    pub(crate) fn written(&mut self, record: &Record, bytes: u64) {
+    pub(crate) fn written(&mut self, subject: &str, bytes: u64) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        if let Some(entry) = self.subjects.get_mut(&record.subject) {
+        if let Some(entry) = self.subjects.get_mut(subject) {
             entry.1 = entry.1.saturating_sub(1);
             if entry.1 == 0 {
-                self.subjects.remove(&record.subject);
+                self.subjects.remove(subject);
             }
         }
     }
@@ -129,7 +129,7 @@ impl Assigned {
 
 impl Committed {
     /// Counts a message that was written.
-    pub(crate) fn add(&mut self, seq: Seq, record: &Record, bytes: u64) {
+    pub(crate) fn add(&mut self, seq: Seq, subject: &Arc<str>, time: i64, bytes: u64) {
         let totals = &mut self.totals;
         if totals.messages == 0 {
             totals.first_seq = seq;
@@ -137,13 +137,13 @@ impl Committed {
         totals.messages += 1;
         totals.bytes += bytes;
         totals.last_seq = seq;
-        totals.last_time = record.time;
-        if let Some(subject) = self.subjects.get_mut(&record.subject) {
-            subject.last = seq;
-            subject.count += 1;
+        totals.last_time = time;
+        if let Some(totals) = self.subjects.get_mut(subject) {
+            totals.last = seq;
+            totals.count += 1;
         } else {
-            let subject = SubjectTotals { first: seq, last: seq, count: 1 };
-            self.subjects.insert(Arc::clone(&record.subject), subject);
+            let totals = SubjectTotals { first: seq, last: seq, count: 1 };
+            self.subjects.insert(Arc::clone(subject), totals);
         }
     }
 
@@ -171,7 +171,8 @@ impl Committed {
         if totals.count == 0 {
             self.subjects.remove(subject);
         } else if totals.first == seq {
-            totals.first = seq + 1;
+            // The only one that is left is the last, unless that is the one that is removed.
+            totals.first = if totals.count == 1 && totals.last != seq { totals.last } else { seq + 1 };
         }
     }
 

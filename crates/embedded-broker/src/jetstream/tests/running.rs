@@ -38,6 +38,8 @@ impl Sink for Inbox {
             Err(_) => Taken::No,
         }
     }
+
+    fn batch_ends(&self) {}
 }
 
 /// An engine at work.
@@ -94,6 +96,7 @@ impl Running {
             body: &data,
         };
         assert!(self.sender.send(subject, &frame) > 0, "somebody takes {subject}");
+        self.sender.flush();
         inbox
     }
 

@@ -17,6 +17,8 @@ impl Sink for Nobody {
     fn offer(&self, _: &Inbound<'_>) -> Taken {
         Taken::No
     }
+
+    fn batch_ends(&self) {}
 }
 
 fn ack(consumer: &str, number: u64) -> String {

@@ -20,8 +20,9 @@ const SEPARATE_FROM: u32 = 4 * 1024;
 const MAX_JOURNALS: u64 = 64 * MIB;
 /// Blocks that were read. Consumers that keep up find their messages in memtables, so this serves those that do not.
 const CACHE: u64 = 64 * MIB;
-/// One to flush and one to compact: while both are busy, two cores still serve clients half of the time.
-const WORKERS: usize = 2;
+/// One flushes and compacts by turns. With more of them the engine keeps one for flushing, and that one spins, taking a
+/// whole processor, for as long as another one compacts.
+const WORKERS: usize = 1;
 const MAX_FILES: usize = 512;
 
 /// A database with our three keyspaces.
