@@ -6,7 +6,7 @@ use crate::{
     arguments::Effort,
     credentials::Credentials,
     goals::{self, Goal},
-    load::{self, Access},
+    load::{self, Access, Attack},
     sample::Sample,
     servers::{Security, Server},
 };
@@ -33,6 +33,8 @@ enum Load {
     Logins,
     /// Connections that do nothing.
     Idle,
+    /// Two clients talk while others mean harm.
+    Hostile(Attack),
 }
 
 const SIZES: [(&str, usize); 4] = [("16", 16), ("128", 128), ("1k", 1024), ("16k", 16 * 1024)];
@@ -92,6 +94,10 @@ impl Case {
         case("tls-connect".into(), about.into(), Security::Tls, goals::TLS_CONNECT, Load::Logins);
         let about = "idle connections logged in by nkey";
         case("idle".into(), about.into(), Security::Login, goals::IDLE, Load::Idle);
+        for attack in Attack::ALL {
+            let (name, about) = (format!("hostile-{}", attack.name()), format!("bystanders, while {attack}"));
+            case(name, about, Security::Open, goals::HOSTILE, Load::Hostile(attack));
+        }
         cases
     }
 
@@ -105,7 +111,7 @@ impl Case {
 
     /// Whether earlier connections would show in what is measured.
     pub(crate) fn needs_fresh_server(&self) -> bool {
-        matches!(self.load, Load::Logins | Load::Idle)
+        matches!(self.load, Load::Logins | Load::Idle | Load::Hostile(_))
     }
 
     /// Measures one server once.
@@ -118,6 +124,7 @@ impl Case {
             Load::Request { size } => load::request(&access, size, effort),
             Load::Logins => load::logins(&access, effort),
             Load::Idle => load::idle(&access, effort),
+            Load::Hostile(attack) => load::hostile(&access, attack, effort),
         }
     }
 }

@@ -7,6 +7,7 @@ mod checker;
 mod client;
 mod connections;
 mod fan_out;
+mod hostile;
 mod progress;
 mod request;
 mod stream;
@@ -15,6 +16,7 @@ mod throughput;
 pub(crate) use access::Access;
 pub(crate) use connections::{idle, logins};
 pub(crate) use fan_out::fan_out;
+pub(crate) use hostile::{Attack, hostile};
 pub(crate) use request::request;
 pub(crate) use throughput::{one_to_one, publish};
 

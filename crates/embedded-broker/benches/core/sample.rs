@@ -16,6 +16,8 @@ pub(crate) enum Metric {
     Median,
     /// 99 of 100 round trips are shorter, microseconds.
     Percentile99,
+    /// The same while somebody attacks the server, in multiples of what it is without.
+    TimesQuiet,
     /// Resident memory that one more idle connection takes, KiB.
     MemoryEach,
     /// Resident memory with few idle connections, MiB.
@@ -40,6 +42,7 @@ impl Metric {
             Self::ServerCpu => "server CPU µs",
             Self::Median => "p50 µs",
             Self::Percentile99 => "p99 µs",
+            Self::TimesQuiet => "p99, times quiet",
             Self::MemoryEach => "KiB each",
             Self::MemoryFew => "MiB, few",
             Self::MemoryMany => "MiB, many",

@@ -44,12 +44,18 @@ impl<'a> Access<'a> {
         Self { process: server.process(), address: server.address, credentials, security }
     }
 
-    /// Connects as this user, if users have to log in, and waits until it is in.
-    pub(super) fn client(&self, user: usize) -> Result<Client> {
+    /// Connects, and says nothing.
+    pub(super) fn connect(&self) -> Result<TcpStream> {
         let socket = TcpStream::connect(self.address).context("cannot connect")?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(socket)
+    }
+
+    /// Connects as this user, if users have to log in, and waits until it is in.
+    pub(super) fn client(&self, user: usize) -> Result<Client> {
+        let socket = self.connect()?;
         let info = read_info(&socket)?;
         let stream = match self.security {
             Security::Open | Security::Login => Stream::Plain(socket),
