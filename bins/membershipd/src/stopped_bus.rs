@@ -94,7 +94,7 @@ impl RoomStreams for NobodyConnected {
 }
 
 fn not_running() -> DataPlaneError {
-    DataPlaneError("the daemon does not run".to_owned())
+    DataPlaneError::Unconfirmed("the daemon does not run".to_owned())
 }
 
 #[async_trait]

@@ -7,7 +7,7 @@ use crate::chat::{self, Above, Typed};
 use crate::output::{Output, Show as _, Style, printable};
 use crate::session;
 use anyhow::Result;
-use bus_client::{Event, Message, MessageErrorKind, OwnMessages, Room, SubscribeOptions};
+use bus_client::{Event, History, Message, MessageErrorKind, OwnMessages, Room, SubscribeOptions};
 use room_protocol::RoomId;
 use std::collections::BTreeMap;
 
@@ -59,6 +59,14 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
     .await
 }
 
+/// Where messages are kept, what was said is stored when this returns, or the error says why not.
+async fn say(room: &Room, text: String) -> Result<(), bus_client::Error> {
+    match room.state().history() {
+        History::None => room.publish(text).await.map(drop),
+        History::Shared => room.publish_stored(text).await.map(drop),
+    }
+}
+
 /// One person's view of a room while it is open.
 struct Conversation<'a> {
     room: &'a Room,
@@ -107,8 +115,8 @@ impl<'a> Conversation<'a> {
             Typed::Unknown(word) => {
                 self.remark(&format!("/{word} means nothing here; /help lists what does."))
             }
-            Typed::Say(text) => match self.room.publish(text).await {
-                Ok(_) => Ok(()),
+            Typed::Say(text) => match say(self.room, text).await {
+                Ok(()) => Ok(()),
                 Err(error) => self.alarm(&format!("not sent: {error}")),
             },
         }

@@ -7,6 +7,7 @@ mod person;
 mod chat;
 mod command_line;
 mod files;
+mod full_disk;
 mod identity;
 mod join;
 mod messages;

@@ -153,6 +153,7 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         Code::RoomFrozen => ErrorKind::RoomFrozen,
         Code::RoomClosed => ErrorKind::RoomClosed,
         Code::BlobQuotaExceeded | Code::BlobStoreFull => ErrorKind::NoRoom,
+        Code::StreamStoreFull => ErrorKind::StorageFull,
         Code::BlobDamaged => ErrorKind::FileDamaged,
         Code::Unknown => return None,
         // Everything else says that the request itself is wrong.
