@@ -118,6 +118,7 @@ impl DataPlane for NobodyConnected {
             state: ComponentState::Down,
             kind: "embedded".to_owned(),
             connections: 0,
+            streams: None,
             detail: Some("the daemon does not run".to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! The bus as stock clients see it.
 
 mod events;
+mod health;
 mod history;
 mod live_permissions;
 mod lying_proxy;

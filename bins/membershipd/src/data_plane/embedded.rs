@@ -21,6 +21,7 @@ use room_protocol::RoomId;
 use zeroize::Zeroizing;
 
 use super::room_streams::{Acknowledge, JetStreamRooms};
+use super::streams_health::streams_health;
 
 use crate::config::{Config, StreamSync, Streams};
 use crate::own_names::OwnNames;
@@ -244,11 +245,14 @@ impl DataPlane for EmbeddedPlane {
 
     fn health(&self) -> DataPlaneHealth {
         let connected = self.service.connection_state() == async_nats::connection::State::Connected;
+        let streams = self.broker.jetstream_health().map(streams_health);
+        let state = if connected { ComponentState::Ok } else { ComponentState::Down };
         DataPlaneHealth {
-            state: if connected { ComponentState::Ok } else { ComponentState::Down },
+            state: streams.as_ref().map_or(state, |streams| state.max(streams.state)),
             kind: "embedded".to_owned(),
             // Less the two of this process itself.
             connections: (self.broker.stats().connections as u64).saturating_sub(2 * u64::from(connected)),
+            streams,
             detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
         }
     }

@@ -169,6 +169,7 @@ impl DataPlane for RecordingPlane {
             state: ComponentState::Ok,
             kind: "embedded".to_owned(),
             connections: 0,
+            streams: None,
             detail: None,
         }
     }
