@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// What takes the room away.
 const FILLER: &str = "filler";
 
+/// The disk may be in use while it is filled.
+const ATTEMPTS: u32 = 1000;
+
 /// A small file system. Dropping it unmounts it.
 #[derive(Debug)]
 pub struct SmallDisk(TempDir);
@@ -39,9 +42,15 @@ impl SmallDisk {
     pub fn fill_up_to(&self, free: u64) -> anyhow::Result<()> {
         self.clear()?;
         let filler = File::create(self.path(FILLER))?;
-        let taken = self.free()?.saturating_sub(free);
-        rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, taken)?;
-        Ok(())
+        for _ in 0..ATTEMPTS {
+            let taken = self.free()?.saturating_sub(free);
+            match rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, taken) {
+                // Others have written since.
+                Err(rustix::io::Errno::NOSPC) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        anyhow::bail!("others write faster than the disk can be filled")
     }
 
     /// Gives the room back.
