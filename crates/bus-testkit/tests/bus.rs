@@ -8,6 +8,7 @@ mod lying_proxy;
 mod matrix;
 mod other_clients;
 mod permissions;
+mod quotas;
 mod revocation;
 mod service;
 mod start_stop;
