@@ -11,5 +11,6 @@ mod full_disk;
 mod identity;
 mod join;
 mod messages;
+mod queues;
 mod rooms;
 mod users;
