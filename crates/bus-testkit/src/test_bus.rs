@@ -157,6 +157,11 @@ impl TestBus {
         Ok(self.service.connect().await?)
     }
 
+    /// How such a client logs in, for one in another process.
+    pub fn service_access(&self) -> &ServiceAccess {
+        &self.service
+    }
+
     /// A room without encryption on this subject, owned by this user.
     pub async fn plain_room(&self, owner: &Arc<Identity>, subject: &str) -> anyhow::Result<PlainRoom> {
         PlainRoom::create(self.control(owner), subject, History::None).await

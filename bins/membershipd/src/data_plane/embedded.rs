@@ -78,6 +78,16 @@ impl From<BindError> for EmbeddedPlaneError {
 }
 
 impl ServiceAccess {
+    /// Where it connects: a port of this machine that takes nobody else.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The seed of the key that it logs in with, good as long as the process runs.
+    pub fn login_seed(&self) -> &str {
+        &self.seed
+    }
+
     /// A new connection.
     pub async fn connect(&self) -> Result<async_nats::Client, EmbeddedPlaneError> {
         async_nats::ConnectOptions::with_nkey(self.seed.as_str().to_owned())
