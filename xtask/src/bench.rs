@@ -23,6 +23,8 @@ enum What {
     Api(Passed),
     /// A file of 1 GiB through the bus and back, beside what hashing and the disk allow.
     Blobs(Passed),
+    /// A room's history through the bus, beside reading the same stream directly.
+    History(Passed),
 }
 
 #[derive(clap::Args)]
@@ -35,19 +37,19 @@ struct Passed {
 /// Builds the program, optimised, and runs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut bench = process::cargo();
-    let options = match &arguments.what {
+    let options: &[String] = match &arguments.what {
         What::Core(passed) => beside_nats_server(&mut bench, "core", passed)?,
         What::Jetstream(passed) => beside_nats_server(&mut bench, "jetstream", passed)?,
-        What::Api(passed) => {
-            bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "api", "--"]);
-            passed.options.as_slice()
-        }
-        What::Blobs(passed) => {
-            bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", "blobs", "--"]);
-            &passed.options
-        }
+        What::Api(passed) => of_the_bus(&mut bench, "api", passed),
+        What::Blobs(passed) => of_the_bus(&mut bench, "blobs", passed),
+        What::History(passed) => of_the_bus(&mut bench, "history", passed),
     };
     process::run(bench.args(options))
+}
+
+fn of_the_bus<'a>(bench: &mut Command, name: &str, passed: &'a Passed) -> &'a [String] {
+    bench.args(["bench", "--locked", "--package", "bus-testkit", "--bench", name, "--"]);
+    &passed.options
 }
 
 fn beside_nats_server<'a>(bench: &mut Command, name: &str, passed: &'a Passed) -> Result<&'a [String]> {

@@ -80,8 +80,14 @@ impl App {
         let access = AccessTable::new(store.view().clone(), node_control::access_options(&config));
         let reconciled = control_plane::reconcile(store.as_ref(), plane.as_ref()).await?;
         if reconciled != Reconciled::default() {
-            let Reconciled { made, changed, removed } = reconciled;
-            tracing::info!(made, changed, removed, "streams were brought in line with their rooms");
+            let Reconciled { made, changed, removed, postponed } = reconciled;
+            tracing::info!(
+                made,
+                changed,
+                removed,
+                postponed,
+                "streams were brought in line with their rooms"
+            );
         }
         let rpc = Rpc::listen(plane.gate(), access.clone(), plane.rooms()).await?;
         plane.authenticate_with(Arc::new(access));

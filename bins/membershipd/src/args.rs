@@ -142,6 +142,14 @@ pub struct NodeFlags {
     #[arg(long, value_name = "DIRECTORY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_dir: Option<String>,
+    /// What all files of a room may take on the disk, such as 500MiB [default: 10GiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_blob_bytes: Option<String>,
+    /// What all files of a user may take on the disk, in whichever rooms [default: 10GiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_blob_bytes: Option<String>,
     /// How requests prove who sends them: enforce, soft or off [default: enforce].
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ mod layers;
 mod names;
 mod paths;
 mod problem;
+mod quotas;
 mod reader;
 mod setting;
 mod streams;
@@ -23,6 +24,7 @@ pub use self::layers::Environment;
 pub use self::names::{DataUrl, PublicName, ServerName};
 pub use self::paths::DataPaths;
 pub use self::problem::{ConfigErrors, ConfigProblem};
+pub use self::quotas::Quotas;
 pub use self::setting::Setting;
 pub use self::streams::{StreamSync, Streams};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub paths: DataPaths,
     /// Where the messages of rooms with history are kept.
     pub streams: Streams,
+    /// How much files in rooms may take.
+    pub quotas: Quotas,
     /// Names under which clients reach this bus, besides its addresses.
     pub public_names: Vec<PublicName>,
     /// Data plane addresses to tell clients; empty: made from the names.
@@ -109,6 +113,7 @@ impl Config {
         }
         let paths = read_paths(&mut reader, environment);
         let streams = Streams::read(&mut reader, &paths);
+        let quotas = Quotas::read(&mut reader);
         let public_names = reader.list(Setting::PUBLIC_NAME, str::parse);
         let data_urls = reader.list(Setting::DATA_URL, str::parse);
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
@@ -131,6 +136,7 @@ impl Config {
             nats_port,
             paths,
             streams,
+            quotas,
             public_names,
             data_urls,
             server_name,

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod room_streams;
+mod streams_health;
 
 pub(crate) use self::embedded::EmbeddedPlane;
 pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};

@@ -43,7 +43,7 @@ pub use args::{Cli, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, 
 pub use commands::run;
 pub use config::{
     Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,
-    Logging, PublicName, ServerName, Setting, StreamSync, Streams, TlsSource,
+    Logging, PublicName, Quotas, ServerName, Setting, StreamSync, Streams, TlsSource,
 };
 pub use data_plane::{EmbeddedPlaneError, ServiceAccess};
 pub use failure::Failure;

@@ -31,7 +31,11 @@ pub(crate) fn control_config(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         names: control_plane::OwnNames::new(own_names.authorities()),
         mode: auth,
-        limits: Limits::default(),
+        limits: Limits {
+            room_blob_bytes: config.quotas.room,
+            user_blob_bytes: config.quotas.user,
+            ..Limits::default()
+        },
         encryption_required: config.exposure.is_public(),
         control_urls,
         posture: Posture {

@@ -94,7 +94,7 @@ impl RoomStreams for NobodyConnected {
 }
 
 fn not_running() -> DataPlaneError {
-    DataPlaneError("the daemon does not run".to_owned())
+    DataPlaneError::Unconfirmed("the daemon does not run".to_owned())
 }
 
 #[async_trait]
@@ -118,6 +118,7 @@ impl DataPlane for NobodyConnected {
             state: ComponentState::Down,
             kind: "embedded".to_owned(),
             connections: 0,
+            streams: None,
             detail: Some("the daemon does not run".to_owned()),
         }
     }

@@ -1,6 +1,6 @@
 //! What can be typed: options that every command understands, and the list of commands.
 
-use crate::commands::{blob, chat, completions, id, join, publish, room, subscribe, user};
+use crate::commands::{blob, chat, completions, id, join, publish, queue, room, subscribe, user};
 use std::path::PathBuf;
 
 /// Talk to people and services on a unibus message bus.
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Sub(subscribe::Arguments),
     /// Talk in a room.
     Chat(chat::Arguments),
+    /// Work queues: messages that a room keeps, each for one worker.
+    #[command(subcommand)]
+    Queue(queue::Command),
     /// Files in rooms.
     #[command(subcommand)]
     Blob(blob::Command),

@@ -11,7 +11,9 @@ pub(crate) mod id;
 pub(crate) mod join;
 mod message_view;
 pub(crate) mod publish;
+pub(crate) mod queue;
 pub(crate) mod room;
+mod source;
 pub(crate) mod status;
 pub(crate) mod subscribe;
 pub(crate) mod user;
@@ -27,6 +29,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<()> {
         Command::Pub(arguments) => publish::run(arguments, global, output).await,
         Command::Sub(arguments) => subscribe::run(arguments, global, output).await,
         Command::Chat(arguments) => chat::run(arguments, global, output).await,
+        Command::Queue(command) => queue::run(command, global, output).await,
         Command::Blob(command) => blob::run(command, global, output).await,
         Command::Status => status::run(global, output).await,
         Command::User(command) => user::run(command, global, output).await,

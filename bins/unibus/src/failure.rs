@@ -76,7 +76,7 @@ pub(crate) fn code(error: &anyhow::Error) -> Code {
 fn code_of(kind: ErrorKind) -> Code {
     use ErrorKind as K;
     match kind {
-        K::Unreachable | K::Timeout | K::Unavailable => Code::TryLater,
+        K::Unreachable | K::Timeout | K::Unavailable | K::StorageFull => Code::TryLater,
         K::Unauthenticated | K::Revoked | K::Forbidden | K::NotAMember | K::NotPermitted => Code::NotAllowed,
         K::NotFound => Code::NotFound,
         K::Conflict | K::Ambiguous | K::RoomClosed | K::RoomFrozen => Code::Conflict,

@@ -80,6 +80,8 @@ pub enum ErrorKind {
     FileDamaged,
     /// The bus has no room for the file: a quota is used up, or its disk is full.
     NoRoom,
+    /// The disk on which the bus keeps messages is full. Nothing is stored until its operator has made room.
+    StorageFull,
     /// The files that keep pins and heads cannot be read or written.
     State,
     /// The server's answer is not what the protocol says.
@@ -108,6 +110,12 @@ impl Error {
         );
         error.0.fingerprint = Some(fingerprint);
         error
+    }
+
+    /// The same failure, and before it what had happened already.
+    pub(crate) fn after(mut self, done: &str) -> Self {
+        self.0.detail = format!("{done}: {}", self.0.detail);
+        self
     }
 
     pub(crate) fn with_problem(mut self, problem: Problem) -> Self {

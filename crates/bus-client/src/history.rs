@@ -6,23 +6,20 @@
 mod replay;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use control_api::Timestamp;
-use control_api::history::{HistoryRequest, HistoryStart, Operation, RpcErrorCode, RpcSubject, header};
-use futures_util::StreamExt as _;
+use control_api::history::{HistoryRequest, HistoryStart, Operation};
 use room_protocol::History;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageError};
 use crate::receive;
 use crate::room::Room;
+use crate::rpc::{self, Answer, Kept};
+use crate::subscription::OwnMessages;
 
 pub use replay::Replay;
-
-/// A page has about 1 MiB, and one message more.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where to begin in what a room keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +88,12 @@ impl Room {
 
     /// What the room keeps from there on, and then what is sent, without a gap and without repeats.
     pub async fn replay(&self, from: HistoryFrom) -> Result<Replay> {
-        Replay::start(self, from).await
+        self.replay_with(from, OwnMessages::Deliver).await
+    }
+
+    /// The same; with [`OwnMessages::Skip`] without what was sent through this very [`crate::Bus`].
+    pub async fn replay_with(&self, from: HistoryFrom, own: OwnMessages) -> Result<Replay> {
+        Replay::start(self, from, own).await
     }
 }
 
@@ -110,7 +112,9 @@ impl HistoryReader {
             max: max.clamp(1, HistoryRequest::MAX),
             wait: wait.min(HistoryRequest::MAX_WAIT),
         };
-        let Wire { messages, next, more, .. } = self.ask(&request).await?;
+        let wait = Duration::from_secs(request.wait);
+        let answer = rpc::ask(&self.room, Operation::History, &request, request.max, wait).await?;
+        let Answer { messages, next, more, .. } = answer;
         let mut judge = Judge::new(&self.room);
         let mut stored = Vec::with_capacity(messages.len());
         for message in messages {
@@ -125,109 +129,20 @@ impl HistoryReader {
     pub fn is_at_end(&self) -> bool {
         self.more == Some(0)
     }
-
-    async fn ask(&self, request: &HistoryRequest) -> Result<Wire> {
-        let bus = &self.room.core.bus;
-        bus.connected().await?;
-        let closed = |source| Error::new(ErrorKind::Closed, "the connection is closed").with_source(source);
-        let operation = Operation::History;
-        let subject = RpcSubject { user: bus.user, room: self.room.id(), operation }.to_string();
-        let body = serde_json::to_vec(request).map_err(|source| {
-            Error::new(ErrorKind::Invalid, "the request cannot be written").with_source(source)
-        })?;
-        let inbox = bus.nats.new_inbox();
-        let mut answers =
-            bus.nats.subscribe(inbox.clone()).await.map_err(|source| closed(source.to_string()))?;
-        let asked = bus.nats.publish_with_reply(subject, inbox, Bytes::from(body)).await;
-        asked.map_err(|source| closed(source.to_string()))?;
-        let mut wire = Wire::default();
-        // The first message may take as long as was asked for; then they come in a row.
-        let mut patience = bus.tuning.request_timeout + std::time::Duration::from_secs(request.wait);
-        loop {
-            let answer = tokio::select! {
-                () = bus.stop.cancelled() => return Err(Error::closed()),
-                answer = tokio::time::timeout(patience, answers.next()) => answer,
-            };
-            let answer = match answer {
-                Ok(Some(answer)) => answer,
-                Ok(None) => return Err(Error::closed()),
-                Err(_) => {
-                    return Err(Error::new(ErrorKind::Timeout, "the bus did not send the history in time"));
-                }
-            };
-            patience = bus.tuning.request_timeout;
-            if wire.add(answer, request.max)? {
-                return Ok(wire);
-            }
-        }
-    }
 }
 
-/// A page as it came.
-#[derive(Default)]
-struct Wire {
-    messages: Vec<Kept>,
-    bytes: usize,
-    next: u64,
-    more: u64,
-}
-
-/// One message as it came.
-struct Kept {
-    seq: u64,
-    stored_at: u64,
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-}
-
-impl Wire {
-    /// Takes one message of the answer. Answers whether it was the last.
-    fn add(&mut self, answer: async_nats::Message, max: u64) -> Result<bool> {
-        if answer.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
-            return Err(Error::new(ErrorKind::Unavailable, "this bus does not answer requests for history"));
-        }
-        let headers = answer.headers.unwrap_or_default();
-        let value = |name: &str| headers.get(name).map(async_nats::HeaderValue::as_str);
-        let number = |name: &str| value(name).and_then(|text| text.parse::<u64>().ok());
-        if let Some(code) = value(header::ERROR) {
-            return Err(refused(code, &answer.payload));
-        }
-        if let Some(next) = number(header::END) {
-            self.next = next;
-            self.more = number(header::MORE).unwrap_or(0);
-            return Ok(true);
-        }
-        let (Some(seq), Some(time), Some(subject)) =
-            (number(header::SEQ), value(header::TIME), value(header::SUBJECT))
-        else {
-            return Err(Error::new(ErrorKind::Protocol, "the bus sent something else than stored messages"));
-        };
-        self.bytes += answer.payload.len() + answer.length;
-        if self.messages.len() as u64 >= max || self.bytes > PAGE_BYTES {
-            return Err(Error::new(ErrorKind::Protocol, "the bus sent more messages than were asked for"));
-        }
-        let time: jiff::Timestamp = time.parse().map_err(|source| {
-            Error::new(ErrorKind::Protocol, "the bus stored a message at no time").with_source(source)
-        })?;
-        let (stored_at, subject) = (u64::try_from(time.as_millisecond()).unwrap_or(0), subject.to_owned());
-        self.messages.push(Kept { seq, stored_at, subject, headers, payload: answer.payload });
-        Ok(false)
-    }
-}
-
-/// Judges the messages of one page. Remembers which keys could not be had, so that each is asked for once.
-struct Judge<'r> {
+/// Judges the messages of one answer. Remembers which keys could not be had, so that each is asked for once.
+pub(crate) struct Judge<'r> {
     room: &'r Room,
     keyless: BTreeMap<u64, MessageError>,
 }
 
 impl<'r> Judge<'r> {
-    fn new(room: &'r Room) -> Self {
+    pub(crate) fn new(room: &'r Room) -> Self {
         Self { room, keyless: BTreeMap::new() }
     }
 
-    async fn judge(&mut self, kept: Kept) -> Result<Stored> {
+    pub(crate) async fn judge(&mut self, kept: Kept) -> Result<Stored> {
         let Kept { seq, stored_at, subject, headers, payload } = kept;
         let wire = receive::Kept { subject, headers, payload, stored_at };
         let message = receive::receive_stored(&self.room.core, wire, &mut self.keyless).await;
@@ -235,17 +150,6 @@ impl<'r> Judge<'r> {
     }
 }
 
-fn no_history() -> Error {
+pub(crate) fn no_history() -> Error {
     Error::new(ErrorKind::NoHistory, "the room was made without history: nothing of it is kept")
-}
-
-fn refused(code: &str, detail: &[u8]) -> Error {
-    let kind = match RpcErrorCode::from_text(code) {
-        Some(RpcErrorCode::NotAMember) => ErrorKind::NotAMember,
-        Some(RpcErrorCode::NoHistory) => return no_history(),
-        Some(RpcErrorCode::Busy | RpcErrorCode::Unavailable) => ErrorKind::Unavailable,
-        _ => ErrorKind::Forbidden,
-    };
-    let detail = std::str::from_utf8(detail).ok().filter(|text| !text.is_empty() && text.len() < 200);
-    Error::new(kind, format!("the bus refuses: {}", detail.unwrap_or("it does not say why")))
 }

@@ -55,7 +55,9 @@ mod history;
 mod message;
 mod receive;
 mod room;
+mod rpc;
 mod subscription;
+mod work;
 
 pub use bus::Bus;
 pub use config::{BusConfig, ClientTls, Tuning};
@@ -68,10 +70,14 @@ pub use room::{LogTrust, Room, RoomDraft};
 pub use state::{PinConflict, Pins, StateStore};
 pub use subscription::{OwnMessages, SubscribeOptions, Subscription};
 pub use user_ref::{Confirm, UserRef};
+pub use work::{Job, WorkQueue};
 
 // What callers meet in signatures here.
 pub use busauth::{CaFingerprint, Handle, Identity, IdentityCard, QueueGroup, SubjectFilter, UserId};
-pub use control_api::{BlobInfo, BusRole, Info, Me, ProblemCode, RoomInfo, RoomSummary, UserInfo};
+pub use control_api::{
+    AckWait, BlobInfo, BusRole, ConsumerInfo, ConsumerStart, Info, MaxDeliver, Me, NewConsumer, OutOfBounds,
+    ProblemCode, RoomInfo, RoomSummary, UserInfo,
+};
 pub use room_protocol::message::Standing;
 pub use room_protocol::{
     BlobDigest, Encryption, FileName, FileNote, Head, History, Member, MessageId, MessageRejection, RoomId,

@@ -22,6 +22,7 @@
 //! - [`PlainRoom`]: a room without encryption, for tests of stock NATS clients.
 //! - [`TestBus::service`]: the data plane with all rights, to forge, replay and drop what a hostile one would.
 //! - [`LyingProxy`]: a control plane that lies.
+//! - [`SmallDisk`]: a disk that a test can fill.
 //!
 //! The bus runs on threads of its own, so a test that blocks, or one with a single-threaded runtime, does not
 //! stop it. Dropping a [`TestBus`] stops it, too; [`TestBus::stop`] also fails when something did not end well.
@@ -31,6 +32,7 @@ mod control_client;
 mod lying_proxy;
 mod plain_room;
 mod running;
+mod small_disk;
 mod test_bus;
 
 pub use control_api::BusRole;
@@ -39,4 +41,5 @@ pub use builder::TestBusBuilder;
 pub use control_client::{ControlClient, ControlError};
 pub use lying_proxy::{Answer, Asked, Lie, LyingProxy};
 pub use plain_room::PlainRoom;
+pub use small_disk::SmallDisk;
 pub use test_bus::TestBus;

@@ -157,6 +157,11 @@ impl TestBus {
         Ok(self.service.connect().await?)
     }
 
+    /// How such a client logs in, for one in another process.
+    pub fn service_access(&self) -> &ServiceAccess {
+        &self.service
+    }
+
     /// A room without encryption on this subject, owned by this user.
     pub async fn plain_room(&self, owner: &Arc<Identity>, subject: &str) -> anyhow::Result<PlainRoom> {
         PlainRoom::create(self.control(owner), subject, History::None).await
@@ -173,9 +178,18 @@ impl TestBus {
 
     /// Stops the bus and starts it again with the same data on the same ports.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.restart_after(|_| Ok(())).await
+    }
+
+    /// The same; in between, with nothing running, something happens to the data directory.
+    pub async fn restart_after(
+        &mut self,
+        happens: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         if let Some(running) = self.running.take() {
             running.stop().await?;
         }
+        happens(&self.data_dir())?;
         let started = Running::start(&self.flags).await?;
         self.service = started.service;
         self.running = Some(started.running);

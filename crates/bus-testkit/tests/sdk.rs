@@ -4,6 +4,7 @@ mod automatic_rekey;
 mod conversation;
 mod files;
 mod forgery;
+mod full_disk;
 mod history;
 
 mod frozen_rooms;

@@ -89,9 +89,49 @@ pub struct DataPlaneHealth {
     pub kind: String,
     /// Open client connections.
     pub connections: u64,
+    /// The messages that rooms keep; absent where the data plane does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<StreamsHealth>,
     /// What is wrong, when something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// How the messages are that rooms keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamsHealth {
+    /// Degraded when nothing is stored, or something is damaged.
+    pub state: ComponentState,
+    /// The disk is full: nothing is stored, what is there can be read.
+    pub full: bool,
+    /// Streams of which messages are damaged or gone; the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedStream>,
+    /// How many more there are.
+    #[serde(default)]
+    pub more_damaged: u64,
+    /// What is wrong, when something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A stream of which messages are damaged or gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedStream {
+    /// `ROOM_<room id>`; absent where nothing is left that says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// All that are missing are within these ranges, 16 at most; some within may be there.
+    pub missing: Vec<SeqRange>,
+}
+
+/// Numbers of messages, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeqRange {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
 }
 
 /// How the store is.

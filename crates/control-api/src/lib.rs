@@ -33,7 +33,10 @@ pub use consumers::{
     AckWait, ConsumerInfo, ConsumerStart, Consumers, MaxDeliver, NewConsumer, NewConsumerView, OutOfBounds,
 };
 pub use event::{RoomEvent, UserEvent};
-pub use info::{BlobHealth, ComponentState, DataPlaneHealth, Health, Info, Posture, Ready, StoreHealth};
+pub use info::{
+    BlobHealth, ComponentState, DamagedStream, DataPlaneHealth, Health, Info, Posture, Ready, SeqRange,
+    StoreHealth, StreamsHealth,
+};
 pub use limits::Limits;
 pub use problem::{PROBLEM_JSON, Problem, ProblemCode};
 pub use rooms::{

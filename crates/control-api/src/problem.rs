@@ -197,6 +197,8 @@ problem_codes! {
     BlobQuotaExceeded = "blob_quota_exceeded", INSUFFICIENT_STORAGE, "There is no room left for files";
     /// The disk of the bus has no room for the file.
     BlobStoreFull = "blob_store_full", INSUFFICIENT_STORAGE, "The disk of the bus is full";
+    /// The disk has no room for messages that rooms keep.
+    StreamStoreFull = "stream_store_full", INSUFFICIENT_STORAGE, "The disk of the bus is full";
     /// The stored file is damaged: delete it and send it again.
     BlobDamaged = "blob_damaged", INTERNAL_SERVER_ERROR, "The file is damaged";
     /// The room is closed: nothing is added to it any more.

@@ -9,8 +9,14 @@ use crate::streams::RoomStreams;
 
 /// The data plane did not do what it was told, or cannot say whether it did.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the data plane did not confirm: {0}")]
-pub struct DataPlaneError(pub String);
+pub enum DataPlaneError {
+    /// Whether it happened is unknown; the text is for the log.
+    #[error("the data plane did not confirm: {0}")]
+    Unconfirmed(String),
+    /// It did not happen: there is no room for more on its disk.
+    #[error("the disk of the data plane is full: {0}")]
+    Full(String),
+}
 
 /// The broker's side of an access change: embedded, clustered or external.
 #[async_trait]

@@ -326,8 +326,17 @@ impl From<SharedKeysError> for Refusal {
 
 impl From<DataPlaneError> for Refusal {
     fn from(error: DataPlaneError) -> Self {
-        let detail = "the change is stored, but not confirmed to be in force on the data plane: send the request again";
-        let mut refusal = Self::new(ProblemCode::DataPlaneUnavailable, detail).retry_after(1);
+        let mut refusal = match &error {
+            DataPlaneError::Unconfirmed(_) => {
+                let detail = "the change is stored, but not confirmed to be in force on the data plane: send the request again";
+                Self::new(ProblemCode::DataPlaneUnavailable, detail).retry_after(1)
+            }
+            DataPlaneError::Full(_) => {
+                let detail = "the change is stored, but the disk of the bus has no room for the messages of the room: nothing is \
+                              kept of it until the operator has made room and the request is sent again, or the bus started";
+                Self::new(ProblemCode::StreamStoreFull, detail)
+            }
+        };
         refusal.0.cause = Some(error.to_string());
         refusal
     }

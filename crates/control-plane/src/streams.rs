@@ -155,6 +155,8 @@ pub struct Reconciled {
     pub changed: usize,
     /// Streams without a room.
     pub removed: usize,
+    /// Streams that there is no room for on the disk: nothing is kept of their rooms until the next start.
+    pub postponed: usize,
 }
 
 /// Brings the streams in line with the rooms of the store. For the start, before anybody is let in.
@@ -181,14 +183,7 @@ pub async fn reconcile(
     for stream in wanted {
         match found.remove(&stream.room) {
             Some(there) if there.as_ref() == Some(&stream) => {}
-            Some(_) => {
-                done.changed += 1;
-                to_keep.push(stream);
-            }
-            None => {
-                done.made += 1;
-                to_keep.push(stream);
-            }
+            there => to_keep.push((stream, there.is_some())),
         }
     }
     // First: a stream without a room may lie on the subject of a new one.
@@ -196,8 +191,17 @@ pub async fn reconcile(
         streams.drop_stream(orphan).await?;
         done.removed += 1;
     }
-    for stream in &to_keep {
-        streams.keep_stream(stream).await?;
+    for (stream, is_there) in &to_keep {
+        match streams.keep_stream(stream).await {
+            Ok(()) if *is_there => done.changed += 1,
+            Ok(()) => done.made += 1,
+            // A full disk must not keep everybody out, least of all whoever is to make room.
+            Err(DataPlaneError::Full(cause)) => {
+                tracing::warn!(room = %stream.room, cause, "the disk has no room for the messages of a room");
+                done.postponed += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(done)
 }
@@ -210,7 +214,11 @@ pub(crate) async fn keep(
     state: &RoomState,
 ) -> Result<(), DataPlaneError> {
     let Some(stream) = RoomStream::of(state) else { return Ok(()) };
-    let Err(first) = streams.keep_stream(&stream).await else { return Ok(()) };
+    let first = match streams.keep_stream(&stream).await {
+        Ok(()) => return Ok(()),
+        Err(full @ DataPlaneError::Full(_)) => return Err(full),
+        Err(first) => first,
+    };
     for found in streams.streams().await? {
         if store.view().room(&found.room).is_none() {
             tracing::warn!(room = %found.room, "removing the stream of a room that is gone");

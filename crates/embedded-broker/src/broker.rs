@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Admission, Authentication, BrokerConfig, ConnectionInfo, DisconnectReason, Internal, JetStreamError,
-    Monitoring, Stats, TlsMode, WebSocket, access,
+    JetStreamHealth, Monitoring, Stats, TlsMode, WebSocket, access,
     listener::{Door, InternalLogin, Transport, accept_loop},
     monitoring::{self, Monitor},
     session::CloseReason,
@@ -220,6 +220,11 @@ impl Broker {
     /// Counters.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// How JetStream is, where it is on.
+    pub fn jetstream_health(&self) -> Option<JetStreamHealth> {
+        self.shared.jetstream.as_ref().map(|jetstream| jetstream.health())
     }
 
     /// Lame duck: accepts nobody any more and tells the clients that this server is about to stop, so that those

@@ -32,6 +32,7 @@ mod duration;
 mod engine;
 mod follower;
 mod headers;
+mod health;
 mod json;
 mod origin;
 mod publish;
@@ -48,6 +49,7 @@ pub use config::{JetStream, JetStreamConfig, JetStreamLimits, Store, SyncPolicy}
 pub(crate) use consumer::ConsumerInfo;
 pub use engine::JetStreamError;
 pub(crate) use engine::{Clients, Engine};
+pub use health::{DamagedStream, JetStreamHealth};
 pub(crate) use stream::Stream;
 pub(crate) use stream_config::{Storage, StreamConfig};
 

@@ -45,6 +45,9 @@ pub use config::{
     Admission, Authentication, BrokerConfig, Internal, Limits, Monitoring, Origin, OriginError, OriginPolicy,
     ReplyPolicy, TlsMode, WebSocket, WebSocketTls,
 };
-pub use jetstream::{JetStream, JetStreamConfig, JetStreamError, JetStreamLimits, Store, SyncPolicy};
+pub use jetstream::{
+    DamagedStream, JetStream, JetStreamConfig, JetStreamError, JetStreamHealth, JetStreamLimits, Store,
+    SyncPolicy,
+};
 pub use monitoring::{ConnectionInfo, JetStreamStats, Stats};
 pub use session::DisconnectReason;

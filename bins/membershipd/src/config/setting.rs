@@ -23,6 +23,10 @@ impl Setting {
     pub const SYNC: Self = Self("sync");
     /// The files in rooms.
     pub const STORE_DIR: Self = Self("store_dir");
+    /// What the files of a room may take.
+    pub const ROOM_BLOB_BYTES: Self = Self("room_blob_bytes");
+    /// What the files of a user may take.
+    pub const USER_BLOB_BYTES: Self = Self("user_blob_bytes");
     /// How requests prove who sends them.
     pub const BUS_AUTH: Self = Self("bus_auth");
     /// The certificate chain.
@@ -43,7 +47,7 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 16] = [
+    pub const IN_FILE: [Self; 18] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
@@ -51,6 +55,8 @@ impl Setting {
         Self::NATS_STORE,
         Self::SYNC,
         Self::STORE_DIR,
+        Self::ROOM_BLOB_BYTES,
+        Self::USER_BLOB_BYTES,
         Self::BUS_AUTH,
         Self::TLS_CERT,
         Self::TLS_KEY,
@@ -79,6 +85,7 @@ impl Setting {
             Self::HTTP_PORT => Some(super::DEFAULT_HTTP_PORT.to_string()),
             Self::NATS_PORT => Some(super::DEFAULT_NATS_PORT.to_string()),
             Self::DB => Some(format!("\"{}\"", super::DEFAULT_DB)),
+            Self::ROOM_BLOB_BYTES | Self::USER_BLOB_BYTES => Some("\"10GiB\"".to_owned()),
             Self::SYNC => Some("\"always\"".to_owned()),
             Self::BUS_AUTH => Some("\"enforce\"".to_owned()),
             Self::PLAINTEXT => Some("false".to_owned()),

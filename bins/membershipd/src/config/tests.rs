@@ -254,6 +254,30 @@ fn streams_that_cannot_be_kept_as_asked_are_refused() {
 }
 
 #[test]
+fn quotas_are_sizes() {
+    let quotas = |room: &str, user: &str| {
+        load(&flags(|flags| {
+            flags.room_blob_bytes = Some(room.to_owned());
+            flags.user_blob_bytes = Some(user.to_owned());
+        }))
+        .map(|config| (config.quotas.room, config.quotas.user))
+    };
+    let unset = load(&NodeFlags::default()).unwrap().quotas;
+    let limits = control_api::Limits::default();
+    assert_eq!((unset.room, unset.user), (limits.room_blob_bytes, limits.user_blob_bytes));
+    assert_eq!(Some(unset.room), quotas("10GiB", "1").ok().map(|(room, _)| room), "what the page says");
+    assert_eq!(quotas("500MiB", "123456").unwrap(), (500 << 20, 123_456));
+    assert_eq!(quotas("1 KiB", "2TiB").unwrap(), (1 << 10, 2 << 40));
+    for wrong in
+        ["", "0", "0GiB", "-1", "1.5GiB", "10GB", "GiB", "lots", "99999999999999999999", "9999999TiB"]
+    {
+        let errors = quotas(wrong, "1GiB").unwrap_err();
+        let text = only_problem(&errors);
+        assert!(text.contains("is not a size") && text.contains("--room-blob-bytes"), "{text}");
+    }
+}
+
+#[test]
 fn every_setting_is_documented_with_its_default() {
     let page = include_str!("../../../../docs/membershipd.md");
     for setting in Setting::IN_FILE {

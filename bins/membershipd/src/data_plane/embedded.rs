@@ -21,6 +21,7 @@ use room_protocol::RoomId;
 use zeroize::Zeroizing;
 
 use super::room_streams::{Acknowledge, JetStreamRooms};
+use super::streams_health::streams_health;
 
 use crate::config::{Config, StreamSync, Streams};
 use crate::own_names::OwnNames;
@@ -77,6 +78,16 @@ impl From<BindError> for EmbeddedPlaneError {
 }
 
 impl ServiceAccess {
+    /// Where it connects: a port of this machine that takes nobody else.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The seed of the key that it logs in with, good as long as the process runs.
+    pub fn login_seed(&self) -> &str {
+        &self.seed
+    }
+
     /// A new connection.
     pub async fn connect(&self) -> Result<async_nats::Client, EmbeddedPlaneError> {
         async_nats::ConnectOptions::with_nkey(self.seed.as_str().to_owned())
@@ -244,11 +255,14 @@ impl DataPlane for EmbeddedPlane {
 
     fn health(&self) -> DataPlaneHealth {
         let connected = self.service.connection_state() == async_nats::connection::State::Connected;
+        let streams = self.broker.jetstream_health().map(streams_health);
+        let state = if connected { ComponentState::Ok } else { ComponentState::Down };
         DataPlaneHealth {
-            state: if connected { ComponentState::Ok } else { ComponentState::Down },
+            state: streams.as_ref().map_or(state, |streams| state.max(streams.state)),
             kind: "embedded".to_owned(),
             // Less the two of this process itself.
             connections: (self.broker.stats().connections as u64).saturating_sub(2 * u64::from(connected)),
+            streams,
             detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
         }
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::{DeleteStreamErrorKind, RequestError};
+use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind, RequestError};
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, ConsumerCreateStrictErrorKind, DeleteStatus, DiscardPolicy, StorageType,
+};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_trait::async_trait;
 use busauth::UserId;
@@ -191,7 +193,13 @@ impl RoomStreams for JetStreamRooms {
 
     async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
         let kept = self.context.create_or_update_stream(self.config(stream)).await;
-        kept.map(drop).map_err(|error| failed("a room's stream cannot be made", error))
+        kept.map(drop).map_err(|error| {
+            let what = "a room's stream cannot be made";
+            match error.kind() {
+                CreateStreamErrorKind::JetStream(cause) if is_full(cause.error_code()) => full(what, error),
+                _ => failed(what, error),
+            }
+        })
     }
 
     async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
@@ -245,9 +253,17 @@ impl RoomStreams for JetStreamRooms {
             ..pull::Config::default()
         };
         let consumer = self.context.create_consumer_strict_on_stream(config, stream_name(room)).await;
-        let consumer = consumer.map_err(|error| failed("a consumer cannot be made", error))?;
+        let consumer = consumer.map_err(|error| {
+            let what = "a consumer cannot be made";
+            match error.kind() {
+                ConsumerCreateStrictErrorKind::JetStream(cause) if is_full(cause.error_code()) => {
+                    full(what, error)
+                }
+                _ => failed(what, error),
+            }
+        })?;
         room_consumer(consumer.cached_info())
-            .ok_or_else(|| DataPlaneError("a consumer was made without its record".to_owned()))
+            .ok_or_else(|| DataPlaneError::Unconfirmed("a consumer was made without its record".to_owned()))
     }
 
     async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError> {
@@ -277,6 +293,20 @@ fn is_missing(code: ErrorCode) -> bool {
     code == ErrorCode::STREAM_NOT_FOUND || code == ErrorCode::CONSUMER_NOT_FOUND
 }
 
+/// The server has no room, on disk, in memory or as a whole.
+fn is_full(code: ErrorCode) -> bool {
+    [
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+    ]
+    .contains(&code)
+}
+
+fn full(what: &str, error: impl std::fmt::Display) -> DataPlaneError {
+    DataPlaneError::Full(format!("{what}: {error}"))
+}
+
 fn failed(what: &str, error: impl std::fmt::Display) -> DataPlaneError {
-    DataPlaneError(format!("{what}: {error}"))
+    DataPlaneError::Unconfirmed(format!("{what}: {error}"))
 }

@@ -62,7 +62,7 @@ impl Gate {
         };
         tokio::time::timeout(SETTLE, settled)
             .await
-            .map_err(|_| DataPlaneError("answers under way did not end in time".to_owned()))
+            .map_err(|_| DataPlaneError::Unconfirmed("answers under way did not end in time".to_owned()))
     }
 
     /// Hands what is waiting to the server.

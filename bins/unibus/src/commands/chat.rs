@@ -1,21 +1,36 @@
 //! `unibus chat ROOM`
 
 use super::message_view::{MessageView, Rejected};
+use super::source::Source;
 use super::words;
 use crate::arguments::Global;
 use crate::chat::{self, Above, Typed};
 use crate::output::{Output, Show as _, Style, printable};
 use crate::session;
 use anyhow::Result;
-use bus_client::{Event, Message, MessageErrorKind, OwnMessages, Room, SubscribeOptions};
+use bus_client::{Event, History, HistoryFrom, Message, MessageErrorKind, OwnMessages, Room};
 use room_protocol::RoomId;
 use std::collections::BTreeMap;
+
+/// Messages that a chat begins with where the room keeps some.
+const USUAL_HISTORY: u64 = 20;
 
 /// Which room.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Id, subject or name of the room.
     room: String,
+    /// Begin with the last N messages that the room keeps; 20 if left out.
+    #[arg(long, value_name = "N")]
+    history: Option<u64>,
+}
+
+impl Arguments {
+    /// What is asked for has to be there; what is usual only where it is.
+    fn start(&self, room: &Room) -> Option<HistoryFrom> {
+        let usual = (room.state().history() != History::None).then_some(USUAL_HISTORY);
+        self.history.or(usual).map(HistoryFrom::Last)
+    }
 }
 
 /// Runs the command.
@@ -24,8 +39,7 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
         let room = session.bus.room(&arguments.room).await?;
         let mut events = session.bus.events();
         // What was typed here is on the screen already.
-        let options = SubscribeOptions { own: OwnMessages::Skip, ..SubscribeOptions::default() };
-        let mut messages = room.subscribe_with(options).await?;
+        let mut messages = Source::open(&room, arguments.start(&room), OwnMessages::Skip).await?;
         let me = session.bus.me().await?.user;
         let (mut typing, above) = chat::open(format!("{}> ", me.handle))?;
         let mut talk = Conversation::new(&room, above, output);
@@ -36,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
                     Some(typed) => talk.typed(typed).await?,
                     None => break,
                 },
-                message = messages.next() => match message {
+                message = messages.next() => match message? {
                     Some(Ok(message)) => talk.message(&message)?,
                     Some(Err(error)) if *error.kind() == MessageErrorKind::RoomLost => {}
                     Some(Err(error)) => talk.line(&Rejected::new(&talk.subject, &error).text(output.paint()))?,
@@ -57,6 +71,14 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
         Ok(())
     })
     .await
+}
+
+/// Where messages are kept, what was said is stored when this returns, or the error says why not.
+async fn say(room: &Room, text: String) -> Result<(), bus_client::Error> {
+    match room.state().history() {
+        History::None => room.publish(text).await.map(drop),
+        History::Shared => room.publish_stored(text).await.map(drop),
+    }
 }
 
 /// One person's view of a room while it is open.
@@ -107,8 +129,8 @@ impl<'a> Conversation<'a> {
             Typed::Unknown(word) => {
                 self.remark(&format!("/{word} means nothing here; /help lists what does."))
             }
-            Typed::Say(text) => match self.room.publish(text).await {
-                Ok(_) => Ok(()),
+            Typed::Say(text) => match say(self.room, text).await {
+                Ok(()) => Ok(()),
                 Err(error) => self.alarm(&format!("not sent: {error}")),
             },
         }

@@ -1,12 +1,13 @@
 //! `unibus sub ROOM`
 
 use super::message_view::{MessageView, Rejected};
+use super::source::Source;
 use crate::arguments::Global;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::session;
 use anyhow::Result;
-use bus_client::{HistoryFrom, Message, MessageError, MessageErrorKind, Replay, Subscription};
+use bus_client::{HistoryFrom, MessageErrorKind, OwnMessages};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -64,30 +65,12 @@ impl FromStr for Since {
     }
 }
 
-/// Where messages come from.
-enum Source {
-    Live(Subscription),
-    Replay(Replay),
-}
-
-impl Source {
-    async fn next(&mut self) -> Result<Option<Result<Message, MessageError>>, bus_client::Error> {
-        match self {
-            Self::Live(messages) => Ok(messages.next().await),
-            Self::Replay(messages) => messages.next().await,
-        }
-    }
-}
-
 /// Runs the command: prints what comes in until ctrl-c, the count, or the end of the membership.
 pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -> Result<()> {
     session::connected(global, output, async |session| {
         let room = session.bus.room(&arguments.room).await?;
         let subject = room.subject().to_string();
-        let mut messages = match arguments.start() {
-            None => Source::Live(room.subscribe().await?),
-            Some(from) => Source::Replay(room.replay(from).await?),
-        };
+        let mut messages = Source::open(&room, arguments.start(), OwnMessages::Deliver).await?;
         output.remark(&format!("Listening in {subject}; ctrl-c ends."));
         let mut left = arguments.count.unwrap_or(u64::MAX);
         while left > 0 {

@@ -132,8 +132,12 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         Code::WrongAuthority => ErrorKind::Config,
         Code::Forbidden | Code::AdminRequired | Code::WrongAuthor => ErrorKind::Forbidden,
         Code::NotAMember => ErrorKind::NotAMember,
-        Code::OwnerRequired => ErrorKind::NotPermitted,
-        Code::NotFound | Code::UserNotFound | Code::RoomNotFound | Code::BlobNotFound => ErrorKind::NotFound,
+        Code::OwnerRequired | Code::WriterRequired => ErrorKind::NotPermitted,
+        Code::NotFound
+        | Code::UserNotFound
+        | Code::RoomNotFound
+        | Code::BlobNotFound
+        | Code::ConsumerNotFound => ErrorKind::NotFound,
         Code::RequestTimeout => ErrorKind::Timeout,
         Code::RateLimited
         | Code::TooManyUploads
@@ -149,10 +153,13 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         | Code::RoomSubjectOverlaps
         | Code::LogConflict
         | Code::MemberRevoked
-        | Code::RoomFull => ErrorKind::Conflict,
-        Code::RoomFrozen => ErrorKind::RoomFrozen,
+        | Code::RoomFull
+        | Code::TooManyConsumers => ErrorKind::Conflict,
+        Code::NoHistory => ErrorKind::NoHistory,
+        Code::RoomFrozen | Code::NoTraffic => ErrorKind::RoomFrozen,
         Code::RoomClosed => ErrorKind::RoomClosed,
         Code::BlobQuotaExceeded | Code::BlobStoreFull => ErrorKind::NoRoom,
+        Code::StreamStoreFull => ErrorKind::StorageFull,
         Code::BlobDamaged => ErrorKind::FileDamaged,
         Code::Unknown => return None,
         // Everything else says that the request itself is wrong.

@@ -14,7 +14,7 @@ use super::{HistoryFrom, HistoryPage, HistoryReader, Stored};
 use crate::error::Result;
 use crate::message::{Message, MessageError};
 use crate::room::Room;
-use crate::subscription::Subscription;
+use crate::subscription::{OwnMessages, SubscribeOptions, Subscription};
 
 /// Messages of one page.
 const PAGE: u64 = 256;
@@ -23,6 +23,7 @@ const PAGE: u64 = 256;
 #[derive(Debug)]
 pub struct Replay {
     room: Room,
+    own: OwnMessages,
     reader: Option<HistoryReader>,
     kept: VecDeque<Stored>,
     live: Option<Subscription>,
@@ -39,12 +40,13 @@ enum Known {
 }
 
 impl Replay {
-    pub(super) async fn start(room: &Room, from: HistoryFrom) -> Result<Self> {
+    pub(super) async fn start(room: &Room, from: HistoryFrom, own: OwnMessages) -> Result<Self> {
         let mut reader = room.history(from)?;
         // So that whoever may not read learns it here.
         let first = reader.page(PAGE).await?;
         let mut replay = Self {
             room: room.clone(),
+            own,
             reader: Some(reader),
             kept: VecDeque::new(),
             live: None,
@@ -59,6 +61,10 @@ impl Replay {
     pub async fn next(&mut self) -> Result<Option<Result<Message, MessageError>>> {
         loop {
             if let Some(stored) = self.kept.pop_front() {
+                let is_own = stored.message.as_ref().is_ok_and(|message| self.was_sent_here(message));
+                if is_own && self.own == OwnMessages::Skip {
+                    continue;
+                }
                 return Ok(Some(stored.message));
             }
             if self.reader.is_some() {
@@ -92,7 +98,8 @@ impl Replay {
     async fn read_on(&mut self) -> Result<()> {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         if reader.is_at_end() && self.live.is_none() {
-            self.live = Some(self.room.subscribe().await?);
+            let options = SubscribeOptions { own: self.own, ..SubscribeOptions::default() };
+            self.live = Some(self.room.subscribe_with(options).await?);
             // Once more from here: what was stored before the subscription began.
         }
         let page = reader.page(if self.live.is_some() { HistoryRequest::MAX } else { PAGE }).await?;
@@ -102,6 +109,10 @@ impl Replay {
             self.reader = None;
         }
         Ok(())
+    }
+
+    fn was_sent_here(&self, message: &Message) -> bool {
+        message.id.is_some_and(|id| self.room.core.was_sent_here(&id))
     }
 
     fn take(&mut self, page: HistoryPage) {

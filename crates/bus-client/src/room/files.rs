@@ -6,7 +6,7 @@ use std::sync::Arc;
 use control_api::{BlobInfo, Blobs};
 use http::Method;
 use room_protocol::chunked::{ChunkCipher, ChunkedHeader, HEADER_BYTES};
-use room_protocol::{BlobDigest, FileName, FileNote};
+use room_protocol::{BlobDigest, FileName, FileNote, History, MessageId};
 use tokio::sync::mpsc;
 
 use super::Room;
@@ -37,11 +37,26 @@ impl Room {
         let prepared = self.core.prepare_file(path, options.progress.clone()).await?;
         self.core.send_file(&prepared, options.progress).await?;
         let note = FileNote { digest: prepared.digest, name: name.clone(), size: prepared.size };
-        let message = if options.silent { None } else { Some(self.publish(note.to_payload()).await?) };
-        if message.is_some() {
-            self.flush().await?;
-        }
+        let message =
+            if options.silent {
+                None
+            } else {
+                let told = self.tell(note.to_payload()).await;
+                Some(told.map_err(|error| {
+                    error.after("the file is in the room, but the message about it is not")
+                })?)
+            };
         Ok(StoredFile { digest: prepared.digest, name, size: prepared.size, message })
+    }
+
+    /// Sends a message; when this returns the bus has stored it, or taken it where nothing is kept.
+    async fn tell(&self, payload: Vec<u8>) -> Result<MessageId> {
+        if self.state().history() == History::Shared {
+            return Ok(self.publish_stored(payload).await?.0);
+        }
+        let id = self.publish(payload).await?;
+        self.flush().await?;
+        Ok(id)
     }
 
     /// Fetches a file of the room to `destination`, which appears when the digest matched, replacing what was there.

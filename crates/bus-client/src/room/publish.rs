@@ -11,6 +11,7 @@ use room_protocol::message::{MessageDraft, SealMessageError, SealedMessage, seal
 use room_protocol::{Encryption, Head, History, MessageId, reply_subject};
 
 use super::Room;
+use super::acknowledgement::stored_at;
 use super::core::{RoomCore, unix_millis};
 use super::view::{Access, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,12 +29,6 @@ const KEPT_OVERHEAD: usize = 8 * 1024;
 
 /// How often a message is sent until the bus says that it is stored.
 const ATTEMPTS: u32 = 3;
-
-/// What the bus says when it has stored a message.
-#[derive(serde::Deserialize)]
-struct Acknowledged {
-    seq: u64,
-}
 
 impl Room {
     /// Sends a message on the room's subject.
@@ -54,7 +49,8 @@ impl Room {
     /// Sends a message on the room's subject and waits until the bus has stored it; returns its number in the room's
     /// history. For rooms that keep their messages.
     ///
-    /// When the bus does not answer, the very same message is sent again, and stored once.
+    /// When the bus does not answer, the very same message is sent again, and stored once. When it cannot store the message,
+    /// the error says why at once; [`ErrorKind::StorageFull`] is a full disk. Members who listen have got it all the same.
     pub async fn publish_stored(&self, payload: impl Into<Bytes>) -> Result<(MessageId, u64)> {
         let subject = self.subject();
         self.core.publish_stored(subject.as_str(), &payload.into()).await
@@ -356,15 +352,4 @@ impl RoomCore {
     pub(crate) fn is_encrypted(&self) -> bool {
         self.view().state().encryption() == Encryption::E2e
     }
-}
-
-/// The number that the bus gave a message, from its acknowledgement.
-fn stored_at(answer: &async_nats::Message) -> Result<u64> {
-    if answer.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
-        return Err(Error::new(ErrorKind::Unavailable, "the bus keeps nothing of this room now"));
-    }
-    serde_json::from_slice::<Acknowledged>(&answer.payload).map(|stored| stored.seq).map_err(|_| {
-        let said = String::from_utf8_lossy(answer.payload.get(..200).unwrap_or(&answer.payload)).into_owned();
-        Error::new(ErrorKind::Unavailable, format!("the bus did not store the message: {said}"))
-    })
 }

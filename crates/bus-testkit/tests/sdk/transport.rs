@@ -3,8 +3,12 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bus_client::{Bus, BusConfig, CaFingerprint, ClientTls, Confirm, ErrorKind, Event, RoomDraft, RoomRole};
+use bus_client::{
+    Bus, BusConfig, CaFingerprint, ClientTls, Confirm, ErrorKind, Event, GetFile, Phase, Progress, PutFile,
+    RoomDraft, RoomRole,
+};
 use bus_testkit::{Answer, BusRole, TestBus};
 use busauth::Identity;
 use http::StatusCode;
@@ -53,19 +57,20 @@ fn config(bus: &TestBus, identity: &std::sync::Arc<Identity>, tls: ClientTls) ->
     BusConfig::new(url, identity.clone()).with_tls(tls).with_tuning(tuning())
 }
 
+async fn with_tls(made: &Certificates) -> TestBus {
+    let (chain, key) = (made.chain.clone(), made.key.clone());
+    let change = move |flags: &mut membershipd::NodeFlags| {
+        flags.tls_cert = Some(chain);
+        flags.tls_key = Some(key);
+    };
+    TestBus::builder().flags(change).start().await.unwrap()
+}
+
 #[tokio::test]
 async fn a_ca_file_or_its_fingerprint_opens_both_planes() {
     let directory = tempfile::tempdir().unwrap();
     let made = Certificates::make(directory.path());
-    let (chain, key) = (made.chain.clone(), made.key.clone());
-    let bus = TestBus::builder()
-        .flags(move |flags| {
-            flags.tls_cert = Some(chain);
-            flags.tls_key = Some(key);
-        })
-        .start()
-        .await
-        .unwrap();
+    let bus = with_tls(&made).await;
     let ca = std::fs::read(&made.ca).unwrap();
     let by_file = ClientTls::CaFile(made.ca.clone().into());
     let pinned = ClientTls::CaFingerprint(CaFingerprint::of_pem(&ca).unwrap());
@@ -92,6 +97,45 @@ async fn a_ca_file_or_its_fingerprint_opens_both_planes() {
     drop((heard, at_bob, at_admin));
     bob_bus.shutdown().await.unwrap();
     admin.shutdown().await.unwrap();
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn files_go_over_tls_and_a_download_goes_on_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = Certificates::make(directory.path());
+    let bus = with_tls(&made).await;
+    let alice = Bus::connect(config(&bus, bus.admin(), ClientTls::CaFile(made.ca.into()))).await.unwrap();
+    let room = alice.create_room(RoomDraft::new(SUBJECT.parse().unwrap())).await.unwrap();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let sent = directory.path().join("sent");
+    std::fs::write(&sent, &content).unwrap();
+    let stored = room.put_file(&sent, PutFile::default()).await.unwrap();
+
+    let got = directory.path().join("got");
+    room.get_file(&stored.digest, &got, GetFile::default()).await.unwrap();
+    assert!(std::fs::read(&got).unwrap() == content);
+
+    // As a download leaves it that was broken off: then only the rest is asked for.
+    let again = directory.path().join("again");
+    let part = directory.path().join(format!(".again.{}.part", &stored.digest.to_string()[..16]));
+    std::fs::write(&part, &content[..2_000_000]).unwrap();
+    let first = Arc::new(AtomicU64::new(u64::MAX));
+    let seen = first.clone();
+    let mut options = GetFile::default();
+    options.progress = Some(Arc::new(move |progress: Progress| {
+        if progress.phase == Phase::Receiving {
+            seen.fetch_min(progress.done, Ordering::Relaxed);
+        }
+    }));
+    room.get_file(&stored.digest, &again, options).await.unwrap();
+    assert!(std::fs::read(&again).unwrap() == content);
+    assert!(!part.exists());
+    let first = first.load(Ordering::Relaxed);
+    assert!((1_900_000..u64::MAX).contains(&first), "it began at {first}");
+
+    drop(room);
+    alice.shutdown().await.unwrap();
     bus.stop().await.unwrap();
 }
 

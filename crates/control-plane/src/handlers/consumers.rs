@@ -172,6 +172,15 @@ fn no_such_consumer() -> Refusal {
 
 /// Nothing was changed, or at worst a consumer was made that nobody knows of and its maker can delete.
 fn unavailable(error: DataPlaneError) -> Refusal {
-    let detail = "the data plane did not answer: look whether it happened, then try again";
-    Refusal::new(ProblemCode::Unavailable, detail).retry_after(1).caused_by(error)
+    let refusal = match &error {
+        DataPlaneError::Unconfirmed(_) => {
+            let detail = "the data plane did not answer: look whether it happened, then try again";
+            Refusal::new(ProblemCode::Unavailable, detail).retry_after(1)
+        }
+        DataPlaneError::Full(_) => {
+            let detail = "the disk of the bus is full: ask its operator to make room";
+            Refusal::new(ProblemCode::StreamStoreFull, detail)
+        }
+    };
+    refusal.caused_by(error)
 }

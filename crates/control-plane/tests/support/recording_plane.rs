@@ -67,7 +67,7 @@ impl RecordingPlane {
 
     fn check(&self) -> Result<(), DataPlaneError> {
         if self.failing.load(Ordering::SeqCst) {
-            return Err(DataPlaneError("made to fail".to_owned()));
+            return Err(DataPlaneError::Unconfirmed("made to fail".to_owned()));
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl RoomStreams for RecordingPlane {
         self.check()?;
         let mut streams = self.streams.lock();
         if streams.values().any(|other| other.room != stream.room && other.subject == stream.subject) {
-            return Err(DataPlaneError("subjects overlap with an existing stream".to_owned()));
+            return Err(DataPlaneError::Unconfirmed("subjects overlap with an existing stream".to_owned()));
         }
         streams.insert(stream.room, stream.clone());
         Ok(())
@@ -145,7 +145,7 @@ impl DataPlane for RecordingPlane {
         self.gate.acquire().await.expect("never closed").forget();
         self.gate.add_permits(1);
         if self.failing.load(Ordering::SeqCst) {
-            return Err(DataPlaneError("made to fail".to_owned()));
+            return Err(DataPlaneError::Unconfirmed("made to fail".to_owned()));
         }
         self.changes.lock().push(users.to_vec());
         Ok(())
@@ -169,6 +169,7 @@ impl DataPlane for RecordingPlane {
             state: ComponentState::Ok,
             kind: "embedded".to_owned(),
             connections: 0,
+            streams: None,
             detail: None,
         }
     }

@@ -322,7 +322,7 @@ impl Engine {
     }
 
     /// Whether the stores are whole, and everybody who works for them is there.
-    pub(crate) fn health(&self) -> StoreHealth {
+    pub(super) fn store_health(&self) -> StoreHealth {
         let mut health = self.files.health();
         health.problems.extend(self.problems.lock().iter().cloned());
         if self.threads.lock().iter().any(JoinHandle::is_finished) {
@@ -330,15 +330,6 @@ impl Engine {
             health.writable = false;
         }
         health
-    }
-
-    /// What is wrong, if something is.
-    pub(crate) fn problem(&self) -> Option<String> {
-        let health = self.health();
-        let full =
-            || "JetStream does not take messages: the disk is full, or the store has failed".to_owned();
-        let problems = health.problems.into_iter().next();
-        problems.or_else(|| (!health.writable).then(full))
     }
 
     /// Bytes that streams of this kind keep for themselves by their limits.

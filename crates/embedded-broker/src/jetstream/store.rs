@@ -20,7 +20,7 @@ pub(crate) mod memory;
 #[cfg(test)]
 mod conformance;
 
-use std::{ops::ControlFlow, ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeMap, ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 
@@ -122,7 +122,14 @@ pub(crate) struct StoreHealth {
     pub(crate) problems: Vec<String>,
     /// Whether it takes changes at this moment.
     pub(crate) writable: bool,
+    /// Whether it does not because the disk is full.
+    pub(crate) full: bool,
+    /// Messages that are damaged or gone, as far as it is known.
+    pub(crate) lost: Lost,
 }
+
+/// Where messages of which stream are missing: a few ranges each, ascending.
+pub(crate) type Lost = BTreeMap<StreamId, Vec<RangeInclusive<Seq>>>;
 
 /// A storage engine.
 pub(crate) trait StreamStore: Send + Sync {

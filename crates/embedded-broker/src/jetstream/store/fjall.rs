@@ -18,6 +18,7 @@
 //! crash. A file of marks that is damaged looks like one torn by a power failure; the other one, 100 ms older, is used.
 
 mod batch;
+mod damaged;
 mod engine;
 mod inspect;
 mod journal;
@@ -41,6 +42,7 @@ pub(crate) use space::SpaceLimits;
 
 use super::{Change, FoundStream, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore};
 use bytes::Bytes;
+use damaged::Damaged;
 use engine::Engine;
 use keeper::Keeper;
 use layout::Layout;
@@ -74,6 +76,7 @@ struct Shared {
     /// None between a failure and the next opening.
     engine: RwLock<Option<Engine>>,
     problems: Mutex<Vec<String>>,
+    damaged: Damaged,
     /// Something was read that is damaged.
     is_suspect: AtomicBool,
 }
@@ -89,6 +92,7 @@ impl FjallStore {
         let space = Space::new(directory, limits);
         let opened = recovery::open(&layout, recovery::Check::WhatIsNeeded)?;
         let salt = opened.marks.salt;
+        let damaged = Damaged::new(opened.marks.damage.as_ref());
         let (engine, writer, problems) = Writer::new(opened);
         space.take_reserve_if_possible();
         let shared = Arc::new(Shared {
@@ -98,6 +102,7 @@ impl FjallStore {
             writer: Mutex::new(writer),
             engine: RwLock::new(Some(engine)),
             problems: Mutex::new(problems),
+            damaged,
             is_suspect: AtomicBool::new(false),
         });
         let keeper = Keeper::start(Arc::clone(&shared))?;
@@ -115,11 +120,14 @@ impl Shared {
         // A visitor may read again while somebody waits to open the engine again.
         let engine = self.engine.read_recursive();
         let engine = engine.as_ref().ok_or_else(|| failed(writer::NOT_OPEN))?;
-        read(&Reader { engine, salt: self.salt, on_damage: &|| self.suspect() })
+        read(&Reader { engine, salt: self.salt, on_damage: &|message| self.suspect(message) })
     }
 
     /// Something damaged was read. The next opening is to read everything.
-    fn suspect(&self) {
+    fn suspect(&self, message: Option<(StreamId, Seq)>) {
+        if let Some((stream, seq)) = message {
+            self.damaged.met(stream, seq);
+        }
         if self.is_suspect.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -240,7 +248,8 @@ impl StreamStore for FjallStore {
     }
 
     fn health(&self) -> StoreHealth {
-        let is_open = self.shared.engine.read_recursive().is_some();
+        // While it is being opened again it is not open; nobody who asks waits for that.
+        let is_open = self.shared.engine.try_read_recursive().is_some_and(|engine| engine.is_some());
         let is_full = self.shared.space.was_full();
         let mut problems = self.shared.problems.lock().clone();
         if is_full {
@@ -249,6 +258,11 @@ impl StreamStore for FjallStore {
         if !is_open {
             problems.push(writer::NOT_OPEN.to_owned());
         }
-        StoreHealth { problems, writable: is_open && !is_full }
+        StoreHealth {
+            problems,
+            writable: is_open && !is_full,
+            full: is_full,
+            lost: self.shared.damaged.all(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Streams in memory: gone with the process, and never on a disk.
 
-use super::{Change, FoundStream, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore};
+use super::{Change, FoundStream, Lost, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::{
@@ -259,6 +259,6 @@ impl StreamStore for MemoryStore {
     fn close(&self) {}
 
     fn health(&self) -> StoreHealth {
-        StoreHealth { problems: Vec::new(), writable: true }
+        StoreHealth { problems: Vec::new(), writable: true, full: false, lost: Lost::new() }
     }
 }

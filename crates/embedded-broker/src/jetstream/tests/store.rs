@@ -9,7 +9,8 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::jetstream::store::{
-    Change, FoundStream, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore, memory::MemoryStore,
+    Change, FoundStream, Lost, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore,
+    memory::MemoryStore,
 };
 
 /// How a store behaves.
@@ -160,6 +161,11 @@ impl StreamStore for MoodyStore {
     }
 
     fn health(&self) -> StoreHealth {
-        StoreHealth { problems: Vec::new(), writable: self.state.lock().mood == Mood::Well }
+        StoreHealth {
+            problems: Vec::new(),
+            writable: self.state.lock().mood == Mood::Well,
+            full: false,
+            lost: Lost::new(),
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 /// So many entries are deleted per batch: the thread that writes waits for one such batch at most.
 const STEP: usize = 1000;
-/// How often the reserve is looked at, and a sweep is tried again that failed.
+/// How often free space and the reserve are looked at, and a sweep is tried again that failed.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// The thread's handle.
@@ -113,6 +113,7 @@ fn run(shared: &Shared, orders: &Orders) {
             }
             Task::Sweep => sweep.step(shared),
             Task::Routine => {
+                shared.space.look();
                 shared.space.take_reserve_if_possible();
                 sweep.step(shared)
             }

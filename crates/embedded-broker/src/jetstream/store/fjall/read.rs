@@ -19,17 +19,18 @@ const MAX_WALK: u64 = 8192;
 pub(super) struct Reader<'a> {
     pub(super) engine: &'a Engine,
     pub(super) salt: Salt,
-    pub(super) on_damage: &'a dyn Fn(),
+    /// Which message is damaged, where that is known.
+    pub(super) on_damage: &'a dyn Fn(Option<(StreamId, Seq)>),
 }
 
 impl Reader<'_> {
     fn failed(&self, error: fjall::Error) -> StoreError {
-        (self.on_damage)();
+        (self.on_damage)(None);
         failed(error)
     }
 
     fn damaged(&self, stream: StreamId, seq: Seq) -> StoreError {
-        (self.on_damage)();
+        (self.on_damage)(Some((stream, seq)));
         StoreError::Damaged { stream, seq }
     }
 
@@ -118,7 +119,7 @@ impl Reader<'_> {
             if !is_stopped {
                 return;
             }
-            (self.on_damage)();
+            (self.on_damage)(None);
             let end = first.max(last.saturating_sub(walk));
             for seq in (end..=last).rev() {
                 let is_there = self.engine.messages.contains_key(keys::message(stream, seq));
@@ -193,7 +194,7 @@ impl Reader<'_> {
 
     fn index_failed(&self, stream: StreamId, error: &fjall::Error) {
         tracing::error!(%error, stream = stream.0, "part of the index of subjects cannot be read");
-        (self.on_damage)();
+        (self.on_damage)(None);
     }
 
     pub(super) fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -204,7 +205,7 @@ impl Reader<'_> {
 
     fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Bytes, StoreError> {
         record::unseal(self.salt, key, sealed).map(Bytes::copy_from_slice).ok_or_else(|| {
-            (self.on_damage)();
+            (self.on_damage)(None);
             StoreError::DamagedState { stream: keys::stream_of(key).unwrap_or(keys::OWN) }
         })
     }

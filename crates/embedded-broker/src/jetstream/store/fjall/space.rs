@@ -124,6 +124,13 @@ impl Space {
         })
     }
 
+    /// Looks whether the disk is full when nobody writes, for whoever asks how the store is.
+    pub(super) fn look(&self) {
+        if let Err(error) = self.has_room(Purpose::Growth, 0) {
+            tracing::warn!(%error, "cannot see how much space is left for streams");
+        }
+    }
+
     /// Whether the disk counted as full when it was last looked at.
     pub(super) fn was_full(&self) -> bool {
         *self.full.lock()

@@ -321,7 +321,9 @@ impl Shared {
         // Waits for readers, and keeps new ones out until it is open.
         let mut engine = self.engine.write();
         drop(engine.take());
-        let (opened, mut new, problems) = Writer::new(recovery::open(&self.layout, check)?);
+        let opened = recovery::open(&self.layout, check)?;
+        self.damaged.found(opened.marks.damage.as_ref());
+        let (opened, mut new, problems) = Writer::new(opened);
         new.durability = writer.durability;
         new.applied = std::mem::take(&mut writer.applied);
         new.highest = new.highest.max(writer.highest);
