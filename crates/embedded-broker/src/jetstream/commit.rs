@@ -83,6 +83,8 @@ pub(crate) struct Skip {
     pub(crate) seq: Seq,
     /// Nanoseconds since 1970.
     pub(crate) time: i64,
+    /// What it replaces all the same, of this subject.
+    pub(crate) rollup: Option<(Rollup, Arc<str>)>,
     /// Where the acknowledgement goes.
     pub(crate) reply: Option<Box<str>>,
 }
@@ -120,8 +122,8 @@ pub(crate) enum Operation {
     Purge(Purge),
     /// A consumer is done with this message.
     Processed(Seq),
-    /// A consumer is gone: delete what only it wanted.
-    InterestLost,
+    /// A consumer is gone, or wants something else, and was done up to this sequence: delete what only it wanted.
+    InterestLost(Seq),
     /// Delete what consumers are done with, from this sequence on. After a crash it may be stored that a consumer is
     /// done, and the message may still be there.
     Sweep(Seq),

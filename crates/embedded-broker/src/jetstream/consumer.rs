@@ -305,6 +305,17 @@ impl State {
         self.active || !self.waiting.is_empty()
     }
 
+    /// Where new messages are read next.
+    fn next_unread(&self) -> Seq {
+        self.progress.next.max(self.ahead_next)
+    }
+
+    /// Forgets what was read and not sent; it is read again.
+    fn forget_ahead(&mut self) {
+        self.ahead = VecDeque::new();
+        self.ahead_next = 0;
+    }
+
     /// The last one of its subject, or one that is new: to be delivered for the first time.
     fn is_undelivered(&self, seq: Seq) -> bool {
         seq >= self.progress.next || self.listed.binary_search(&seq).is_ok()
@@ -351,7 +362,7 @@ impl Consumer {
     fn save(&self, state: &mut State, now: i64) {
         if !state.is_hungry() && state.last_used.saturating_add(SAVE_AFTER) <= now {
             // Nobody asks any more: it takes no memory.
-            state.ahead = VecDeque::new();
+            state.forget_ahead();
         }
         if self.keeps_nothing() {
             drop(state.progress.take_changes());

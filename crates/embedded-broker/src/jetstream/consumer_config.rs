@@ -217,6 +217,11 @@ impl ConsumerConfig {
         }
     }
 
+    /// Whether it names a filter, be it one that matches everything.
+    pub(crate) fn is_filtered(&self) -> bool {
+        !self.filter_subject.is_empty() || !self.filter_subjects.is_empty()
+    }
+
     /// What it reads. Checked when the configuration was.
     pub(crate) fn filters(&self) -> Filters {
         let one = Some(self.filter_subject.as_str()).filter(|subject| !subject.is_empty());

@@ -17,7 +17,7 @@ use super::{
     headers::{FIRST_LINE, Headers},
     store::{Record, Seq},
     stream::{Stream, StreamState, message_bytes},
-    stream_config::{Discard, Retention, StreamConfig},
+    stream_config::{Discard, Retention, Storage, StreamConfig},
     ttl::{self, Ttl},
 };
 use crate::{
@@ -29,6 +29,9 @@ use checks::Conditions;
 
 /// Largest header block of a stored message, in bytes.
 const MAX_HEADERS: usize = 64 * 1024 - 1;
+
+/// Sequences that are looked at to find what a message replaces.
+const MAX_REPLACED: usize = 256;
 
 /// The receiving end of a stream, in the index of subscriptions.
 pub(crate) struct StreamSink(pub(crate) Arc<Stream>);
@@ -107,7 +110,8 @@ impl Stream {
             state.assigned.last_seq = seq;
             state.assigned.last_time = now;
             remember(state, config, conditions.msg_id, seq, now);
-            return Ok(Some(Item::Skip(Skip { stream, epoch, seq, time: now, reply })));
+            let rollup = rollup.map(|rollup| (rollup, Arc::from(message.subject)));
+            return Ok(Some(Item::Skip(Skip { stream, epoch, seq, time: now, rollup, reply })));
         }
         let mut record = record(message, headers, now);
         let mut expires = None;
@@ -120,11 +124,53 @@ impl Stream {
             }
         }
         let bytes = message_bytes(self.storage, &record);
-        check_limits(state, config, &record, bytes, rollup)?;
+        self.check_limits(state, config, &record, bytes, rollup)?;
         self.usage.reserve(self.storage, bytes)?;
         remember(state, config, conditions.msg_id, seq, now);
         state.assigned.add(seq, &record, bytes);
         Ok(Some(Item::Message(Publish { stream, epoch, seq, record, expires, rollup, reply })))
+    }
+
+    /// Whether there is room, for a stream that refuses new messages when it is full.
+    fn check_limits(
+        &self,
+        state: &StreamState,
+        config: &StreamConfig,
+        record: &Record,
+        bytes: u64,
+        rollup: Option<Rollup>,
+    ) -> Result<(), ApiError> {
+        if config.discard != Discard::New {
+            return Ok(());
+        }
+        let of_subject = config.max_msgs_per_subject();
+        let full = of_subject.is_some_and(|most| state.count_of(&record.subject) >= most);
+        if full && config.discard_new_per_subject && rollup.is_none() {
+            return Err(ApiError::store_failed("maximum messages per subject exceeded"));
+        }
+        // A message of a full subject takes the place of an older one.
+        let messages = state.committed.totals.messages + state.assigned.messages;
+        if config.max_msgs().is_some_and(|most| messages >= most) && !full {
+            return Err(ApiError::store_failed("maximum messages exceeded"));
+        }
+        let too_much = config.max_bytes().is_some_and(|most| state.bytes() + bytes > most);
+        if too_much && !(full && self.bytes_replaced(state, &record.subject).is_some_and(|old| old >= bytes))
+        {
+            return Err(ApiError::store_failed("maximum bytes exceeded"));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the oldest message of a subject, as far as it is in memory: nothing is read from a disk here.
+    fn bytes_replaced(&self, state: &StreamState, subject: &str) -> Option<u64> {
+        let totals = state.committed.subjects.get(subject)?;
+        let known = |seq| match self.storage {
+            Storage::Memory => self.peek(seq).ok().flatten(),
+            Storage::File => self.kept(seq),
+        };
+        let mut records = (totals.first..=totals.last).take(MAX_REPLACED).filter_map(known);
+        let oldest = records.find(|record| *record.subject == *subject)?;
+        Some(message_bytes(self.storage, &oldest))
     }
 
     /// Stores a message of the broker itself, past all conditions.
@@ -163,33 +209,6 @@ fn remember(state: &mut StreamState, config: &StreamConfig, id: Option<&str>, se
         state.dedupe.add(id, seq, now);
     }
     state.assigned.last_msg_id = id.map(Into::into);
-}
-
-/// Whether there is room, for a stream that refuses new messages when it is full.
-fn check_limits(
-    state: &StreamState,
-    config: &StreamConfig,
-    record: &Record,
-    bytes: u64,
-    rollup: Option<Rollup>,
-) -> Result<(), ApiError> {
-    if config.discard != Discard::New {
-        return Ok(());
-    }
-    let of_subject = config.max_msgs_per_subject();
-    let full = of_subject.is_some_and(|most| state.count_of(&record.subject) >= most);
-    if full && config.discard_new_per_subject && rollup.is_none() {
-        return Err(ApiError::store_failed("maximum messages per subject exceeded"));
-    }
-    let messages = state.committed.totals.messages + state.assigned.messages;
-    // A message of a full subject takes the place of an older one.
-    if config.max_msgs().is_some_and(|most| messages >= most) && !full {
-        return Err(ApiError::store_failed("maximum messages exceeded"));
-    }
-    if config.max_bytes().is_some_and(|most| state.bytes() + bytes > most) {
-        return Err(ApiError::store_failed("maximum bytes exceeded"));
-    }
-    Ok(())
 }
 
 /// A message that lives longer than it asked for, and says so.

@@ -170,6 +170,11 @@ impl StreamConfig {
         limit(self.max_bytes)
     }
 
+    /// Whether its oldest messages make room for new ones.
+    pub(crate) fn discards_oldest(&self) -> bool {
+        self.discard == Discard::Old && (self.max_msgs().is_some() || self.max_bytes().is_some())
+    }
+
     /// Most messages of one subject.
     pub(crate) fn max_msgs_per_subject(&self) -> Option<u64> {
         limit(self.max_msgs_per_subject)

@@ -85,7 +85,9 @@ fn remove(
     let changes = if consumer.is_stored() { consumer.removal() } else { Vec::new() };
     let commit = &worker.engine.commit;
     commit.operate(stream, Operation::Write(changes), |_, _| {});
-    commit.operate(stream, Operation::InterestLost, move |result, sender| then(result.map(|_| ()), sender));
+    commit.operate(stream, Operation::InterestLost(consumer.ack_floor()), move |result, sender| {
+        then(result.map(|_| ()), sender);
+    });
 }
 
 #[derive(Default, Deserialize)]

@@ -256,7 +256,7 @@ impl Committer {
             match step {
                 Step::Message(mut publish) => {
                     effects.extend(acknowledge(publish.reply.take(), &stream, publish.seq, false));
-                    group.put(publish);
+                    failed = group.put(publish).err();
                 }
                 Step::Skip(skip) => {
                     group.skip(&skip);

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     Operation, Publish, Skip,
-    touched::{TouchedStream, Waiting},
+    touched::{Replacing, TouchedStream, Waiting},
 };
 use crate::jetstream::{
     store::{Change, StoreError, StreamStore},
@@ -48,20 +48,28 @@ impl Group {
     }
 
     /// Adds a message.
-    pub(super) fn put(&mut self, publish: Publish) {
+    pub(super) fn put(&mut self, publish: Publish) -> Result<(), StoreError> {
         self.needs_sync = true;
         self.touch(&publish.stream).put(&publish);
-        let Publish { stream, seq, record, expires, .. } = publish;
+        let Publish { stream, seq, record, expires, rollup, .. } = publish;
         self.changes.push(Change::Put { stream: stream.id, seq, record });
         if let Some(expires) = expires {
             self.changes.push(ttl::entry(stream.id, expires, seq));
         }
+        // What it replaces goes after what there is no room for, and before those that come next: what is left is not
+        // to depend on what is written together.
+        if rollup.is_some() && stream.config().discards_oldest() { self.apply() } else { Ok(()) }
     }
 
     /// Adds a sequence without a message.
-    pub(super) fn skip(&mut self, Skip { stream, seq, time, .. }: &Skip) {
+    pub(super) fn skip(&mut self, Skip { stream, seq, time, rollup, .. }: &Skip) {
         self.needs_sync = true;
-        self.touch(stream).waiting.push(Waiting::Skip { seq: *seq, time: *time });
+        let touched = self.touch(stream);
+        touched.waiting.push(Waiting::Skip { seq: *seq, time: *time });
+        if let Some((rollup, subject)) = rollup {
+            let (rollup, subject, seq) = (*rollup, Arc::clone(subject), *seq);
+            touched.rollups.push(Replacing { rollup, subject, seq, is_stored: false });
+        }
     }
 
     /// Does an operation, which sees everything before it.
@@ -107,9 +115,9 @@ impl Group {
                 self.apply()?;
                 self.remove_one(stream, *seq).map(Outcome::removed)
             }
-            Operation::InterestLost => {
+            Operation::InterestLost(from) => {
                 self.apply()?;
-                self.sweep(stream, 0)
+                self.lose_interest(stream, *from)
             }
             Operation::Sweep(from) => {
                 self.apply()?;
@@ -144,13 +152,13 @@ impl Group {
                 // What is removed may be among what waits.
                 self.flush()?;
             }
-            let rollups = std::mem::take(&mut self.touch(&stream).rollups);
-            for (rollup, subject, seq) in rollups {
-                self.roll_up(&stream, rollup, &subject, seq)?;
-            }
             let processed = std::mem::take(&mut self.touch(&stream).processed);
             self.remove_processed(&stream, processed)?;
             self.limit(&stream)?;
+            let rollups = std::mem::take(&mut self.touch(&stream).rollups);
+            for replacing in rollups {
+                self.roll_up(&stream, &replacing)?;
+            }
         }
         self.flush()
     }
@@ -220,7 +228,7 @@ impl Operation {
             | Self::Write(_)
             | Self::Delete(_)
             | Self::Purge(_)
-            | Self::InterestLost
+            | Self::InterestLost(_)
             | Self::Drop => true,
             // Done again after a crash, when it is due again.
             Self::Expire | Self::Processed(_) | Self::Limits | Self::Sweep(_) => false,

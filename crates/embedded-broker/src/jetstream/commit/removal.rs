@@ -4,11 +4,12 @@ mod look;
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use look::{end_of_older, first_left, is_of, lasts_left, oldest_of, read, scan, scan_subjects};
+use look::{end_of_older, first_left, first_of, is_of, lasts_left, oldest_of, read, scan, scan_subjects};
 
 use super::{
     Operation, Purge, PurgeBound, Rollup,
     group::{Group, Outcome},
+    touched::Replacing,
 };
 use crate::jetstream::{
     clock,
@@ -108,6 +109,16 @@ impl Group {
         Ok(())
     }
 
+    /// A consumer that was done up to a sequence wants nothing any more, or something else.
+    pub(super) fn lose_interest(&mut self, stream: &Arc<Stream>, from: Seq) -> Result<Outcome, StoreError> {
+        if stream.config().retention == Retention::Interest && stream.followers().is_empty() {
+            // Nobody is left who wants anything.
+            return self.purge(stream, &Purge { filter: Filters::everything(), bound: PurgeBound::All });
+        }
+        // One that was to begin later had no part in what is there; then all is looked at, as nats-server does.
+        self.sweep(stream, if from > stream.committed_totals().last_seq { 0 } else { from })
+    }
+
     /// Removes what consumers are done with, where nobody said so: a consumer is gone, or what it acknowledged was
     /// stored and the delete was not.
     pub(super) fn sweep(&mut self, stream: &Arc<Stream>, from: Seq) -> Result<Outcome, StoreError> {
@@ -141,19 +152,18 @@ impl Group {
     }
 
     /// A message replaces those before it.
-    pub(super) fn roll_up(
-        &mut self,
-        stream: &Arc<Stream>,
-        rollup: Rollup,
-        subject: &str,
-        seq: Seq,
-    ) -> Result<(), StoreError> {
+    pub(super) fn roll_up(&mut self, stream: &Arc<Stream>, replacing: &Replacing) -> Result<(), StoreError> {
+        let Replacing { rollup, subject, seq, is_stored } = replacing;
         let filter = match (rollup, subject.parse()) {
             (Rollup::Subject, Ok(filter)) => Filters::any_of([filter]),
             _ => Filters::everything(),
         };
-        let outcome =
-            self.purge(stream, &Purge { filter, bound: PurgeBound::Within(0, seq.saturating_sub(1)) })?;
+        let bound = match rollup {
+            // The last one that is stored stays, as with nats-server.
+            Rollup::Subject if !is_stored => PurgeBound::Keep(1),
+            _ => PurgeBound::Within(0, seq.saturating_sub(1)),
+        };
+        let outcome = self.purge(stream, &Purge { filter, bound })?;
         self.rests.extend(outcome.rest.map(|rest| (Arc::clone(stream), rest)));
         Ok(())
     }
@@ -166,10 +176,7 @@ impl Group {
             PurgeBound::All => (0, totals.last_seq),
             PurgeBound::Before(seq) => (0, seq.saturating_sub(1)),
             PurgeBound::Within(from, end) => (from, end),
-            PurgeBound::Keep(keep) => match end_of_older(stream, filter, keep)? {
-                Some(end) => (0, end),
-                None => return Ok(Outcome::removed(0)),
-            },
+            PurgeBound::Keep(keep) => (0, end_of_older(stream, filter, keep)?.unwrap_or(0)),
         };
         if let PurgeBound::Before(seq) = *bound
             && filter.is_everything()
@@ -199,16 +206,18 @@ impl Group {
                 return Ok(Outcome { removed, rest: Some(rest) });
             }
         }
-        if filter.is_everything() {
+        if filter.is_everything() && *bound == PurgeBound::All {
             stream.state.lock().purged();
-            let first = stream.committed_totals().first_seq;
-            self.touch(stream).purged.push(Purged { filter: filter.clone(), left: first, first });
-        } else if !matches!(bound, PurgeBound::Within(..)) {
-            let left = stream.subjects(filter, usize::MAX).iter().map(|(_, totals)| totals.first).min();
-            let Totals { first_seq: first, last_seq, .. } = stream.committed_totals();
-            let left = left.unwrap_or(last_seq + 1);
-            self.touch(stream).purged.push(Purged { filter: filter.clone(), left, first });
         }
+        let Totals { first_seq: first, last_seq, .. } = stream.committed_totals();
+        let left = if filter.is_everything() {
+            first
+        } else {
+            // What waits is to be found, too.
+            self.apply_waiting(stream)?;
+            first_of(stream, filter)?.unwrap_or(last_seq + 1)
+        };
+        self.touch(stream).purged.push(Purged { filter: filter.clone(), left, first });
         Ok(Outcome::removed(removed))
     }
 

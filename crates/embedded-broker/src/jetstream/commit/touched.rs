@@ -33,7 +33,7 @@ pub(super) struct TouchedStream {
     /// Totals have changed since they were last written.
     pub(super) dirty: bool,
     /// Messages to remove because a later one replaces them.
-    pub(super) rollups: Vec<(Rollup, Arc<str>, Seq)>,
+    pub(super) rollups: Vec<Replacing>,
     /// Messages that a consumer is done with.
     pub(super) processed: Vec<Seq>,
     /// How many of `added` the limit of each subject was applied to.
@@ -48,6 +48,15 @@ pub(super) struct TouchedStream {
     pub(super) deadline: Option<i64>,
     /// Until what was done shows, or is taken back.
     _changing: Changing,
+}
+
+/// A message that replaces those before it.
+pub(super) struct Replacing {
+    pub(super) rollup: Rollup,
+    pub(super) subject: Arc<str>,
+    pub(super) seq: Seq,
+    /// It is in the stream; one that nobody wants is not.
+    pub(super) is_stored: bool,
 }
 
 /// What is in the changes of a group and not counted yet.
@@ -92,7 +101,8 @@ impl TouchedStream {
     pub(super) fn put(&mut self, publish: &Publish) {
         self.unlimited = true;
         if let Some(rollup) = publish.rollup {
-            self.rollups.push((rollup, Arc::clone(&publish.record.subject), publish.seq));
+            let (subject, seq) = (Arc::clone(&publish.record.subject), publish.seq);
+            self.rollups.push(Replacing { rollup, subject, seq, is_stored: true });
         }
         if let Some(expires) = publish.expires {
             self.deadline = Some(self.deadline.map_or(expires, |deadline| deadline.min(expires)));

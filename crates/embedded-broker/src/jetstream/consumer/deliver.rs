@@ -133,7 +133,7 @@ impl Consumer {
             return Plan::Ahead(most);
         }
         state.reading = true;
-        Plan::New { from: state.progress.next, most }
+        Plan::New { from: state.next_unread(), most }
     }
 
     /// How many messages those want who wait. Those that nobody waits for any more go.
@@ -215,7 +215,7 @@ impl Consumer {
                 return false;
             }
         };
-        if round.state.progress.next != from {
+        if round.state.next_unread() != from {
             // A purge moved it.
             return true;
         }
@@ -270,6 +270,13 @@ impl<'a> Round<'a> {
         let Self { worker, state, .. } = self;
         if !state.ahead.is_empty() {
             return true;
+        }
+        // Whether there is more is nobody's question when all have what they wanted, or may have no more before they
+        // acknowledge something.
+        let is_full =
+            self.config.max_ack_pending().is_some_and(|most| state.progress.num_ack_pending() >= most);
+        if is_full || !state.is_hungry() {
+            return false;
         }
         let next = state.ahead_next;
         state.progress.skip_to(next);

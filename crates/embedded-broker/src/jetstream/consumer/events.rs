@@ -98,12 +98,12 @@ impl Consumer {
                 return;
             }
             Ack::Term(reason) => {
-                let acked = state.progress.done(seq);
-                if let Acked::Done(messages) = &acked {
-                    state.progress.last_acked = now;
-                    for message in messages {
-                        advisory::terminated(&mut worker.sender, self, message, &reason);
-                    }
+                // With those before it, where an acknowledgement counts for them.
+                let acked = state.progress.acknowledge(config.ack_policy, seq, delivery, now);
+                if let Acked::Done(messages) = &acked
+                    && let Some(message) = messages.iter().find(|message| message.seq == seq)
+                {
+                    advisory::terminated(&mut worker.sender, self, message, &reason);
                 }
                 self.processed(state, config, worker, acked, now);
             }
@@ -167,6 +167,9 @@ impl Consumer {
             Err(Refused(why)) => status::send(&mut worker.sender, &to, &why, ""),
             Ok(waiting) if waiting.is_expired(now) => {
                 status::send(&mut worker.sender, &to, "408 Request Timeout", &waiting.rest());
+            }
+            Ok(waiting) if waiting.no_wait && waiting.expires.is_none() && state.progress.is_at_end() => {
+                status::send(&mut worker.sender, &to, "404 No Messages", "");
             }
             Ok(waiting) => self.admit(state, config, worker, waiting, now),
         }

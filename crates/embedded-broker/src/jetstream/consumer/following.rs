@@ -55,7 +55,8 @@ impl Follower for Consumer {
                 if filters.matches(subject) {
                     state.progress.num_pending = state.progress.num_pending.saturating_sub(1);
                 }
-            } else if let Some(message) = state.progress.removed(*seq, filters.matches(subject), now)
+            } else if filters.matches(subject)
+                && let Some(message) = state.progress.removed(*seq, now)
                 && state.lost.len() < MAX_LOST
             {
                 state.lost.push(message);
@@ -75,8 +76,9 @@ impl Follower for Consumer {
         } else {
             return;
         };
+        let now = clock::now();
         let mut state = self.state.lock();
-        state.progress.purged(first);
+        state.progress.purged(first, now);
         // Whoever purges knows what is gone.
         state.lost.retain(|message| message.seq >= first);
         if !self.keeps_nothing() {

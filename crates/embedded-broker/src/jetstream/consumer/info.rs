@@ -76,7 +76,8 @@ impl Consumer {
             delivered: SequenceInfo::of(progress.delivered, progress.last_delivered),
             ack_floor: SequenceInfo::of(progress.floor, progress.last_acked),
             num_ack_pending: progress.num_ack_pending(),
-            num_redelivered: progress.num_redelivered(),
+            // What may be delivered once is not delivered again, though it is remembered that it was tried.
+            num_redelivered: if config.max_deliver() == Some(1) { 0 } else { progress.num_redelivered() },
             num_waiting,
             num_pending: progress.num_pending,
             push_bound,

@@ -131,7 +131,7 @@ impl Consumer {
         let filters = self.filters.load_full();
         let count = if next <= upto { self.stream.count(&filters, next..=upto)? } else { 0 };
         let mut state = self.state.lock();
-        state.ahead.clear();
+        state.forget_ahead();
         state.passed.clear();
         if from.is_some() {
             state.progress.reset(next);
@@ -179,19 +179,23 @@ fn beginning(
     filters: &Filters,
     config: &ConsumerConfig,
 ) -> Result<(Seq, Vec<Seq>), StoreError> {
-    let last = stream.last_seq();
+    let (first, last) = (stream.first_seq(), stream.last_seq());
     let next = match config.deliver_policy {
-        DeliverPolicy::All => stream.first_seq(),
+        DeliverPolicy::All => first,
         DeliverPolicy::New => last + 1,
-        DeliverPolicy::Last => stream.last(filters, last)?.map_or(last + 1, |(seq, _)| seq),
-        DeliverPolicy::ByStartSequence => config.opt_start_seq.max(stream.first_seq()),
+        // Where the last one was, also when it is deleted.
+        DeliverPolicy::Last if filters.is_everything() => last.max(first),
+        // Whatever comes is the last one, where there is none.
+        DeliverPolicy::Last => stream.last(filters, last)?.map_or(first, |(seq, _)| seq),
+        DeliverPolicy::ByStartSequence => config.opt_start_seq.max(first),
         DeliverPolicy::ByStartTime => match config.opt_start_time {
             Some(time) => stream.seq_at(time.0)?,
             None => last + 1,
         },
         DeliverPolicy::LastPerSubject => {
             let seqs = stream.last_per_subject(filters, last)?;
-            return Ok((last + 1, seqs));
+            let next = if seqs.is_empty() { last.max(first) } else { last + 1 };
+            return Ok((next, seqs));
         }
     };
     Ok((next, Vec::new()))

@@ -137,6 +137,11 @@ impl Progress {
         }
     }
 
+    /// Whether nothing is to be delivered, as far as it is counted.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.num_pending == 0 && self.in_again.is_empty()
+    }
+
     /// How often a message was delivered.
     pub(crate) fn deliveries(&self, seq: Seq) -> u64 {
         self.counts.get(&seq).copied().unwrap_or(1)
@@ -327,15 +332,15 @@ impl Progress {
     }
 
     /// A message left the stream. Answers it if it waited for its acknowledgement.
-    pub(crate) fn removed(&mut self, seq: Seq, matches: bool, now: i64) -> Option<Finished> {
+    pub(crate) fn removed(&mut self, seq: Seq, now: i64) -> Option<Finished> {
         if seq >= self.next {
-            if matches {
-                self.num_pending = self.num_pending.saturating_sub(1);
-            }
+            self.num_pending = self.num_pending.saturating_sub(1);
             return None;
         }
         if !self.pending.contains_key(&seq) {
-            self.counts.remove(&seq);
+            if self.counts.remove(&seq).is_some() {
+                self.last_acked = now;
+            }
             return None;
         }
         self.last_acked = now;
@@ -345,17 +350,21 @@ impl Progress {
         }
     }
 
-    /// The stream was emptied up to `first`.
-    pub(crate) fn purged(&mut self, first: Seq) {
+    /// The stream was emptied up to `first`. What was passed over shows then, like what was delivered.
+    pub(crate) fn purged(&mut self, first: Seq, now: i64) {
         self.next = self.next.max(first);
-        self.delivered.stream = self.delivered.stream.max(first - 1);
-        if self.floor.stream < first - 1 {
+        self.delivered.stream = self.next.saturating_sub(1);
+        if self.floor.stream < first {
             let gone: Vec<_> = self.pending.range(..first).map(|(seq, _)| *seq).collect();
             let mut consumer = self.floor.consumer;
             for seq in gone {
+                self.last_acked = now;
                 consumer = consumer.max(self.take(seq).map_or(0, |message| message.delivery));
             }
             self.set_floor(Place { consumer, stream: first - 1 });
+        }
+        if self.pending.is_empty() {
+            self.set_floor(self.delivered);
         }
         self.changes.places = true;
     }

@@ -103,6 +103,11 @@ impl Stream {
         tails.limit();
     }
 
+    /// The message at a sequence, if it is in memory.
+    pub(in crate::jetstream) fn kept(&self, seq: Seq) -> Option<Record> {
+        self.tail.get(seq).flatten()
+    }
+
     /// Forgets messages that were removed. For the committer.
     pub(in crate::jetstream) fn forget_kept(&self, seqs: impl Iterator<Item = Seq>) {
         self.tail.remove(seqs);

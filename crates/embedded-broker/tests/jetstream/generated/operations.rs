@@ -48,6 +48,19 @@ pub(super) enum Operation {
     },
 }
 
+impl Operation {
+    /// Whether it removes messages from the middle of a stream, and many at once.
+    pub(super) fn purges_some_subjects(&self) -> bool {
+        match self {
+            Self::Publish { headers, .. } => headers.iter().any(|header| header == "Nats-Rollup: sub"),
+            Self::Request { subject, body } => {
+                subject.starts_with("STREAM.PURGE") && body.get("filter").is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How many consumers a stream can have.
 pub(super) const CONSUMERS: usize = 2;
 
@@ -55,12 +68,32 @@ const SUBJECTS: [&str; 5] = ["s.a", "s.b", "s.c", "s.a.x", "s.b.x"];
 const FILTERS: [&str; 7] = ["s.a", "s.b", "s.*", "s.>", "s.*.x", "s.none", ">"];
 
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
-    stream().prop_flat_map(|stream| {
+    (stream(), any::<bool>()).prop_flat_map(|(mut stream, in_order)| {
         let retention = stream["retention"].as_str().unwrap_or("limits").to_owned();
-        let consumers = vec(consumer(&retention), 0..=CONSUMERS);
-        (Just(stream), consumers, vec(operation(&retention), 1..30))
+        let queue = retention == "workqueue";
+        let rules = Rules { queue, in_order: in_order && !queue, in_memory: stream["storage"] == "memory" };
+        if rules.in_order {
+            stream["max_msgs_per_subject"] = Value::Null;
+            stream["discard_new_per_subject"] = json!(false);
+            stream["allow_rollup_hdrs"] = json!(false);
+        }
+        let consumers = vec(consumer(rules), 0..=CONSUMERS);
+        (Just(stream), consumers, vec(operation(rules), 1..30))
             .prop_map(|(stream, consumers, operations)| Plan { stream, consumers, operations })
     })
+}
+
+/// What is possible together.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// The stream is a work queue.
+    queue: bool,
+    /// Messages leave the stream from its beginning only. With others, consumers do not acknowledge all that is before:
+    /// nats-server takes a message that is deleted as one that they acknowledged, with all before it.
+    in_order: bool,
+    /// The stream is in memory. Of one on disk it is not said how many messages stay, and it is not replaced as a whole:
+    /// where that takes one message away, nats-server goes on counting it for consumers.
+    in_memory: bool,
 }
 
 fn stream() -> impl Strategy<Value = Value> {
@@ -93,10 +126,14 @@ fn stream() -> impl Strategy<Value = Value> {
     })
 }
 
-fn consumer(retention: &str) -> impl Strategy<Value = Value> + use<> {
-    let queue = retention == "workqueue";
-    let policies = if queue { &["explicit"][..] } else { &["explicit", "explicit", "all", "none"][..] };
-    let starts = if queue { &["all"][..] } else { &["all", "all", "last", "new", "by_start_sequence"][..] };
+fn consumer(rules: Rules) -> impl Strategy<Value = Value> + use<> {
+    let policies = match rules {
+        Rules { queue: true, .. } => &["explicit"][..],
+        Rules { in_order: true, .. } => &["explicit", "all", "all", "none"][..],
+        _ => &["explicit", "explicit", "none"][..],
+    };
+    let starts =
+        if rules.queue { &["all"][..] } else { &["all", "all", "last", "new", "by_start_sequence"][..] };
     (
         select(policies),
         select(starts),
@@ -127,20 +164,30 @@ fn consumer(retention: &str) -> impl Strategy<Value = Value> + use<> {
         })
 }
 
-fn operation(retention: &str) -> impl Strategy<Value = Operation> + use<> {
+/// Another configuration for a consumer that may be there. It always has a filter: one whose filter is taken away is not
+/// told of messages any more by nats-server.
+fn other_consumer(rules: Rules) -> impl Strategy<Value = Value> + use<> {
+    consumer(rules).prop_map(|mut config| {
+        if config.get("filter_subject").is_none() {
+            config["filter_subject"] = json!(">");
+        }
+        config
+    })
+}
+
+fn operation(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
     prop_oneof![
-        10 => publish(),
+        10 => publish(rules),
         6 => (0..CONSUMERS, 1_u8..5).prop_map(|(consumer, batch)| Operation::Fetch { consumer, batch }),
         6 => (0..CONSUMERS, 0_usize..6, select(&["+ACK", "+ACK", "+ACK", "-NAK", "+TERM", "+WPI"][..]))
             .prop_map(|(consumer, nth, body)| Operation::Acknowledge { consumer, nth, body }),
-        2 => (1_u64..15).prop_map(|seq| request("STREAM.MSG.DELETE.S", json!({ "seq": seq }))),
-        2 => purge(),
+        if rules.in_order { 2 } else { 4 } => removal(rules),
         2 => get().prop_map(|body| request("STREAM.MSG.GET.S", body)),
         2 => get().prop_map(|body| Operation::Direct { body }),
         1 => batch(),
         1 => select(&FILTERS[..])
             .prop_map(|filter| request("STREAM.INFO.S", json!({ "subjects_filter": filter, "deleted_details": true }))),
-        1 => (0..CONSUMERS, consumer(retention))
+        1 => (0..CONSUMERS, other_consumer(rules))
             .prop_map(|(consumer, config)| Operation::Consumer { consumer, config }),
         1 => (0..CONSUMERS).prop_map(|consumer| Operation::DropConsumer { consumer }),
     ]
@@ -150,12 +197,13 @@ fn request(subject: &'static str, body: Value) -> Operation {
     Operation::Request { subject, body }
 }
 
-fn publish() -> impl Strategy<Value = Operation> {
+fn publish(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
+    let rollups = if rules.in_memory { &["sub", "bogus", "all"][..] } else { &["sub", "bogus"][..] };
     let headers = (
         option::weighted(0.15, select(&["x", "y", "z"][..])),
         option::weighted(0.1, 0_u64..12),
         option::weighted(0.1, 0_u64..12),
-        option::weighted(0.1, select(&["sub", "all", "bogus"][..])),
+        option::weighted(0.1, select(rollups)),
         option::weighted(0.1, Just("value")),
     );
     (select(&SUBJECTS[..]), headers, 0_usize..40).prop_map(
@@ -171,15 +219,24 @@ fn publish() -> impl Strategy<Value = Operation> {
     )
 }
 
-fn purge() -> impl Strategy<Value = Operation> {
+/// Messages leave the stream because somebody says so.
+fn removal(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
+    (any::<bool>(), 1_u64..15, purge(rules)).prop_map(move |(one, seq, purge)| {
+        if one && !rules.in_order { request("STREAM.MSG.DELETE.S", json!({ "seq": seq })) } else { purge }
+    })
+}
+
+fn purge(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
     let bound = prop_oneof![
         Just(json!({})),
         (0_u64..15).prop_map(|seq| json!({ "seq": seq })),
         (0_u64..4).prop_map(|keep| json!({ "keep": keep }))
     ];
-    (option::of(select(&FILTERS[..])), bound).prop_map(|(filter, mut body)| {
-        if let Some(filter) = filter {
+    (option::of(select(&FILTERS[..])), bound).prop_map(move |(filter, mut body)| {
+        if let Some(filter) = filter.filter(|_| !rules.in_order) {
             body["filter"] = json!(filter);
+        } else if !rules.in_memory && body.get("keep").is_some() {
+            body = json!({ "seq": body["keep"] });
         }
         request("STREAM.PURGE.S", body)
     })
@@ -188,7 +245,8 @@ fn purge() -> impl Strategy<Value = Operation> {
 fn get() -> impl Strategy<Value = Value> {
     prop_oneof![
         (0_u64..15).prop_map(|seq| json!({ "seq": seq })),
-        select(&FILTERS[..]).prop_map(|filter| json!({ "last_by_subj": filter })),
+        // nats-server finds no last message of all when the last one is deleted.
+        select(&FILTERS[..FILTERS.len() - 1]).prop_map(|filter| json!({ "last_by_subj": filter })),
         (0_u64..15, select(&FILTERS[..]))
             .prop_map(|(seq, filter)| json!({ "seq": seq, "next_by_subj": filter })),
     ]

@@ -22,6 +22,9 @@ pub(super) struct Peer {
     deliveries: [Vec<String>; CONSUMERS],
     /// Which consumers have a bound on what is unacknowledged.
     bounded: [bool; CONSUMERS],
+    /// Which consumers may have had messages waiting when those of some subjects were purged. Whether nats-server counts the
+    /// purged ones as acknowledged before or after its floor moves is chance, until nothing waits.
+    floor_is_chance: [bool; CONSUMERS],
     /// Fetches there have been: no two have the same inbox.
     fetches: usize,
 }
@@ -36,6 +39,7 @@ impl Peer {
             connection,
             deliveries: Default::default(),
             bounded: [false; CONSUMERS],
+            floor_is_chance: [false; CONSUMERS],
             fetches: 0,
         })
     }
@@ -61,10 +65,14 @@ impl Peer {
         self.site.removed();
         self.deliveries = Default::default();
         self.bounded = [false; CONSUMERS];
+        self.floor_is_chance = [false; CONSUMERS];
         Ok(())
     }
 
     pub(super) async fn does(&mut self, operation: &Operation) -> Result<Vec<String>, String> {
+        if operation.purges_some_subjects() {
+            self.floor_is_chance = [true; CONSUMERS];
+        }
         match operation {
             Operation::Publish { subject, headers, body } => {
                 let message = self.connection.request(subject, headers, body).await?;
@@ -95,8 +103,7 @@ impl Peer {
                 "delivered",
                 "ack_floor",
             ];
-            let told = self.ask(&format!("CONSUMER.INFO.S.C{consumer}"), &Value::Null, &show).await?;
-            lines.extend(told.into_iter().map(without_what_was_passed_over));
+            lines.extend(self.ask(&format!("CONSUMER.INFO.S.C{consumer}"), &Value::Null, &show).await?);
         }
         Ok(lines)
     }
@@ -117,9 +124,24 @@ impl Peer {
     async fn ask(&mut self, call: &str, body: &Value, show: &[&str]) -> Result<Vec<String>, String> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut message = self.connection.request(&format!("$JS.API.{call}"), &[], &body).await?;
-        message.body = without_what_never_was(message.body);
+        if let Ok(mut answer) = serde_json::from_str::<Value>(&message.body) {
+            without_what_was_passed_over(&mut answer);
+            without_what_never_was(&mut answer);
+            self.without_chance(&mut answer);
+            message.body = answer.to_string();
+        }
         let show: Vec<_> = show.iter().map(ToString::to_string).collect();
         Ok(self.rendering(&show).answer(&message))
+    }
+
+    fn without_chance(&mut self, answer: &mut Value) {
+        let number = (0..CONSUMERS).find(|number| answer["name"] == json!(format!("C{number}")));
+        let Some(number) = number else { return };
+        if answer["num_ack_pending"] == json!(0) {
+            self.floor_is_chance[number] = false;
+        } else if self.floor_is_chance[number] {
+            answer["ack_floor"] = json!("chance");
+        }
     }
 
     /// Pulls what is there. While too much is unacknowledged a pull that does not wait is not answered, so one that may
@@ -188,22 +210,22 @@ fn is_status(message: &Message) -> bool {
 }
 
 /// How far a consumer looked before it delivered anything says nothing to anybody, and depends on when it looked.
-fn without_what_was_passed_over(line: String) -> String {
-    const NOTHING: &str = "delivered={\"consumer_seq\":0,";
-    let Some((before, rest)) = line.split_once(NOTHING) else { return line };
-    let after = rest.split_once('}').map_or("", |(_, after)| after);
-    format!("{before}delivered=nothing{after}")
+fn without_what_was_passed_over(answer: &mut Value) {
+    let Some(delivered) = answer.get_mut("delivered") else { return };
+    if delivered["consumer_seq"] == json!(0) {
+        *delivered = json!("nothing");
+    }
 }
 
-/// nats-server counts a message that never was, once a batch was read from an empty stream.
-fn without_what_never_was(body: String) -> String {
-    let Ok(mut answer) = serde_json::from_str::<Value>(&body) else { return body };
-    match answer.get_mut("state").and_then(Value::as_object_mut) {
-        Some(state) if state.get("deleted") == Some(&json!([0])) => {
-            state.remove("deleted");
-            state.remove("num_deleted");
-            answer.to_string()
-        }
-        _ => body,
+/// nats-server counts a message that never was, once a batch was read from an empty stream. And it begins such a stream
+/// with 1 instead of 0 when somebody loses interest who was to begin later.
+fn without_what_never_was(answer: &mut Value) {
+    let Some(state) = answer.get_mut("state").and_then(Value::as_object_mut) else { return };
+    if state.get("deleted") == Some(&json!([0])) {
+        state.remove("deleted");
+        state.remove("num_deleted");
+    }
+    if state.get("last_seq") == Some(&json!(0)) {
+        state.remove("first_seq");
     }
 }

@@ -105,6 +105,19 @@ enum Made {
     Changed(Arc<Consumer>, bool),
 }
 
+impl Made {
+    /// An existing consumer was changed. What only it wanted and does not want any more leaves a stream that keeps what
+    /// somebody wants.
+    fn changed(worker: &Worker, consumer: Arc<Consumer>, before: &ConsumerConfig) -> Self {
+        let stream = &consumer.stream;
+        if stream.config().retention == Retention::Interest && before.filters() != consumer.config().filters()
+        {
+            worker.engine.commit.operate(stream, Operation::InterestLost(consumer.ack_floor()), |_, _| {});
+        }
+        Self::Changed(consumer, false)
+    }
+}
+
 fn made(
     worker: &Worker,
     stream: &str,
@@ -130,7 +143,7 @@ fn made(
     check_deliver_subject(worker, &config, origin)?;
     let creator = origin.filter(|_| config.is_push()).map(Origin::creator);
     match stream.consumers.get(&name) {
-        Some(existing) => change(&stream, existing, config, action, creator),
+        Some(existing) => change(worker, &stream, existing, config, action, creator),
         None if action == Action::Update => Err(ApiError::consumer_does_not_exist()),
         None => {
             check_room(worker, &stream)?;
@@ -162,6 +175,7 @@ fn named(config: &mut ConsumerConfig, subject: Option<&str>) -> Result<String, A
 }
 
 fn change(
+    worker: &Worker,
     stream: &Arc<Stream>,
     existing: Arc<Consumer>,
     mut config: ConsumerConfig,
@@ -194,7 +208,7 @@ fn change(
     check_queue(stream, &existing.name, &config)?;
     existing.reconfigure(config).map_err(|error| unreadable(&error))?;
     let _same = existing.is_made_by(creator);
-    Ok(Made::Changed(existing, false))
+    Ok(Made::changed(worker, existing, &before))
 }
 
 fn check_room(worker: &Worker, stream: &Stream) -> Result<(), ApiError> {
@@ -214,13 +228,11 @@ fn check_queue(stream: &Stream, name: &str, config: &ConsumerConfig) -> Result<(
     }
     let filters = config.filters();
     for other in stream.consumers.all().iter().filter(|other| &*other.name != name) {
-        let theirs = other.config().filters();
-        if filters.is_everything() {
+        // A filter that matches everything is one.
+        if !config.is_filtered() {
             return Err(ApiError::consumer_queue_not_unfiltered());
         }
-        let overlaps = theirs.is_everything()
-            || filters.iter().any(|one| theirs.iter().any(|other| one.overlaps(other)));
-        if overlaps {
+        if filters.overlaps(&other.config().filters()) {
             return Err(ApiError::consumer_queue_not_unique());
         }
     }

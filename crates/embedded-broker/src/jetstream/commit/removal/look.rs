@@ -63,6 +63,21 @@ pub(super) fn first_left(
     Ok(totals.last_seq + 1)
 }
 
+/// The first message of the subjects that a filter matches.
+pub(super) fn first_of(stream: &Stream, filter: &Filters) -> Result<Option<Seq>, StoreError> {
+    let mut first: Option<Seq> = None;
+    for (subject, totals) in stream.subjects(filter, usize::MAX) {
+        let end = first.map_or(totals.last, |seq| totals.last.min(seq - 1));
+        if totals.first <= end {
+            stream.store.scan_subject(stream.id, &subject, totals.first..=end, &mut |seq| {
+                first = Some(seq);
+                ControlFlow::Break(())
+            })?;
+        }
+    }
+    Ok(first)
+}
+
 /// The last messages that are left, of the subjects whose last ones are removed.
 pub(super) fn lasts_left(
     stream: &Stream,

@@ -114,11 +114,10 @@ fn what_left_the_stream_is_not_waited_for() {
     let config = config(AckPolicy::Explicit);
     let mut progress = delivered(&config, 2);
     progress.num_pending = 3;
-    let _waited = progress.removed(1, true, 5);
+    let _waited = progress.removed(1, 5);
     assert_eq!((floor(&progress), progress.num_ack_pending()), ((1, 1), 1));
-    let _waited = progress.removed(4, true, 5);
-    let _waited = progress.removed(5, false, 5);
+    let _waited = progress.removed(4, 5);
     assert_eq!(progress.num_pending, 2);
-    progress.purged(9);
+    progress.purged(9, 6);
     assert_eq!((floor(&progress), progress.next, progress.num_ack_pending()), ((2, 8), 9, 0));
 }
