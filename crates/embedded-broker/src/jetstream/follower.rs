@@ -26,10 +26,13 @@ pub(crate) trait Follower: Send + Sync {
     /// All of a group was told, and what is committed can be read.
     fn shown(&self);
 
+    /// The stream is purged: nothing of it waits for an acknowledgement any more. What is removed is told next.
+    fn purging(&self, purged: &Purged);
+
     /// These messages left the stream.
     fn removed(&self, messages: &[(Seq, Arc<str>)]);
 
-    /// The stream was purged: whoever is before what is left goes on there. What was removed is told besides.
+    /// The stream was purged: whoever is before what is left goes on there.
     fn purged(&self, purged: &Purged);
 
     /// Whether it still wants this message: it matches, and it is not acknowledged.

@@ -229,6 +229,9 @@ impl Stream {
         // Copied, so that no lock is held that whoever leaves needs.
         let followers = self.followers();
         let tell = |tell: &dyn Fn(&dyn Follower)| followers.iter().for_each(|one| tell(one.as_ref()));
+        for purged in purged {
+            tell(&|one| one.purging(purged));
+        }
         if !removed.is_empty() {
             tell(&|one| one.removed(removed));
         }

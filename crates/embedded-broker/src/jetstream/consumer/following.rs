@@ -13,6 +13,18 @@ use crate::{
     routing::InterestWatcher,
 };
 
+impl Consumer {
+    /// Where it goes on after a purge, if that concerns it.
+    fn first_after(&self, purged: &Purged) -> Option<Seq> {
+        let filters = self.filters.load();
+        if purged.filter.covers(&filters) {
+            Some(purged.left)
+        } else {
+            purged.filter.overlaps(&filters).then_some(purged.first)
+        }
+    }
+}
+
 impl Follower for Consumer {
     fn committed(&self, messages: &[(Seq, Arc<str>)]) {
         let filters = self.filters.load();
@@ -67,18 +79,16 @@ impl Follower for Consumer {
         }
     }
 
+    fn purging(&self, purged: &Purged) {
+        if let Some(first) = self.first_after(purged) {
+            self.state.lock().progress.purging(first, clock::now());
+        }
+    }
+
     fn purged(&self, purged: &Purged) {
-        let filters = self.filters.load();
-        let first = if purged.filter.covers(&filters) {
-            purged.left
-        } else if purged.filter.overlaps(&filters) {
-            purged.first
-        } else {
-            return;
-        };
-        let now = clock::now();
+        let Some(first) = self.first_after(purged) else { return };
         let mut state = self.state.lock();
-        state.progress.purged(first, now);
+        state.progress.purged(first);
         // Whoever purges knows what is gone.
         state.lost.retain(|message| message.seq >= first);
         if !self.keeps_nothing() {

@@ -350,19 +350,24 @@ impl Progress {
         }
     }
 
+    /// The stream is emptied up to `first`: nothing before it waits any more.
+    pub(crate) fn purging(&mut self, first: Seq, now: i64) {
+        if self.floor.stream >= first {
+            return;
+        }
+        let gone: Vec<_> = self.pending.range(..first).map(|(seq, _)| *seq).collect();
+        let mut consumer = self.floor.consumer;
+        for seq in gone {
+            self.last_acked = now;
+            consumer = consumer.max(self.take(seq).map_or(0, |message| message.delivery));
+        }
+        self.set_floor(Place { consumer, stream: first - 1 });
+    }
+
     /// The stream was emptied up to `first`. What was passed over shows then, like what was delivered.
-    pub(crate) fn purged(&mut self, first: Seq, now: i64) {
+    pub(crate) fn purged(&mut self, first: Seq) {
         self.next = self.next.max(first);
         self.delivered.stream = self.next.saturating_sub(1);
-        if self.floor.stream < first {
-            let gone: Vec<_> = self.pending.range(..first).map(|(seq, _)| *seq).collect();
-            let mut consumer = self.floor.consumer;
-            for seq in gone {
-                self.last_acked = now;
-                consumer = consumer.max(self.take(seq).map_or(0, |message| message.delivery));
-            }
-            self.set_floor(Place { consumer, stream: first - 1 });
-        }
         if self.pending.is_empty() {
             self.set_floor(self.delivered);
         }

@@ -116,6 +116,8 @@ impl Follower for OddsDone {
     fn committed(&self, _: &[(Seq, Arc<str>)]) {}
     fn shown(&self) {}
     fn removed(&self, _: &[(Seq, Arc<str>)]) {}
+    fn purging(&self, _: &Purged) {}
+
     fn purged(&self, _: &Purged) {}
     fn needs(&self, seq: Seq, subject: &str) -> bool {
         self.wants(subject) && seq.is_multiple_of(2)

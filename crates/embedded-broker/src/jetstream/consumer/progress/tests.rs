@@ -118,6 +118,7 @@ fn what_left_the_stream_is_not_waited_for() {
     assert_eq!((floor(&progress), progress.num_ack_pending()), ((1, 1), 1));
     let _waited = progress.removed(4, 5);
     assert_eq!(progress.num_pending, 2);
-    progress.purged(9, 6);
+    progress.purging(9, 6);
+    progress.purged(9);
     assert_eq!((floor(&progress), progress.next, progress.num_ack_pending()), ((2, 8), 9, 0));
 }
