@@ -104,6 +104,10 @@ impl Inner {
                     if tokio::time::timeout(LONGEST_PAUSE, self.progress.reach(known + 1)).await.is_err() {
                         self.barrier().await?;
                     }
+                    // A message that the line carried twice is its own rival.
+                    if self.progress.at(known + 1, id) == Found::It {
+                        return Ok(then);
+                    }
                     lost += 1;
                     tokio::time::sleep(pause(lost)).await;
                 }
@@ -136,6 +140,6 @@ fn pause(lost: u32) -> Duration {
     if lost < 2 {
         return Duration::ZERO;
     }
-    let most = (1_u64 << lost.min(12)).min(LONGEST_PAUSE.as_millis() as u64 * 1_000 / 8);
-    Duration::from_micros(rand::random_range(0..=most * 8))
+    let most = Duration::from_micros(100 << lost.min(10)).min(LONGEST_PAUSE);
+    most.mul_f64(rand::random())
 }

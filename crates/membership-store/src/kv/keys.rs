@@ -6,6 +6,9 @@ use std::str::FromStr;
 use busauth::UserId;
 use room_protocol::{BlobDigest, RoomId};
 
+#[cfg(test)]
+mod tests;
+
 /// A key of the bucket that decides access.
 ///
 /// What a message of another key may name is in a key that is written once and stays: whoever reads the bucket in

@@ -3,7 +3,7 @@
 #[path = "kv/buckets.rs"]
 mod buckets;
 #[path = "kv/conformance.rs"]
-mod conformance;
+pub(crate) mod conformance;
 #[path = "kv/cuts.rs"]
 mod cuts;
 #[path = "kv/failover.rs"]
@@ -15,4 +15,4 @@ mod proxy;
 #[path = "kv/races.rs"]
 mod races;
 #[path = "kv/servers.rs"]
-mod servers;
+pub(crate) mod servers;

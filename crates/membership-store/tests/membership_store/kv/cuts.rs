@@ -20,10 +20,11 @@ const CUTS: i64 = 10;
 
 /// A store behind a line that can be cut, and one with a line of its own to look at what happened.
 struct Scene {
+    /// Holds the servers.
+    _backend: KvBackend,
     proxy: Proxy,
     store: KvStore,
     witness: KvStore,
-    root: Person,
     ann: Person,
     bob: Person,
     state: Arc<RoomState>,
@@ -48,7 +49,7 @@ impl Scene {
         let state = add.next().clone();
         witness.append(add).await.expect("a member");
         store.confirm().await.expect("the view is complete");
-        Self { proxy, store, witness, root, ann, bob, state }
+        Self { _backend: backend, proxy, store, witness, ann, bob, state }
     }
 
     fn room(&self) -> RoomId {
@@ -82,7 +83,6 @@ impl Scene {
     }
 
     async fn end(self) {
-        let _ = &self.root;
         self.store.confirm().await.expect("the store goes on");
         for store in [&self.store, &self.witness] {
             check_view(store).await;

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use embedded_broker::{
     Broker, BrokerConfig, JetStream, JetStreamConfig, JetStreamLimits, Limits, Store, SyncPolicy,
 };
@@ -82,13 +82,14 @@ impl Servers {
 
 /// Connects to the first of these that answers.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> Client {
-    let urls: Vec<String> = addresses.iter().map(|address| format!("nats://{address}")).collect();
+    let urls: Vec<ServerAddr> =
+        addresses.iter().map(|address| format!("nats://{address}").parse().expect("a URL")).collect();
     let options = ConnectOptions::new()
         .retain_servers_order()
         .ping_interval(Duration::from_secs(2))
         .connection_timeout(Duration::from_secs(2))
         .reconnect_delay_callback(|_| Duration::from_millis(20));
-    timeout(PATIENCE, options.connect(urls.join(","))).await.expect("in time").expect("a connection")
+    timeout(PATIENCE, options.connect(urls)).await.expect("in time").expect("a connection")
 }
 
 /// nats-servers that know each other; killed when dropped.
