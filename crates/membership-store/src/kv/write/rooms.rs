@@ -27,7 +27,7 @@ pub(in crate::kv) async fn create(store: &Arc<Inner>, new: NewRoom) -> Result<()
         check_sealed(state, new.sealed())?;
         Ok::<_, StoreError>(change)
     };
-    let mut seals = Staged::of(store, state, new.sealed(), check(store).is_ok()).await?;
+    let mut seals = Staged::of(store, state, new.sealed(), || check(store).is_ok()).await?;
     loop {
         let decide = |store: &Inner| {
             let change = check(store)?;
@@ -37,7 +37,7 @@ pub(in crate::kv) async fn create(store: &Arc<Inner>, new: NewRoom) -> Result<()
             store.memory.states.put(state.clone());
             return Ok(());
         }
-        seals = Staged::of(store, state, new.sealed(), true).await?;
+        seals = Staged::of(store, state, new.sealed(), || true).await?;
     }
 }
 
@@ -53,7 +53,7 @@ pub(in crate::kv) async fn append(store: &Arc<Inner>, append: Append) -> Result<
         check_sealed(next, append.sealed())?;
         Ok::<_, StoreError>((room, change))
     };
-    let mut seals = Staged::of(store, next, append.sealed(), check(store).is_ok()).await?;
+    let mut seals = Staged::of(store, next, append.sealed(), || check(store).is_ok()).await?;
     loop {
         let decide = |store: &Inner| {
             let (room, change) = check(store)?;
@@ -62,7 +62,7 @@ pub(in crate::kv) async fn append(store: &Arc<Inner>, append: Append) -> Result<
         };
         match store.write(decide).await {
             Ok(true) => break,
-            Ok(false) => seals = Staged::of(store, next, append.sealed(), true).await?,
+            Ok(false) => seals = Staged::of(store, next, append.sealed(), || true).await?,
             Err(StoreError::Conflict(Conflict::HeadMoved(head))) => {
                 let seq = append.statement().statement().seq;
                 let is_there =
@@ -94,14 +94,17 @@ impl Staged {
         store: &Inner,
         state: &RoomState,
         sealed: &[SealedFor],
-        is_allowed: bool,
+        is_allowed: impl Fn() -> bool,
     ) -> Result<Self, StoreError> {
         match state.epoch() {
-            Some(epoch) if !sealed.is_empty() && is_allowed => {
+            Some(epoch) if !sealed.is_empty() => {
+                // A single key is in the entry itself.
+                if sealed.len() > 1 && !is_allowed() {
+                    return Ok(Self::NotYet);
+                }
                 let seals = seals::stage(store, &state.id(), epoch.n, sealed).await?;
                 Ok(Self::Ready(Some(seals)))
             }
-            Some(_) if !sealed.is_empty() => Ok(Self::NotYet),
             _ => Ok(Self::Ready(None)),
         }
     }

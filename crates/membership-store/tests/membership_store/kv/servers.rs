@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 8;
 
 /// Where stores are opened.
 pub(crate) enum Servers {
-    Embedded(Broker, #[expect(dead_code, reason = "removed when it is dropped")] TempDir),
+    Embedded(Broker),
     Nats(Cluster),
 }
 
@@ -32,15 +32,14 @@ impl Servers {
     }
 
     pub(crate) async fn embedded_with_max_payload(max_payload: usize) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
         let jetstream = JetStream::On(JetStreamConfig {
-            store: Store::Directory(directory.path().join("js")),
+            store: Store::Memory,
             sync: SyncPolicy::Every(Duration::from_mins(2)),
             limits: JetStreamLimits::default(),
         });
         let limits = Limits { max_payload, ..Limits::default() };
         let config = BrokerConfig { jetstream, limits, ..BrokerConfig::default() };
-        Self::Embedded(Broker::bind(config).await.expect("the broker binds"), directory)
+        Self::Embedded(Broker::bind(config).await.expect("the broker binds"))
     }
 
     pub(crate) async fn nats(nodes: usize) -> Option<Self> {
@@ -57,7 +56,7 @@ impl Servers {
     /// The addresses of all servers, beginning with the one of this number.
     pub(crate) fn addresses(&self, first: usize) -> Vec<SocketAddr> {
         match self {
-            Self::Embedded(broker, _) => vec![broker.local_addr()],
+            Self::Embedded(broker) => vec![broker.local_addr()],
             Self::Nats(cluster) => {
                 let mut addresses: Vec<SocketAddr> = cluster.nodes.iter().map(|node| node.client).collect();
                 let places = addresses.len();
