@@ -169,6 +169,7 @@ impl From<StoreError> for Refusal {
                 ProblemCode::StoreFull,
                 format!("this bus holds no more than {bound}: ask its operator"),
             ),
+            StoreError::TooLarge { .. } => Self::new(ProblemCode::BodyTooLarge, error.to_string()),
             StoreError::Unavailable => {
                 Self::new(ProblemCode::Unavailable, "the store cannot answer now: try again").retry_after(1)
             }

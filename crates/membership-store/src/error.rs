@@ -8,6 +8,8 @@ use std::fmt;
 use busauth::UserId;
 use room_protocol::{Head, RoomSubject};
 
+use crate::record::RecordError;
+
 /// Why an operation on the store did not happen. Nothing of a failed write is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -20,7 +22,16 @@ pub enum StoreError {
     /// A configured bound is reached. An operator must raise it or delete something.
     #[error("the store is full: no more than {0}")]
     Full(Bound),
+    /// What is to be stored is larger than the backend takes in one piece.
+    #[error("this takes {bytes} bytes, and the store keeps no more than {limit} in one piece")]
+    TooLarge {
+        /// Bytes of what was to be stored.
+        bytes: usize,
+        /// The most that can be.
+        limit: usize,
+    },
     /// The disk or the backend cannot answer now (full, read-only, gone). Retry later; the cause is in the log.
+    /// Where the backend is reached over a network, the write may have happened: it is in the view then.
     #[error("the store is not available")]
     Unavailable,
     /// What is stored cannot be read back as what was written. An operator must restore a backup.
@@ -87,7 +98,19 @@ pub enum Conflict {
     UnknownEpoch(u64),
 }
 
-/// A bound of the in-memory view (see [`crate::ViewLimits`]).
+/// Logs what was found and answers that the store is damaged.
+pub(crate) fn damaged(found: &dyn fmt::Display) -> StoreError {
+    tracing::error!(%found, "the membership store is damaged");
+    StoreError::Corrupt
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        damaged(&error)
+    }
+}
+
+/// A bound of what is kept in memory (see [`crate::ViewLimits`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// Users, revoked ones included.
@@ -96,6 +119,8 @@ pub enum Bound {
     Rooms(usize),
     /// Memberships of all rooms together.
     Memberships(usize),
+    /// Files of all rooms together.
+    Files(usize),
 }
 
 impl fmt::Display for Bound {
@@ -104,6 +129,7 @@ impl fmt::Display for Bound {
             Self::Users(n) => write!(f, "{n} users"),
             Self::Rooms(n) => write!(f, "{n} rooms"),
             Self::Memberships(n) => write!(f, "{n} memberships"),
+            Self::Files(n) => write!(f, "{n} files"),
         }
     }
 }

@@ -305,6 +305,15 @@ impl NewAuditEntry {
     pub const MAX_TARGET: usize = 256;
     /// The longest detail that is kept, in bytes.
     pub const MAX_DETAIL: usize = 1_024;
+
+    /// The record as it is kept: overlong texts end at their bound.
+    pub(crate) fn cut(mut self) -> Self {
+        let cut = |text: &mut String, bytes| text.truncate(text.floor_char_boundary(bytes));
+        cut(&mut self.action, Self::MAX_ACTION);
+        self.target.iter_mut().for_each(|target| cut(target, Self::MAX_TARGET));
+        self.detail.iter_mut().for_each(|detail| cut(detail, Self::MAX_DETAIL));
+        self
+    }
 }
 
 /// A stored audit record.

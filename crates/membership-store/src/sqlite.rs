@@ -10,7 +10,6 @@ mod load;
 mod open;
 mod read;
 mod schema;
-mod state_cache;
 mod write;
 mod writer;
 
@@ -24,13 +23,13 @@ use room_protocol::{BlobDigest, RoomId, SealedKey};
 use sqlx::{Connection as _, SqlitePool};
 use tokio_util::task::TaskTracker;
 
+use crate::state_cache::StateCache;
 use crate::{
     Append, Appended, AuditEntry, AuditQuery, BlobPut, BlobQuota, BlobRecord, BlobUsage, BusRole, Listing,
     MembershipStore, NewAuditEntry, NewRoom, NewUser, Page, Revocation, RoomAccess, RoomRecord, StoreError,
     Tombstone, User, View, ViewLimits,
 };
 use open::Lock;
-use state_cache::StateCache;
 use writer::WriterSlot;
 
 pub use open::OpenError;

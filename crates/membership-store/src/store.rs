@@ -5,7 +5,11 @@
 //! - **Ordered.** Writes have one order. Two that contradict each other never both succeed: one of them gets
 //!   the [`Conflict`](crate::Conflict).
 //! - **In view.** [`MembershipStore::view`] changes only after a write is durable and before it is
-//!   acknowledged. Whoever was told that a write happened finds it there.
+//!   acknowledged. Whoever was told that a write happened finds it there. Where several nodes share a store, that is
+//!   the view of the node that wrote; the others follow.
+//! - **Told the truth.** A refusal is about the store as it was during the call, on whatever node. A write that is
+//!   answered with [`StoreError::Unavailable`] has not happened on one machine; over a network it may have, in full, and
+//!   is in the view then.
 //! - **Not half-done by the caller.** A write whose future is dropped either happens in full, the view
 //!   included, or not at all.
 //! - **Unique.** A user id, a handle and a login key each belong to one user for ever, revoked or not. No

@@ -8,6 +8,8 @@ mod crash;
 mod files;
 #[path = "membership_store/full_disk.rs"]
 mod full_disk;
+#[path = "membership_store/kv.rs"]
+mod kv;
 #[path = "membership_store/model.rs"]
 mod model;
 #[path = "membership_store/people.rs"]

@@ -1,7 +1,8 @@
 //! What an error of SQLite means to a caller of the store.
 
 use crate::StoreError;
-use crate::record::RecordError;
+
+pub(super) use crate::error::damaged;
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>).
 const SQLITE_READONLY: i32 = 8;
@@ -41,16 +42,4 @@ impl From<sqlx::Error> for StoreError {
             Self::Unavailable
         }
     }
-}
-
-impl From<RecordError> for StoreError {
-    fn from(error: RecordError) -> Self {
-        damaged(&error)
-    }
-}
-
-/// Logs what was found and answers that the store is damaged.
-pub(super) fn damaged(found: &dyn std::fmt::Display) -> StoreError {
-    tracing::error!(%found, "the membership store is damaged");
-    StoreError::Corrupt
 }

@@ -10,12 +10,10 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::errors::damaged;
 use crate::record::{self, RoomHeader, TombstoneRecord, UserRecord};
+use crate::rules::LOG_PAGE_BYTES;
 use crate::{
     AuditEntry, AuditQuery, Listing, NewAuditEntry, Page, RoomAccess, RoomRecord, StoreError, Tombstone, User,
 };
-
-/// About how many bytes of log one answer holds. An entry has at most 64 KiB.
-const LOG_PAGE_BYTES: i64 = 1 << 20;
 
 /// A page's size in SQL.
 fn size<C>(page: &Page<C>) -> i64 {
@@ -99,7 +97,7 @@ pub(super) async fn log(
         .bind(key)
         .bind(from)
         .bind(limit)
-        .bind(LOG_PAGE_BYTES)
+        .bind(i64::from(LOG_PAGE_BYTES))
         .fetch_all(&mut *transaction)
         .await?;
     transaction.rollback().await?;

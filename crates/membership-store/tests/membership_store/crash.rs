@@ -121,7 +121,7 @@ async fn check_acknowledged(store: &SqliteStore, acknowledged: &[String]) -> usi
 }
 
 /// Every log verifies from its first entry and leads to the stored state.
-async fn check_rooms(store: &SqliteStore) {
+pub(crate) async fn check_rooms(store: &dyn MembershipStore) {
     let rooms = store.rooms(membership_store::Page::first(1_000)).await.expect("rooms");
     for room in rooms.items {
         let mut entries: Vec<SignedStatement> = Vec::new();

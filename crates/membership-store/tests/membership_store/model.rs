@@ -4,6 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use busauth::UserId;
 use membership_store::conformance::{Backend, check_view};
@@ -12,6 +13,8 @@ use proptest::prelude::*;
 use room_protocol::{Member, Op, RoomId, RoomRole, RoomState};
 
 use crate::conformance::SqliteBackend;
+use crate::kv::conformance::KvBackend;
+use crate::kv::servers::Servers;
 use crate::people::{NOW, Person};
 
 const PEOPLE: u8 = 5;
@@ -128,7 +131,7 @@ fn overlaps(one: &str, other: &str) -> bool {
 
 /// The store, the model, and what a step does to both.
 struct Run {
-    backend: SqliteBackend,
+    backend: Box<dyn Backend>,
     store: Arc<dyn MembershipStore>,
     model: Model,
     people: Vec<Person>,
@@ -283,8 +286,7 @@ impl Run {
     }
 }
 
-async fn run(steps: Vec<Step>) {
-    let backend = SqliteBackend::fresh();
+async fn run(backend: Box<dyn Backend>, steps: Vec<Step>) {
     let store = backend.open().await;
     let people = (0..PEOPLE).map(Person::number).collect();
     let mut run = Run { backend, store, model: Model::default(), people };
@@ -305,6 +307,22 @@ proptest! {
     #[test]
     fn the_store_behaves_like_plain_maps(steps in prop::collection::vec(step(), 1..50)) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(run(steps));
+        runtime.block_on(run(Box::new(SqliteBackend::fresh()), steps));
+    }
+
+}
+
+proptest! {
+    // Each step is compared in full, and a store on a server takes its time for that.
+    #![proptest_config(ProptestConfig { cases: cases() / 4, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_kv_store_behaves_like_plain_maps(steps in prop::collection::vec(step(), 1..50)) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let servers = Arc::new(Servers::embedded().await);
+            let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+            run(Box::new(backend), steps).await;
+        });
     }
 }

@@ -7,7 +7,7 @@ use room_protocol::{RoomId, SealedKey};
 use sqlx::SqliteConnection;
 
 use super::Inner;
-use crate::{Conflict, StoreError};
+use crate::{StoreError, rules};
 
 /// Adds keys for one member.
 pub(in crate::sqlite) async fn add(
@@ -17,14 +17,7 @@ pub(in crate::sqlite) async fn add(
     keys: Vec<(u64, SealedKey)>,
 ) -> Result<(), StoreError> {
     let turn = store.writer.turn().await?;
-    let access = store.view.room(&room).ok_or(StoreError::NotFound)?;
-    if store.view.role_of(&room, &recipient).is_none() {
-        return Err(Conflict::NotAMember.into());
-    }
-    if let Some((epoch, _)) = keys.iter().find(|(epoch, _)| access.epoch.is_none_or(|newest| *epoch > newest))
-    {
-        return Err(Conflict::UnknownEpoch(*epoch).into());
-    }
+    rules::check_added_keys(&store.view, &room, &recipient, &keys)?;
     let mut transaction = turn.begin().await?;
     let key = super::rooms::key(transaction.connection(), &room).await?;
     for (epoch, sealed) in &keys {

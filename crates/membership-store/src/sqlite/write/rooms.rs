@@ -7,14 +7,10 @@ use sqlx::SqliteConnection;
 
 use super::{Inner, keys};
 use crate::record::{self, RoomHeader, TombstoneRecord};
+use crate::rules::{self, check_sealed};
 use crate::sqlite::{errors::damaged, read};
 use crate::view::{MemberChange, folded};
 use crate::{Append, Appended, Conflict, NewRoom, RoomAccess, StoreError, Tombstone};
-
-/// A snapshot of the state is written every so many entries, so that reading a room never applies many…
-const SNAPSHOT_EVERY: u64 = 16;
-/// …or, in large rooms, every this share of the members, so that snapshots stay a small part of what is written.
-const SNAPSHOT_SHARE: u64 = 8;
 
 /// Creates a room.
 pub(in crate::sqlite) async fn create(store: Arc<Inner>, new: NewRoom) -> Result<(), StoreError> {
@@ -140,20 +136,6 @@ pub(super) async fn replace_header(
     if done.rows_affected() == 1 { Ok(()) } else { Err(damaged(&"a room of the view is not in the file")) }
 }
 
-/// Keys belong to members, and to an epoch.
-fn check_sealed(state: &RoomState, sealed: &[SealedFor]) -> Result<(), StoreError> {
-    if sealed.is_empty() {
-        return Ok(());
-    }
-    if state.epoch().is_none() {
-        return Err(Conflict::UnknownEpoch(0).into());
-    }
-    match sealed.iter().find(|key| state.role_of(&key.user).is_none()) {
-        None => Ok(()),
-        Some(_) => Err(Conflict::NotAMember.into()),
-    }
-}
-
 async fn insert_entry(
     connection: &mut SqliteConnection,
     room: i64,
@@ -193,7 +175,7 @@ async fn snapshot_if_due(
     let sql = "SELECT seq FROM room_states WHERE room = ?";
     let last: i64 = sqlx::query_scalar(sql).bind(room).fetch_one(&mut *connection).await?;
     let behind = state.head().seq.saturating_sub(last.cast_unsigned());
-    if behind >= SNAPSHOT_EVERY.max(state.member_count() as u64 / SNAPSHOT_SHARE) {
+    if behind >= rules::snapshot_interval(state) {
         put_snapshot(connection, room, state).await?;
     }
     Ok(())

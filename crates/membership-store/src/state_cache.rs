@@ -13,7 +13,7 @@ const BASE_WEIGHT: usize = 16;
 
 /// A bounded cache; the state used longest ago leaves first.
 #[derive(Debug, Default)]
-pub(super) struct StateCache {
+pub(crate) struct StateCache {
     cached: Mutex<Cached>,
 }
 
@@ -33,7 +33,7 @@ struct Entry {
 
 impl StateCache {
     /// The room's state at exactly this head.
-    pub(super) fn get(&self, room: &RoomId, head: &Head) -> Option<Arc<RoomState>> {
+    pub(crate) fn get(&self, room: &RoomId, head: &Head) -> Option<Arc<RoomState>> {
         let mut cached = self.cached.lock();
         cached.clock += 1;
         let now = cached.clock;
@@ -45,8 +45,18 @@ impl StateCache {
         Some(entry.state.clone())
     }
 
+    /// The latest state that is kept of the room.
+    pub(crate) fn latest(&self, room: &RoomId) -> Option<Arc<RoomState>> {
+        let mut cached = self.cached.lock();
+        cached.clock += 1;
+        let now = cached.clock;
+        let entry = cached.states.get_mut(room)?;
+        entry.used = now;
+        Some(entry.state.clone())
+    }
+
     /// Keeps a state, unless a later one of the same room is kept.
-    pub(super) fn put(&self, state: Arc<RoomState>) {
+    pub(crate) fn put(&self, state: Arc<RoomState>) {
         let weight = state.member_count() + BASE_WEIGHT;
         let mut cached = self.cached.lock();
         if cached.states.get(&state.id()).is_some_and(|kept| kept.state.head().seq > state.head().seq) {
@@ -68,7 +78,7 @@ impl StateCache {
     }
 
     /// Forgets a room.
-    pub(super) fn remove(&self, room: &RoomId) {
+    pub(crate) fn remove(&self, room: &RoomId) {
         self.cached.lock().remove(room);
     }
 }

@@ -1,0 +1,120 @@
+//! Removes what nobody reads any more: the messages of deleted rooms, and sealed sets that no entry came to name.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use futures_util::StreamExt as _;
+use room_protocol::RoomId;
+use tokio_util::sync::CancellationToken;
+
+use super::Inner;
+
+/// How often it is looked. A set that was not named for so long never will be: writes end within minutes.
+const EVERY: Duration = Duration::from_hours(1);
+/// How many sets without a name are remembered from one round to the next.
+const MAX_UNNAMED: usize = 10_000;
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+const BATCH: usize = 500;
+const BATCH_TIMEOUT: Duration = Duration::from_secs(2);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+
+impl Inner {
+    /// Removes the messages of deleted rooms, beside everything else.
+    pub(super) fn clean_up(self: &Arc<Self>) {
+        let store = self.clone();
+        self.writes.spawn(async move { store.remove_leftovers().await });
+    }
+
+    async fn remove_leftovers(&self) {
+        let rooms = self.memory.loose.lock().take_leftovers();
+        for room in rooms {
+            // The bucket that decides access last: as long as it has messages of the room, somebody finds them.
+            let keys = format!("{}*.{room}.>", self.buckets.keys.prefix);
+            let ctl = format!("{}room.{room}.>", self.buckets.ctl.prefix);
+            let is_done =
+                purge(&self.buckets.keys.stream, &keys).await && purge(&self.buckets.ctl.stream, &ctl).await;
+            if !is_done {
+                tracing::warn!(%room, "messages of a deleted room are left until the next start");
+            }
+        }
+    }
+
+    /// Removes sets that no entry names now and none named in the round before; answers those that none names now.
+    async fn remove_unnamed(&self, before: &HashSet<(RoomId, String)>) -> Option<HashSet<(RoomId, String)>> {
+        // Whatever was named before this is in the view then.
+        self.barrier().await.ok()?;
+        let mut unnamed = HashSet::new();
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::All,
+            filter_subject: format!("{}set.>", self.buckets.keys.prefix),
+            headers_only: true,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: FORGOTTEN_AFTER,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = self.buckets.keys.stream.create_consumer(config).await.ok()?;
+        let mut left = consumer.cached_info().num_pending;
+        while left > 0 && unnamed.len() < MAX_UNNAMED {
+            let fetch = consumer.fetch().max_messages(BATCH).expires(BATCH_TIMEOUT);
+            let mut messages = fetch.messages().await.ok()?;
+            let before = left;
+            while let Some(Ok(message)) = messages.next().await {
+                left = left.saturating_sub(1);
+                let key = message.subject.strip_prefix(self.buckets.keys.prefix.as_str()).unwrap_or_default();
+                let mut words = key.split('.').skip(1);
+                let (Some(Ok(room)), Some(set)) = (words.next().map(str::parse::<RoomId>), words.next())
+                else {
+                    continue;
+                };
+                if !self.memory.index.read().names_set(&room, set) {
+                    unnamed.insert((room, set.to_owned()));
+                }
+            }
+            if left == before {
+                break;
+            }
+        }
+        for (room, set) in before.intersection(&unnamed) {
+            purge(&self.buckets.keys.stream, &format!("{}set.{room}.{set}.*", self.buckets.keys.prefix))
+                .await;
+        }
+        Some(unnamed)
+    }
+}
+
+async fn purge(stream: &async_nats::jetstream::stream::Stream<()>, filter: &str) -> bool {
+    for _ in 0..ATTEMPTS {
+        match stream.purge().filter(filter).await {
+            Ok(_) => return true,
+            Err(error) => {
+                tracing::debug!(%error, filter, "removing messages goes on");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    false
+}
+
+/// Cleans up at the start and now and then, until it is stopped.
+pub(super) async fn clean(store: Arc<Inner>, stop: CancellationToken) {
+    let mut unnamed = HashSet::new();
+    loop {
+        let round = async {
+            store.remove_leftovers().await;
+            store.remove_unnamed(&unnamed).await
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            found = round => unnamed = found.unwrap_or_default(),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}

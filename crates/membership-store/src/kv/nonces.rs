@@ -1,0 +1,150 @@
+//! Nonces that every node of a cluster remembers.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Config;
+use async_trait::async_trait;
+use busauth::http_signature::{HttpNonce, MAX_AHEAD_SECONDS, NONCE_LIFETIME_SECONDS};
+use busauth::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreError, UserId};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use super::keys::prefix_of;
+use super::open::{self, KvOpenError, bucket_config};
+use super::publish::{Bucket, Expect, Sent, WriteId};
+use crate::StoreError;
+
+/// How long the bucket remembers: longer than a nonce has to be, by as much as clocks may differ.
+const MAX_AGE: Duration = Duration::from_secs(150);
+/// How much the clocks of a node and of a server may differ.
+const MAX_SKEW_SECONDS: u64 = 60;
+/// The bucket takes no more than this; then requests are refused. A nonce takes some 250 bytes.
+const MAX_BYTES: i64 = 512 << 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How the nonces are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvNonceOptions {
+    /// What the name of the bucket starts with. Nodes of one bus have the same.
+    pub prefix: String,
+    /// How many servers keep a bucket that is made now.
+    pub replicas: usize,
+    /// How long a request waits for the answer; after that it is refused.
+    pub budget: Duration,
+    /// How long opening waits for JetStream.
+    pub open_timeout: Duration,
+    /// How many nonces one node lets pass.
+    pub limits: NonceLimits,
+}
+
+impl Default for KvNonceOptions {
+    fn default() -> Self {
+        Self {
+            prefix: "UNIBUS".to_owned(),
+            replicas: 1,
+            budget: Duration::from_secs(5),
+            open_timeout: Duration::from_mins(1),
+            limits: NonceLimits::default(),
+        }
+    }
+}
+
+/// A [`NonceStore`] in a bucket (`UNIBUS_nonces`) that the nodes of a cluster share.
+///
+/// A nonce is *created*: of several creations of one key JetStream stores one, whichever nodes they come from and
+/// whoever leads the stream by then. When it cannot be said within the budget whether this one was stored, the request
+/// is refused.
+#[derive(Debug)]
+pub struct KvNonceStore {
+    bucket: Bucket,
+    budget: Duration,
+    /// Nonces that passed here: most replays need no question, and nobody fills the bucket alone.
+    here: MemoryNonceStore,
+}
+
+fn config(options: &KvNonceOptions) -> Config {
+    let bucket = format!("{}_nonces", options.prefix);
+    Config { max_age: MAX_AGE, max_bytes: MAX_BYTES, ..bucket_config(&bucket, options.replicas) }
+}
+
+impl KvNonceStore {
+    /// Makes the bucket unless it exists. Done once, when a cluster is set up.
+    pub async fn create_bucket(context: &Context, options: &KvNonceOptions) -> Result<(), KvOpenError> {
+        let deadline = Instant::now() + options.open_timeout;
+        open::find_or_make(context, config(options), deadline).await.map(drop)
+    }
+
+    /// Opens the nonces; without the bucket that is an error.
+    ///
+    /// Requests that were signed before the bucket was made are refused: what had been accepted by then is not known.
+    pub async fn open(context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
+        let deadline = Instant::now() + options.open_timeout;
+        let (stream, info) = open::find_made(&context, config(&options), deadline).await?;
+        let made = u64::try_from(info.created.unix_timestamp()).unwrap_or(u64::MAX);
+        let prefix = prefix_of(&format!("{}_nonces", options.prefix));
+        Ok(Self {
+            bucket: Bucket { prefix, client: context.client(), stream },
+            budget: options.budget,
+            here: MemoryNonceStore::after_restart(options.limits, made),
+        })
+    }
+
+    async fn create(&self, user: &UserId, nonce: &HttpNonce) -> Result<Freshness, NonceStoreError> {
+        let (key, id) = (format!("{user}.{nonce}"), WriteId::random());
+        let mut is_ours_possible = false;
+        loop {
+            let expect = Expect::LastOfKey(0);
+            match self.bucket.send(&key, Bytes::from_static(b"1"), expect, id).await {
+                Sent::Stored(_) => return Ok(Freshness::Fresh),
+                Sent::Unexpected if !is_ours_possible => return Ok(Freshness::Seen),
+                // It is there, and may be from the attempt before, whose acknowledgement was lost.
+                Sent::Unexpected => return Ok(self.whose(&key, id).await),
+                Sent::Refused(StoreError::Unavailable) => return Err(NonceStoreError::Full),
+                Sent::Refused(error) => return Err(NonceStoreError::Unavailable(Box::new(error))),
+                Sent::Unknown => is_ours_possible = true,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn whose(&self, key: &str, id: WriteId) -> Freshness {
+        loop {
+            let subject = format!("{}{key}", self.bucket.prefix);
+            match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) if WriteId::of(Some(&message.headers)) == Some(id) => return Freshness::Fresh,
+                Ok(_) => return Freshness::Seen,
+                Err(error) => tracing::debug!(%error, "looking for a nonce goes on"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// The bucket did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the bucket of nonces did not answer within {0:?}")]
+struct TooLate(Duration);
+
+#[async_trait]
+impl NonceStore for KvNonceStore {
+    async fn insert_if_absent(
+        &self,
+        user: &UserId,
+        nonce: &HttpNonce,
+        now: u64,
+        expires: u64,
+    ) -> Result<Freshness, NonceStoreError> {
+        match self.here.insert_if_absent(user, nonce, now, expires).await? {
+            Freshness::Seen => return Ok(Freshness::Seen),
+            Freshness::Fresh => {}
+        }
+        timeout(self.budget, self.create(user, nonce)).await.unwrap_or_else(|_| {
+            tracing::error!("a request is refused: the bucket of nonces did not answer in time");
+            Err(NonceStoreError::Unavailable(Box::new(TooLate(self.budget))))
+        })
+    }
+}
+
+/// A nonce that has to be remembered for so long is remembered for longer.
+const _: () = assert!(MAX_AGE.as_secs() >= NONCE_LIFETIME_SECONDS + MAX_AHEAD_SECONDS + MAX_SKEW_SECONDS);

@@ -1,0 +1,199 @@
+//! Sends one message to a bucket and says how that ended.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::Stream;
+use async_nats::{Client, HeaderMap, Request};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::StoreError;
+
+/// The most that a value may be, whatever the server allows.
+pub(super) const MAX_VALUE_BYTES: usize = 512 << 10;
+/// What the protocol and our headers add to a value, at most.
+const OVERHEAD_BYTES: usize = 1_024;
+
+/// How long one message waits to be acknowledged before its fate is looked into.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+const WRITE_ID: &str = "Unibus-Write";
+
+/// Tells a write from every other, so that it is found again when its acknowledgement was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WriteId(u128);
+
+impl WriteId {
+    pub(super) fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// The id of a message that was read.
+    pub(super) fn of(headers: Option<&HeaderMap>) -> Option<Self> {
+        u128::from_str_radix(headers?.get(WRITE_ID)?.as_str(), 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for WriteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A bucket, and where its keys are.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    /// What comes before a key in a subject.
+    pub(super) prefix: String,
+    pub(super) client: Client,
+    pub(super) stream: Stream<()>,
+}
+
+/// What must be so for a message to be stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Expect {
+    /// Anything may be.
+    Nothing,
+    /// This is the last revision of the whole bucket.
+    Last(u64),
+    /// This is the last revision of the key; 0 is that there is none.
+    LastOfKey(u64),
+    /// Anything may be, but a message with the same id is stored once.
+    Once,
+}
+
+/// How sending ended.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// It is stored, at this revision.
+    Stored(u64),
+    /// It is not stored: what was expected is not so.
+    Unexpected,
+    /// It is not stored, and sending it again would not help.
+    Refused(StoreError),
+    /// It may be stored, or may be stored yet.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Acknowledgement {
+    seq: Option<u64>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    err_code: Option<u32>,
+    description: Option<String>,
+}
+
+/// "wrong last sequence", with and without the number.
+const WRONG_LAST_SEQUENCE: [u32; 2] = [10_071, 10_164];
+/// "message size exceeds maximum allowed"
+const MESSAGE_TOO_LARGE: u32 = 10_054;
+/// "maximum bytes exceeded" and the like: a limit of the stream.
+const STREAM_FULL: u32 = 10_077;
+
+impl Bucket {
+    /// How large a value may be.
+    pub(super) fn max_value(&self) -> usize {
+        match self.client.max_payload() {
+            0 => MAX_VALUE_BYTES,
+            bytes => MAX_VALUE_BYTES.min(bytes.saturating_sub(OVERHEAD_BYTES)),
+        }
+    }
+
+    /// Sends one message and waits for its acknowledgement, once.
+    pub(super) async fn send(
+        &self,
+        key: &(dyn fmt::Display + Sync),
+        value: Bytes,
+        expect: Expect,
+        id: WriteId,
+    ) -> Sent {
+        let (bytes, limit) = (value.len(), self.max_value());
+        if bytes > limit {
+            tracing::error!(bytes, limit, %key, "a value is larger than the bus keeps in one message");
+            return Sent::Refused(StoreError::TooLarge { bytes, limit });
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(WRITE_ID, id.to_string());
+        match expect {
+            Expect::Nothing => {}
+            Expect::Last(revision) => headers.insert("Nats-Expected-Last-Sequence", revision.to_string()),
+            Expect::Once => headers.insert("Nats-Msg-Id", id.to_string()),
+            Expect::LastOfKey(revision) => {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
+            }
+        }
+        let request = Request::new().payload(value).headers(headers).timeout(Some(ATTEMPT));
+        let answer = match self.client.send_request(format!("{}{key}", self.prefix), request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, %key, "a message to the membership store was not acknowledged");
+                return Sent::Unknown;
+            }
+        };
+        match serde_json::from_slice::<Acknowledgement>(&answer.payload) {
+            Ok(Acknowledgement { seq: Some(revision), error: None }) => Sent::Stored(revision),
+            Ok(Acknowledgement { error: Some(error), .. }) => refused(&error, limit),
+            _ => Sent::Unknown,
+        }
+    }
+
+    /// Sends a message that nothing contradicts until it is stored; answers its revision. The caller bounds the time.
+    pub(super) async fn store(
+        &self,
+        key: &(dyn fmt::Display + Sync),
+        value: Bytes,
+    ) -> Result<u64, StoreError> {
+        self.send_until_stored(key, value, Expect::Nothing).await
+    }
+
+    /// The same for a message that must be there once.
+    pub(super) async fn store_once(
+        &self,
+        key: &(dyn fmt::Display + Sync),
+        value: Bytes,
+    ) -> Result<u64, StoreError> {
+        self.send_until_stored(key, value, Expect::Once).await
+    }
+
+    async fn send_until_stored(
+        &self,
+        key: &(dyn fmt::Display + Sync),
+        value: Bytes,
+        expect: Expect,
+    ) -> Result<u64, StoreError> {
+        let mut pause = Duration::from_millis(25);
+        let id = WriteId::random();
+        loop {
+            match self.send(key, value.clone(), expect, id).await {
+                Sent::Stored(revision) => return Ok(revision),
+                Sent::Refused(error) => return Err(error),
+                Sent::Unexpected | Sent::Unknown => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_millis(400));
+        }
+    }
+}
+
+fn refused(error: &ApiError, limit: usize) -> Sent {
+    let text = error.description.as_deref().unwrap_or_default();
+    match error.err_code {
+        Some(code) if WRONG_LAST_SEQUENCE.contains(&code) => Sent::Unexpected,
+        Some(MESSAGE_TOO_LARGE) => {
+            tracing::error!(error = text, "the stream of the membership store takes smaller messages only");
+            Sent::Refused(StoreError::TooLarge { bytes: limit, limit })
+        }
+        Some(STREAM_FULL) => {
+            tracing::error!(error = text, "the stream of the membership store is full");
+            Sent::Refused(StoreError::Unavailable)
+        }
+        _ => {
+            tracing::warn!(error = text, "the membership store did not take a message");
+            Sent::Unknown
+        }
+    }
+}
