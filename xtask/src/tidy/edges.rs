@@ -21,6 +21,7 @@ const EDGES: &[Allowed] = &[
     Allowed { name: "membership-store", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed { name: "blobstore", uses: &[], tests_use: &[] },
     Allowed { name: "embedded-broker", uses: &["busauth"], tests_use: &[] },
+    Allowed { name: "cluster", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {
         name: "control-plane",
@@ -36,6 +37,7 @@ const EDGES: &[Allowed] = &[
             "membership-store",
             "blobstore",
             "embedded-broker",
+            "cluster",
             "control-api",
             "control-plane",
         ],
