@@ -159,6 +159,14 @@ impl Cleared {
     pub fn client_certificate_expires(&self) -> Option<SystemTime> {
         self.client.as_ref().and_then(|client| client.leaf().ok()).map(|leaf| leaf.not_after)
     }
+
+    pub(crate) fn route(&self) -> Option<&RouteMaterial> {
+        self.route.as_ref()
+    }
+
+    pub(crate) fn client(&self) -> Option<&Pair> {
+        self.client.as_ref()
+    }
 }
 
 impl Violations {
