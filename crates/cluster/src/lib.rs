@@ -31,6 +31,8 @@
 //!   one is said at once (`tests/guards.rs`).
 //! - **Nodes and clients share no authority.** A certificate made for clients opens no route
 //!   (`clients_and_nodes_do_not_share_an_authority`, `the_authority_of_clients_is_refused`).
+//! - **Outsiders stay out, and learn why.** Another secret, another authority or another cluster's name makes no route
+//!   (`another_secret_another_authority_or_another_cluster_is_turned_away`).
 //! - **No secret where others see it.** Configuration, keys and certificates reach the server in memory without a name
 //!   (`secrets_and_keys_are_in_no_argument_no_variable_and_no_file`).
 //! - **One answer to one question.** Each node decides about its own clients, and nobody else does; more than one answer

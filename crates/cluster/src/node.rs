@@ -38,6 +38,9 @@ pub struct NodeState {
     pub restarts: u32,
     /// Routes to peers.
     pub routes: usize,
+    /// What the server has said in the last seconds about a route that could not be made: a peer that is down, another
+    /// secret, another authority.
+    pub route_problem: Option<String>,
     /// Whether JetStream can be used, as far as the server knows. It can be wrong for seconds in both directions: what
     /// counts is a write that was acknowledged.
     pub jetstream: JetStreamState,

@@ -313,6 +313,11 @@ struct Entered {
 }
 
 impl Server {
+    /// What it has said about a route lately that was not taken.
+    pub(crate) fn route_problem(&self) -> Option<String> {
+        self.last_words.about_routes(std::time::Instant::now())
+    }
+
     /// Why it has ended, for the log and the operator.
     pub(crate) fn reason(&self, ended: Ended) -> String {
         reason(ended, &self.last_words)

@@ -19,18 +19,45 @@ const MAX_LINE: usize = 8 * 1024;
 const LINES: u32 = 100;
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// The last words about a failure.
+/// How long trouble with a route is worth telling: a peer that is turned away tries again several times a second.
+const TROUBLE: Duration = Duration::from_secs(10);
+
+/// The last words about a failure, and about trouble with routes.
 #[derive(Clone, Default)]
-pub(crate) struct LastWords(Arc<Mutex<Option<String>>>);
+pub(crate) struct LastWords(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    failure: Option<String>,
+    routes: Option<(Instant, String)>,
+}
 
 impl LastWords {
     pub(crate) fn get(&self) -> Option<String> {
-        self.0.lock().clone()
+        self.0.lock().failure.clone()
     }
 
-    fn set(&self, text: &str) {
-        *self.0.lock() = Some(text.to_owned());
+    /// What was wrong with a route a moment ago.
+    pub(crate) fn about_routes(&self, now: Instant) -> Option<String> {
+        let kept = self.0.lock();
+        let (at, text) = kept.routes.as_ref()?;
+        (now.duration_since(*at) < TROUBLE).then(|| text.clone())
     }
+
+    fn hear(&self, level: Level, text: &str, now: Instant) {
+        match level {
+            Level::Fatal => self.0.lock().failure = Some(text.to_owned()),
+            Level::Error | Level::Warning if is_about_routes(text) => {
+                self.0.lock().routes = Some((now, text.to_owned()));
+            }
+            Level::Error | Level::Warning | Level::Info | Level::Debug => {}
+        }
+    }
+}
+
+/// Whether a line is about a connection between nodes: those have an `rid` where clients have a `cid`.
+fn is_about_routes(text: &str) -> bool {
+    text.contains(" - rid:") || text.contains("route") || text.contains("cluster name")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +116,7 @@ impl Forwarder {
             None => (self.level, line),
         };
         self.level = level;
-        if level == Level::Fatal {
-            self.last_words.set(text);
-        }
+        self.last_words.hear(level, text, now);
         if text == self.previous {
             self.repeated += 1;
             return;

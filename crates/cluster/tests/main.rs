@@ -9,6 +9,7 @@ mod guards;
 mod lifecycle;
 mod logins;
 mod orphans;
+mod outsiders;
 mod pki;
 mod rights;
 mod secrets;

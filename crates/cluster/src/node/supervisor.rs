@@ -53,8 +53,13 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         system: watch::Sender<Option<System>>,
     ) -> (Self, watch::Receiver<NodeState>) {
         let jetstream = JetStreamState::Waiting { reason: "the server has just been started".to_owned() };
-        let (state, seen) =
-            watch::channel(NodeState { phase: Phase::Running, restarts: 0, routes: 0, jetstream });
+        let (state, seen) = watch::channel(NodeState {
+            phase: Phase::Running,
+            restarts: 0,
+            routes: 0,
+            route_problem: None,
+            jetstream,
+        });
         // The port that was got; the address that was asked for.
         let listens = SocketAddr::new(blueprint.config().client_listen.ip(), listens.port());
         (Self { blueprint, listens, state, system, ends: VecDeque::new() }, seen)
@@ -104,7 +109,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             }
             tokio::select! {
                 _ = server.process.ended() => return,
-                answered = self.look_at(&server.system) => missed = if answered { 0 } else { missed + 1 },
+                answered = self.look_at(server) => missed = if answered { 0 } else { missed + 1 },
             }
             if missed >= MISSES {
                 tracing::error!("nats-server does not answer any more and is killed");
@@ -116,7 +121,8 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
     }
 
     /// Asks how it is; `false` when it does not answer.
-    async fn look_at(&self, system: &System) -> bool {
+    async fn look_at(&self, server: &Server) -> bool {
+        let system = &server.system;
         if let Err(error) = system.is_alive().await {
             tracing::warn!(%error, "nats-server was asked how it is");
             return false;
@@ -127,9 +133,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             Err(error) => JetStreamState::Waiting { reason: error.to_string() },
         };
         let routes = if self.blueprint.config().has_peers() { system.routes().await.unwrap_or(0) } else { 0 };
+        let route_problem = server.route_problem();
         self.state.send_if_modified(|state| {
-            let changed = state.jetstream != jetstream || state.routes != routes;
-            (state.jetstream, state.routes) = (jetstream, routes);
+            let new = NodeState { routes, route_problem, jetstream, ..state.clone() };
+            let changed = *state != new;
+            *state = new;
             changed
         });
         true
@@ -154,7 +162,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         }
         self.state.send_modify(|state| {
             state.phase = Phase::Restarting { reason };
-            state.routes = 0;
+            (state.routes, state.route_problem) = (0, None);
             state.jetstream = JetStreamState::Waiting { reason: "the server does not run".to_owned() };
         });
     }

@@ -36,6 +36,19 @@ fn the_last_words_about_a_failure_are_kept() {
 }
 
 #[test]
+fn trouble_with_routes_is_kept_for_a_while() {
+    let (mut forwarder, last_words) = forwarder();
+    let now = Instant::now();
+    let line = |text: &str| format!("[1] 2026/11/21 20:51:22.278708 [ERR] {text}");
+    forwarder.line(&line("127.0.0.1:4250 - cid:7 - authentication error"), now);
+    assert_eq!(last_words.about_routes(now), None);
+    forwarder.line(&line("127.0.0.1:6250 - rid:7 - authentication error"), now);
+    assert!(last_words.about_routes(now).unwrap().ends_with("authentication error"));
+    assert_eq!(last_words.about_routes(now + TROUBLE), None);
+    assert_eq!(last_words.get(), None, "nothing that ends a server");
+}
+
+#[test]
 fn a_flood_is_counted_and_not_forwarded() {
     let (mut forwarder, _) = forwarder();
     let now = Instant::now();
