@@ -11,6 +11,7 @@ use std::process::ExitCode;
 mod bench;
 mod crash_test;
 mod demo;
+mod gen_cluster_certs;
 mod process;
 mod test;
 mod tidy;
@@ -34,6 +35,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Kill what keeps streams, and let its power fail, at any moment; then look at what is there.
     CrashTest(crash_test::Arguments),
+    /// Make the certificates of a cluster's routes from deploy/cluster/nodes.env.
+    GenClusterCerts(gen_cluster_certs::Arguments),
     /// Start a bus and show what it promises, one timed step after the other.
     Demo,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::CrashTest(arguments) => crash_test::run(&arguments),
+        Task::GenClusterCerts(arguments) => gen_cluster_certs::run(&arguments),
         Task::Demo => demo::run(),
     };
     match outcome {

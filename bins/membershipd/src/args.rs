@@ -33,6 +33,8 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make the certificates of a cluster's routes: an authority of their own, and a pair for each node.
+    GenClusterCerts(ClusterCertsArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -42,6 +44,23 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print the effective configuration and where each value comes from; fail as `serve` would.
     Check(NodeFlags),
+}
+
+/// `membershipd gen-cluster-certs`.
+#[derive(Debug, Args)]
+pub struct ClusterCertsArgs {
+    /// The list of nodes; deploy/cluster/nodes.env.example is one to start from.
+    #[arg(long, value_name = "FILE", default_value = "deploy/cluster/nodes.env")]
+    pub nodes: PathBuf,
+    /// Where the files go; a directory that only you can read.
+    #[arg(long, value_name = "DIRECTORY", default_value = "deploy/cluster/generated")]
+    pub out: PathBuf,
+    /// Make new certificates for nodes that have one. The authority stays.
+    #[arg(long)]
+    pub renew: bool,
+    /// The certificate authority of clients, if there is one: it is refused as that of nodes.
+    #[arg(long, value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `membershipd user …`.

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod config_check;
+mod gen_cluster_certs;
 mod serve;
 mod user;
 
@@ -18,6 +19,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
         Some(Command::Config(ConfigCommand::Check(flags))) => {
             config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
         }
+        Some(Command::GenClusterCerts(arguments)) => gen_cluster_certs::run(&arguments, &mut io::stdout()),
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }
 }

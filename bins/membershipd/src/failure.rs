@@ -33,6 +33,20 @@ pub enum Failure {
     /// Nobody has this handle.
     #[error("there is no user called {0}: `membershipd user list` shows who is there")]
     NoSuchUser(String),
+    /// The list of nodes cannot be read.
+    #[error("cannot read the list of nodes {}: {source}; deploy/cluster/nodes.env.example shows what it looks like", .path.display())]
+    NodesFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in the list of nodes.
+    #[error(transparent)]
+    Nodes(#[from] cluster::TopologyErrors),
+    /// Certificates cannot be made.
+    #[error(transparent)]
+    ClusterCertificates(#[from] cluster::PkiError),
     /// Logs cannot be set up.
     #[error("logs cannot be set up: {0}")]
     Logs(#[from] TryInitError),
@@ -50,7 +64,7 @@ impl Failure {
     /// 2 when settings or the command line have to be changed, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Config(_) | Self::Usage(_) | Self::NodesFile { .. } | Self::Nodes(_) => 2,
             Self::Start(error) if error.is_configuration() => 2,
             _ => 1,
         }

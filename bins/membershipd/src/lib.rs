@@ -39,7 +39,9 @@ mod rpc;
 mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
-pub use args::{Cli, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, UserCommand};
+pub use args::{
+    Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, UserCommand,
+};
 pub use commands::run;
 pub use config::{
     Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,

@@ -1,6 +1,7 @@
 //! One behaviour a file; `harness` starts the program.
 
 mod bad_input;
+mod cluster_certificates;
 mod configuration;
 mod control_socket;
 mod first_start;

@@ -6,8 +6,11 @@
 use std::collections::HashMap;
 
 use crate::{
-    permissions::{Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, SubscribeRules},
-    subject::{Subject, check_filter, has_empty_token, is_wildcard},
+    permissions::{
+        Permissions, PublishRules, QueueFilter, QueueUse, ResponsePolicy, Space, SubscribeRule,
+        SubscribeRules,
+    },
+    subject::{Subject, SubjectFilter, check_filter, has_empty_token, is_wildcard},
     sublist::Sublist,
 };
 
@@ -69,6 +72,29 @@ impl Acl {
     /// Allows everything, see [`Permissions::allow_all`].
     pub fn allow_all() -> Self {
         Self { publish: Publish::Everything, subscribe: Subscribe::Everything, responses: None }
+    }
+
+    /// The permissions these rights were compiled from, in order of their text, to hand them to a server that
+    /// compiles its own. Of what came to the same, one form is left.
+    pub fn permissions(&self) -> Permissions {
+        let Permissions { publish: all_publish, subscribe: all_subscribe, .. } = Permissions::allow_all();
+        let publish = match &self.publish {
+            Publish::Everything => all_publish,
+            Publish::Listed { allow, spaces, deny } => PublishRules {
+                allow: filters(allow),
+                spaces: spaces.sorted(|subject, ()| subject.clone()),
+                deny: filters(deny),
+            },
+        };
+        let subscribe = match &self.subscribe {
+            Subscribe::Everything => all_subscribe,
+            Subscribe::Listed { allow, spaces, deny } => SubscribeRules {
+                allow: rules(allow),
+                spaces: spaces.sorted(|subject, queues| Space { subject: subject.clone(), queues: *queues }),
+                deny: rules(deny),
+            },
+        };
+        Permissions { publish, subscribe, responses: self.responses }
     }
 
     /// Whether the connection may publish to a subject as it stands on the wire. Wildcard characters are
@@ -160,7 +186,7 @@ impl Subscribe {
         if unrestricted {
             return Self::Everything;
         }
-        let index = |rules: &[crate::permissions::SubscribeRule]| {
+        let index = |rules: &[SubscribeRule]| {
             let mut index = Sublist::new();
             for rule in rules {
                 index.insert(&rule.filter, rule.queue.clone());
@@ -182,12 +208,35 @@ impl<T> Spaces<T> {
         Self { tops, longest }
     }
 
+    fn sorted<U>(&self, entry: impl Fn(&Subject, &T) -> U) -> Vec<U> {
+        let mut tops: Vec<_> = self.tops.iter().collect();
+        tops.sort_by_key(|(subject, _)| subject.as_str());
+        tops.into_iter().map(|(subject, value)| entry(subject, value)).collect()
+    }
+
     /// The spaces a subject or filter lies in entirely. Stops at a wildcard: what is above it is not literal.
     fn within<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = &'a T> {
         token_prefixes(subject)
             .take_while(|prefix| prefix.len() <= self.longest)
             .filter_map(|prefix| self.tops.get(prefix))
     }
+}
+
+/// What an index was made of. Its filters have been parsed once and parse again.
+fn filters(index: &Sublist<()>) -> Vec<SubjectFilter> {
+    let mut texts = Vec::with_capacity(index.len());
+    index.each(&mut |filter, ()| texts.push(filter.to_owned()));
+    texts.sort_unstable();
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn rules(index: &Sublist<Option<QueueFilter>>) -> Vec<SubscribeRule> {
+    let mut rules = Vec::with_capacity(index.len());
+    index.each(&mut |filter, queue| {
+        rules.extend(filter.parse().ok().map(|filter| SubscribeRule { filter, queue: queue.clone() }));
+    });
+    rules.sort_by_key(ToString::to_string);
+    rules
 }
 
 /// `a.b.c` → `a`, `a.b`, `a.b.c`.

@@ -134,6 +134,24 @@ impl<V> Sublist<V> {
         });
     }
 
+    /// Hands every filter with each of its values to `visit`, in no particular order.
+    pub fn each(&self, visit: &mut impl FnMut(&str, &V)) {
+        let mut pending = vec![(ROOT, String::new())];
+        while let Some((at, filter)) = pending.pop() {
+            let node = self.node(at);
+            let below = |token: &str| {
+                if filter.is_empty() { token.to_owned() } else { format!("{filter}.{token}") }
+            };
+            node.values.iter().for_each(|value| visit(&filter, value));
+            if !node.tails.is_empty() {
+                let filter = below(">");
+                node.tails.iter().for_each(|value| visit(&filter, value));
+            }
+            pending.extend(node.literals.iter().map(|(token, child)| (*child, below(token))));
+            pending.extend(node.star.map(|child| (child, below("*"))));
+        }
+    }
+
     /// Whether some filter matches the subject.
     pub fn has_match(&self, subject: &str) -> bool {
         let mut found = false;

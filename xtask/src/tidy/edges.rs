@@ -26,6 +26,7 @@ const EDGES: &[Allowed] = &[
     },
     Allowed { name: "blobstore", uses: &[], tests_use: &[] },
     Allowed { name: "embedded-broker", uses: &["busauth"], tests_use: &[] },
+    Allowed { name: "cluster", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {
         name: "control-plane",
@@ -41,6 +42,7 @@ const EDGES: &[Allowed] = &[
             "membership-store",
             "blobstore",
             "embedded-broker",
+            "cluster",
             "control-api",
             "control-plane",
         ],

@@ -192,3 +192,35 @@ fn malformed_wishes_are_refused_even_when_everything_is_allowed() {
     }
     assert!(!acl.may_receive("_INBOX.>", None));
 }
+
+#[test]
+fn rights_can_be_written_down_again() {
+    let permissions = Permissions {
+        publish: PublishRules {
+            allow: filters_of(&["a.*.c", "a.>", "b"]),
+            spaces: vec!["lab".parse().unwrap(), "lab2".parse().unwrap()],
+            deny: filters_of(&["a.secret"]),
+        },
+        subscribe: SubscribeRules {
+            allow: vec!["_INBOX.x.>".parse().unwrap(), "jobs workers".parse().unwrap()],
+            spaces: vec![Space { subject: "lab".parse().unwrap(), queues: QueueUse::Refused }],
+            deny: vec!["lab.no".parse().unwrap()],
+        },
+        responses: Some(ResponsePolicy { max: Some(1), ttl: None }),
+    };
+    assert_eq!(Acl::compile(&permissions).permissions(), permissions);
+    assert_eq!(Acl::allow_all().permissions(), Permissions::allow_all());
+    assert_eq!(Acl::compile(&Permissions::default()).permissions(), Permissions::default());
+}
+
+fn filters_of(texts: &[&str]) -> Vec<SubjectFilter> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_down_means_the_same(permissions in any_permissions()) {
+        let written = Acl::compile(&permissions).permissions();
+        prop_assert_eq!(Acl::compile(&written).permissions(), written);
+    }
+}

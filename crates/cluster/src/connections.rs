@@ -1,0 +1,152 @@
+//! Whose connections are where, and closing all of one user's.
+//!
+//! Rights are fixed when a connection is made, so whoever loses some is disconnected and comes back with what is left.
+//! No connection may slip through: one that is being let in while its user's rights change is on no list yet. So the
+//! responder writes down each login *before* it reads the rights it will answer with, and a kick looks at the server's
+//! list and at what was written down lately:
+//!
+//! - rights change before they are read: the login gets the new ones;
+//! - rights change after: the login has been written down, and whoever changed them kicks it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use busauth::Principal;
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    names::NodeName,
+    system::{System, SystemError},
+};
+
+/// How long a login is remembered: many times what the server waits for an answer, after which the connection is
+/// either on its list or closed.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// A pause between two kicks, so that those who come back do not come all at once.
+const PACE: Duration = Duration::from_millis(5);
+
+/// Logins of the last seconds.
+#[derive(Default)]
+pub(crate) struct RecentLogins(Mutex<VecDeque<Login>>);
+
+struct Login {
+    at: Instant,
+    principal: Principal,
+    cid: u64,
+}
+
+impl RecentLogins {
+    /// Writes down that a connection is about to be let in.
+    pub(crate) fn remember(&self, principal: &Principal, cid: u64) {
+        let now = Instant::now();
+        let mut logins = self.0.lock();
+        while logins.front().is_some_and(|oldest| now.duration_since(oldest.at) > REMEMBERED) {
+            logins.pop_front();
+        }
+        logins.push_back(Login { at: now, principal: principal.clone(), cid });
+    }
+
+    fn of(&self, principal: &Principal) -> Vec<u64> {
+        self.0.lock().iter().filter(|login| login.principal == *principal).map(|login| login.cid).collect()
+    }
+
+    /// Forgets all: the server whose connections they were has ended.
+    pub(crate) fn forget(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// Why connections were not closed.
+#[derive(Debug, thiserror::Error)]
+pub enum KickError {
+    /// No server runs now. One that is being started knows no connection from before, but asks about new ones.
+    #[error("the server is not running")]
+    NotRunning,
+    /// The server did not do it.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Closes connections. Cheap to clone; stays good when the server is started again.
+#[derive(Clone)]
+pub struct Kicker {
+    system: watch::Receiver<Option<System>>,
+    recent: Arc<RecentLogins>,
+    next: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Kicker {
+    pub(crate) fn new(system: watch::Receiver<Option<System>>, recent: Arc<RecentLogins>) -> Self {
+        Self { system, recent, next: Arc::default() }
+    }
+
+    /// Closes every connection of a principal on this node's server, and returns how many there were. Change its rights
+    /// first: whoever was let in under the old ones is then closed, and whoever comes later has the new ones.
+    pub async fn kick(&self, principal: &Principal) -> Result<usize, KickError> {
+        let system = self.running()?;
+        // In this order: what is not on the list yet has been written down before.
+        let mut cids = self.recent.of(principal);
+        for cid in system.connections_of(principal.as_str()).await? {
+            if !cids.contains(&cid) {
+                cids.push(cid);
+            }
+        }
+        let server_id = system.server_id().to_owned();
+        let mut closed = 0;
+        for cid in cids {
+            self.pace().await;
+            closed += usize::from(system.kick(&server_id, cid).await?);
+        }
+        Ok(closed)
+    }
+
+    /// Closes every connection of a principal on the servers of other nodes, over the routes, whether or not the
+    /// processes beside them are well. Returns how many were closed on each node that answered in time; the others may
+    /// still have some.
+    ///
+    /// A login that is just being answered there is on no list. Nodes that work see to their own; this is for those
+    /// that hang, and where nobody answers logins.
+    pub async fn kick_on_peers(
+        &self,
+        principal: &Principal,
+        nodes: &[NodeName],
+        patience: Duration,
+    ) -> Result<BTreeMap<NodeName, usize>, KickError> {
+        let system = self.running()?;
+        let expected: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        let found = system.connections_everywhere(principal.as_str(), &expected, patience).await?;
+        let mut closed = BTreeMap::new();
+        for node in nodes {
+            let Some(connections) = found.get(node.as_str()) else { continue };
+            let mut count = 0;
+            for connection in connections {
+                self.pace().await;
+                count += usize::from(system.kick(&connection.server_id, connection.cid).await?);
+            }
+            closed.insert(node.clone(), count);
+        }
+        Ok(closed)
+    }
+
+    fn running(&self) -> Result<System, KickError> {
+        self.system.borrow().clone().ok_or(KickError::NotRunning)
+    }
+
+    /// Waits for its turn.
+    async fn pace(&self) {
+        let turn = {
+            let mut next = self.next.lock();
+            let turn = next.unwrap_or_else(Instant::now).max(Instant::now());
+            *next = Some(turn + PACE);
+            turn
+        };
+        sleep_until(turn).await;
+    }
+}

@@ -1,0 +1,247 @@
+//! Keeps one server running until it is told to stop.
+//!
+//! ```text
+//!            ended, or does not answer            too often
+//! Running ────────────────────────────► Restarting ─────────► GivenUp
+//!    ▲                                      │
+//!    └──────────────── started ─────────────┘        told to stop: Stopping ─► Stopped
+//! ```
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use busauth::Authenticator;
+use rustix::process::Signal;
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{JetStreamState, NodeState, Phase, Stop, StopReport};
+use crate::{
+    server::{Blueprint, Server},
+    service_keys::Account,
+    system::System,
+};
+
+/// How often the server is asked how it is.
+const ASK: Duration = Duration::from_secs(1);
+/// A server that does not answer this often in a row hangs, and is killed.
+const MISSES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A server that ends this often in a minute does not get better by being started once more.
+const ENDS_PER_MINUTE: usize = 5;
+const MINUTE: Duration = Duration::from_mins(1);
+/// How long clients have to go elsewhere.
+const LAME_DUCK: Duration = Duration::from_secs(30);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(250);
+
+pub(super) struct Supervisor<A: ?Sized> {
+    blueprint: Blueprint<A>,
+    /// Where the first server listened: the next ones do, too.
+    listens: SocketAddr,
+    state: watch::Sender<NodeState>,
+    system: watch::Sender<Option<System>>,
+    ends: VecDeque<Instant>,
+}
+
+impl<A: Authenticator + ?Sized> Supervisor<A> {
+    pub(super) fn new(
+        blueprint: Blueprint<A>,
+        listens: SocketAddr,
+        system: watch::Sender<Option<System>>,
+    ) -> (Self, watch::Receiver<NodeState>) {
+        let jetstream = JetStreamState::Waiting { reason: "the server has just been started".to_owned() };
+        let (state, seen) = watch::channel(NodeState {
+            phase: Phase::Running,
+            restarts: 0,
+            routes: 0,
+            route_problem: None,
+            jetstream,
+        });
+        // The port that was got; the address that was asked for.
+        let listens = SocketAddr::new(blueprint.config().client_listen.ip(), listens.port());
+        (Self { blueprint, listens, state, system, ends: VecDeque::new() }, seen)
+    }
+
+    pub(super) async fn run(mut self, server: Server, mut told: oneshot::Receiver<Stop>) -> StopReport {
+        let mut running = Some(server);
+        loop {
+            let server = if let Some(server) = running.take() {
+                server
+            } else {
+                // Dropped on a stop: a server that was being started is killed.
+                let started = tokio::select! {
+                    biased;
+                    _ = &mut told => return self.stopped(StopReport::default()),
+                    started = self.start_again() => started,
+                };
+                let Some(server) = started else { return self.given_up(told).await };
+                server
+            };
+            tokio::select! {
+                biased;
+                how = &mut told => {
+                    let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
+                    return self.stopped(report);
+                }
+                () = self.watch(&server) => self.has_ended(server).await,
+            }
+        }
+    }
+
+    /// Returns when the server has ended, or has been killed because it hung.
+    async fn watch(&self, server: &Server) {
+        let mut ticks = interval(ASK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut missed = 0;
+        loop {
+            tokio::select! {
+                _ = server.process.ended() => return,
+                () = server.answering.cancelled() => {
+                    tracing::error!("nobody answers for logins at nats-server any more: it is started again");
+                    server.process.signal(Signal::KILL);
+                    server.process.ended().await;
+                    return;
+                }
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                _ = server.process.ended() => return,
+                answered = self.look_at(server) => missed = if answered { 0 } else { missed + 1 },
+            }
+            if missed >= MISSES {
+                tracing::error!("nats-server does not answer any more and is killed");
+                server.process.signal(Signal::KILL);
+                server.process.ended().await;
+                return;
+            }
+        }
+    }
+
+    /// Asks how it is; `false` when it does not answer.
+    async fn look_at(&self, server: &Server) -> bool {
+        let system = &server.system;
+        if let Err(error) = system.is_alive().await {
+            tracing::warn!(%error, "nats-server was asked how it is");
+            return false;
+        }
+        let jetstream = match system.jetstream_problem().await {
+            Ok(None) => JetStreamState::Ready,
+            Ok(Some(reason)) => JetStreamState::Waiting { reason },
+            Err(error) => JetStreamState::Waiting { reason: error.to_string() },
+        };
+        let routes = if self.blueprint.config().has_peers() { system.routes().await.unwrap_or(0) } else { 0 };
+        let route_problem = server.route_problem();
+        self.state.send_if_modified(|state| {
+            let new = NodeState { routes, route_problem, jetstream, ..state.clone() };
+            let changed = *state != new;
+            *state = new;
+            changed
+        });
+        true
+    }
+
+    async fn has_ended(&mut self, server: Server) {
+        self.system.send_replace(None);
+        let ended = server.process.ended().await;
+        let reason = server.reason(ended);
+        tracing::error!(%reason, "nats-server has ended");
+        server.close().await;
+        self.note_end(reason);
+    }
+
+    fn note_end(&mut self, reason: String) {
+        // Its connections are gone with it.
+        self.blueprint.recent.forget();
+        let now = Instant::now();
+        self.ends.push_back(now);
+        while self.ends.front().is_some_and(|end| now.duration_since(*end) > MINUTE) {
+            self.ends.pop_front();
+        }
+        self.state.send_modify(|state| {
+            state.phase = Phase::Restarting { reason };
+            (state.routes, state.route_problem) = (0, None);
+            state.jetstream = JetStreamState::Waiting { reason: "the server does not run".to_owned() };
+        });
+    }
+
+    /// Starts the server after a pause, again if need be; `None` when it has ended too often.
+    async fn start_again(&mut self) -> Option<Server> {
+        loop {
+            let ends = self.ends.len();
+            if ends > ENDS_PER_MINUTE {
+                return None;
+            }
+            let doublings = u32::try_from(ends.saturating_sub(1)).unwrap_or(u32::MAX);
+            sleep(FIRST_PAUSE.saturating_mul(2u32.saturating_pow(doublings)).min(LONGEST_PAUSE)).await;
+            match self.blueprint.start(self.listens).await {
+                Ok(server) => {
+                    self.system.send_replace(Some(server.system.clone()));
+                    self.state.send_modify(|state| {
+                        state.phase = Phase::Running;
+                        state.restarts += 1;
+                    });
+                    tracing::info!("nats-server runs again");
+                    return Some(server);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "nats-server was not started again");
+                    self.note_end(error.to_string());
+                }
+            }
+        }
+    }
+
+    async fn given_up(self, told: oneshot::Receiver<Stop>) -> StopReport {
+        self.state.send_modify(|state| {
+            if let Phase::Restarting { reason } = &state.phase {
+                state.phase = Phase::GivenUp { reason: reason.clone() };
+            }
+        });
+        tracing::error!("nats-server has ended too often and is not started any more");
+        // Whoever owns the node sees that in its state, and stops it.
+        drop(told.await);
+        StopReport::default()
+    }
+
+    async fn stop(&self, server: Server, how: Stop) -> StopReport {
+        self.state.send_modify(|state| state.phase = Phase::Stopping);
+        if how == Stop::LameDuck {
+            self.let_clients_go(&server).await;
+        }
+        let killed = server.terminate().await;
+        self.system.send_replace(None);
+        server.close().await;
+        StopReport { killed }
+    }
+
+    /// Until nobody is left but ourselves, or the time is over.
+    async fn let_clients_go(&self, server: &Server) {
+        server.process.signal(Signal::USR2);
+        let own = self.blueprint.keys.public(Account::Bus);
+        let waiting = async {
+            loop {
+                tokio::select! {
+                    _ = server.process.ended() => return,
+                    left = server.system.clients_besides(&own) => match left {
+                        Ok(0) => return,
+                        Ok(_) => {}
+                        // Our connection was closed like the others.
+                        Err(error) => tracing::debug!(%error, "who is still connected is not known"),
+                    },
+                }
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(LAME_DUCK, waiting).await.is_err() {
+            tracing::warn!("clients were still connected after {} s", LAME_DUCK.as_secs());
+        }
+    }
+
+    fn stopped(&self, report: StopReport) -> StopReport {
+        self.state.send_modify(|state| state.phase = Phase::Stopped);
+        report
+    }
+}

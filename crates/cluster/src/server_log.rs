@@ -1,0 +1,177 @@
+//! What a nats-server says on its standard error, forwarded to our log.
+//!
+//! A node that cannot join writes some hundred lines a second, so equal lines in a row are counted and the rest is
+//! limited. The last thing it said about a failure is kept: it is the reason when the server ends.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use tokio::process::ChildStderr;
+use tokio_util::codec::{FramedRead, LinesCodec};
+
+/// A line is cut there.
+const MAX_LINE: usize = 8 * 1024;
+/// Lines forwarded in a [`PERIOD`]; a start has fewer.
+const LINES: u32 = 100;
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// How long trouble with a route is worth telling: a peer that is turned away tries again several times a second.
+const TROUBLE: Duration = Duration::from_secs(10);
+
+/// The last words about a failure, and about trouble with routes.
+#[derive(Clone, Default)]
+pub(crate) struct LastWords(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    failure: Option<String>,
+    routes: Option<(Instant, String)>,
+}
+
+impl LastWords {
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0.lock().failure.clone()
+    }
+
+    /// What was wrong with a route a moment ago.
+    pub(crate) fn about_routes(&self, now: Instant) -> Option<String> {
+        let kept = self.0.lock();
+        let (at, text) = kept.routes.as_ref()?;
+        (now.duration_since(*at) < TROUBLE).then(|| text.clone())
+    }
+
+    fn hear(&self, level: Level, text: &str, now: Instant) {
+        match level {
+            Level::Fatal => self.0.lock().failure = Some(text.to_owned()),
+            Level::Error | Level::Warning if is_about_routes(text) => {
+                self.0.lock().routes = Some((now, text.to_owned()));
+            }
+            Level::Error | Level::Warning | Level::Info | Level::Debug => {}
+        }
+    }
+}
+
+/// Whether a line is about a connection between nodes: those have an `rid` where clients have a `cid`.
+fn is_about_routes(text: &str) -> bool {
+    text.contains(" - rid:") || text.contains("route") || text.contains("cluster name")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Fatal,
+    Error,
+    Warning,
+    Info,
+    Debug,
+}
+
+/// Reads until the server closes its end.
+pub(crate) async fn forward(stderr: ChildStderr, node: String, last_words: LastWords) {
+    let mut lines = FramedRead::new(stderr, LinesCodec::new_with_max_length(MAX_LINE));
+    let mut forwarder = Forwarder::new(node, last_words);
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => forwarder.line(&line, Instant::now()),
+            Err(tokio_util::codec::LinesCodecError::MaxLineLengthExceeded) => {}
+            Err(tokio_util::codec::LinesCodecError::Io(_)) => break,
+        }
+    }
+    forwarder.flush();
+}
+
+struct Forwarder {
+    node: String,
+    last_words: LastWords,
+    level: Level,
+    previous: String,
+    repeated: u32,
+    period: Instant,
+    forwarded: u32,
+    left_out: u32,
+}
+
+impl Forwarder {
+    fn new(node: String, last_words: LastWords) -> Self {
+        Self {
+            node,
+            last_words,
+            level: Level::Error,
+            previous: String::new(),
+            repeated: 0,
+            period: Instant::now(),
+            forwarded: 0,
+            left_out: 0,
+        }
+    }
+
+    fn line(&mut self, line: &str, now: Instant) {
+        let (level, text) = match parse(line) {
+            Some(found) => found,
+            // The rest of a longer message, or something said before the log is open; that is about a failure.
+            None if line.starts_with("nats-server") => (Level::Fatal, line),
+            None => (self.level, line),
+        };
+        self.level = level;
+        self.last_words.hear(level, text, now);
+        if text == self.previous {
+            self.repeated += 1;
+            return;
+        }
+        self.flush();
+        text.clone_into(&mut self.previous);
+        if now.duration_since(self.period) > PERIOD {
+            (self.period, self.forwarded) = (now, 0);
+            let left_out = std::mem::take(&mut self.left_out);
+            if left_out > 0 {
+                tracing::warn!(target: "nats_server", node = self.node, "{left_out} lines were left out");
+            }
+        }
+        if self.forwarded >= LINES && level != Level::Fatal {
+            self.left_out += 1;
+            return;
+        }
+        self.forwarded += 1;
+        log(level, &self.node, text);
+    }
+
+    fn flush(&mut self) {
+        let repeated = std::mem::take(&mut self.repeated);
+        if repeated > 0 {
+            tracing::debug!(target: "nats_server", node = self.node, "said {repeated} times more: {}", self.previous);
+        }
+    }
+}
+
+fn log(level: Level, node: &str, text: &str) {
+    match level {
+        Level::Fatal | Level::Error => tracing::error!(target: "nats_server", node, "{text}"),
+        Level::Warning => tracing::warn!(target: "nats_server", node, "{text}"),
+        // What it says about itself is of interest to whoever looks for a fault in it.
+        Level::Info | Level::Debug => tracing::debug!(target: "nats_server", node, "{text}"),
+    }
+}
+
+/// `[pid] 2026/11/21 20:51:22.278708 [INF] text`
+fn parse(line: &str) -> Option<(Level, &str)> {
+    let rest = line.strip_prefix('[')?;
+    let (pid, rest) = rest.split_once("] ")?;
+    pid.parse::<u32>().ok()?;
+    let (_, rest) = rest.split_once('[')?;
+    let (level, text) = rest.split_once("] ")?;
+    let level = match level {
+        "FTL" => Level::Fatal,
+        "ERR" => Level::Error,
+        "WRN" => Level::Warning,
+        "INF" => Level::Info,
+        "DBG" | "TRC" => Level::Debug,
+        _ => return None,
+    };
+    Some((level, text))
+}
+
+#[cfg(test)]
+mod tests;

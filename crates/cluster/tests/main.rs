@@ -1,0 +1,16 @@
+//! Nodes on real parts: certificates, processes, nats-servers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
+mod support;
+
+mod guards;
+mod lifecycle;
+mod logins;
+mod orphans;
+mod outsiders;
+mod pki;
+mod rights;
+mod secrets;
+mod three_nodes;

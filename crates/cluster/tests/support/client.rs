@@ -1,0 +1,64 @@
+//! Clients that see what happens to them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_nats::{Client, ConnectOptions, Event, Subscriber};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::{users::User, within};
+
+/// A connection of a user, and what happens to it.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    events: mpsc::Receiver<Event>,
+}
+
+/// Connects as a user, once.
+pub(crate) async fn connect(address: SocketAddr, user: &User) -> Result<Connected, async_nats::ConnectError> {
+    let (sender, events) = mpsc::channel(256);
+    let options = ConnectOptions::with_nkey(user.seed())
+        .custom_inbox_prefix(format!("_INBOX.{}", user.principal))
+        .connection_timeout(Duration::from_secs(10))
+        .reconnect_delay_callback(|_| Duration::from_millis(20))
+        .event_callback(move |event| {
+            let sender = sender.clone();
+            async move {
+                sender.try_send(event).ok();
+            }
+        });
+    let client = options.connect(format!("nats://{address}")).await?;
+    Ok(Connected { client, events })
+}
+
+impl Connected {
+    /// Waits for something to happen; other things before it are passed over.
+    pub(crate) async fn event(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) {
+        within(what, async {
+            while let Some(event) = self.events.recv().await {
+                if wanted(&event) {
+                    return;
+                }
+            }
+            panic!("{what} did not come");
+        })
+        .await;
+    }
+
+    /// Whether something has happened that nobody has waited for.
+    pub(crate) fn was_disconnected(&mut self) -> bool {
+        std::iter::from_fn(|| self.events.try_recv().ok()).any(|event| matches!(event, Event::Disconnected))
+    }
+
+    pub(crate) async fn subscribe(&self, subject: &str) -> Subscriber {
+        let subscriber = self.client.subscribe(subject.to_owned()).await.unwrap();
+        self.client.flush().await.unwrap();
+        subscriber
+    }
+}
+
+/// The next message.
+pub(crate) async fn next(subscriber: &mut Subscriber) -> String {
+    let message = within("a message", subscriber.next()).await.expect("the subscription is open");
+    String::from_utf8(message.payload.to_vec()).unwrap()
+}
