@@ -310,12 +310,6 @@ proptest! {
         runtime.block_on(run(Box::new(SqliteBackend::fresh()), steps));
     }
 
-}
-
-proptest! {
-    // Each step is compared in full, and a store on a server takes its time for that.
-    #![proptest_config(ProptestConfig { cases: cases() / 4, max_shrink_iters: 50, ..ProptestConfig::default() })]
-
     #[test]
     fn the_kv_store_behaves_like_plain_maps(steps in prop::collection::vec(step(), 1..50)) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

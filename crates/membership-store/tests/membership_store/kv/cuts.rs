@@ -202,19 +202,9 @@ fn live_and_die(backend: &Arc<KvBackend>, round: u8, life: Duration) {
     let writing = async move {
         let store = backend.open_at(0).await;
         started.send(()).expect("somebody waits");
-        let owner = Person::number(100 + round);
-        store.add_user(owner.new_user(BusRole::Member)).await.expect("a new user");
-        let bob = Person::number(3);
-        for n in 0..3 {
-            let room = owner.new_encrypted_room(&format!("r{round}.{n}"));
-            let state = room.state().clone();
-            store.create_room(room).await.expect("a room");
-            let add = owner.add_sealed(&state, &bob);
-            let state = add.next().clone();
-            store.append(add).await.expect("a member");
-            store.append(owner.rekey(&state)).await.expect("an epoch");
-        }
-        store.revoke_user(&owner.identity.id(), NOW).await.expect("a revocation");
+        // A write that is cut off by the end of its runtime says so, to nobody.
+        let died = write_until_killed(&store, &Person::number(100 + round)).await;
+        assert!(matches!(died, Ok(()) | Err(StoreError::Unavailable)), "{died:?}");
     };
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn_on(writing, runtime.handle());
@@ -222,6 +212,21 @@ fn live_and_die(backend: &Arc<KvBackend>, round: u8, life: Duration) {
     std::thread::sleep(life);
     drop(tasks);
     runtime.shutdown_background();
+}
+
+async fn write_until_killed(store: &KvStore, owner: &Person) -> Result<(), StoreError> {
+    store.add_user(owner.new_user(BusRole::Member)).await?;
+    let bob = Person::number(3);
+    for n in 0..3 {
+        let room = owner.new_encrypted_room(&format!("{}.{n}", owner.handle));
+        let state = room.state().clone();
+        store.create_room(room).await?;
+        let add = owner.add_sealed(&state, &bob);
+        let state = add.next().clone();
+        store.append(add).await?;
+        store.append(owner.rekey(&state)).await?;
+    }
+    store.revoke_user(&owner.identity.id(), NOW).await.map(drop)
 }
 
 /// An owner who is revoked left all their rooms frozen, and nobody else did; whoever is a member has keys. Answers how
