@@ -359,9 +359,13 @@ impl Progress {
         let mut consumer = self.floor.consumer;
         for seq in gone {
             self.last_acked = now;
-            consumer = consumer.max(self.take(seq).map_or(0, |message| message.delivery));
+            consumer = consumer.max(self.pending.get(&seq).map_or(0, |message| message.delivery));
+            let _done = self.done(seq);
         }
-        self.set_floor(Place { consumer, stream: first - 1 });
+        // It may be further already: where the next one waits.
+        if self.floor.stream < first {
+            self.set_floor(Place { consumer, stream: first - 1 });
+        }
     }
 
     /// The stream was emptied up to `first`. What was passed over shows then, like what was delivered.

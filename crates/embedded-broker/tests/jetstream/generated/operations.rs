@@ -235,7 +235,9 @@ fn purge(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
     (option::of(select(&FILTERS[..])), bound).prop_map(move |(filter, mut body)| {
         if let Some(filter) = filter.filter(|_| !rules.in_order) {
             body["filter"] = json!(filter);
-        } else if !rules.in_memory && body.get("keep").is_some() {
+        }
+        let is_all = body.get("filter").is_none_or(|filter| filter == ">");
+        if is_all && !rules.in_memory && body.get("keep").is_some() {
             body = json!({ "seq": body["keep"] });
         }
         request("STREAM.PURGE.S", body)

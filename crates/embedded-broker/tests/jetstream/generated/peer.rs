@@ -22,8 +22,10 @@ pub(super) struct Peer {
     deliveries: [Vec<String>; CONSUMERS],
     /// Which consumers have a bound on what is unacknowledged.
     bounded: [bool; CONSUMERS],
-    /// Which consumers may have had messages waiting when those of some subjects were purged. Whether nats-server counts the
-    /// purged ones as acknowledged before or after its floor moves is chance, until nothing waits.
+    /// Which consumers have messages that wait for their acknowledgement.
+    pending: [bool; CONSUMERS],
+    /// Of which consumers some of these may have been purged together with others of their subjects. Whether nats-server
+    /// counts them as acknowledged before or after it moves the floor is chance, and the floor stays as wrong as it was.
     floor_is_chance: [bool; CONSUMERS],
     /// Fetches there have been: no two have the same inbox.
     fetches: usize,
@@ -39,6 +41,7 @@ impl Peer {
             connection,
             deliveries: Default::default(),
             bounded: [false; CONSUMERS],
+            pending: [false; CONSUMERS],
             floor_is_chance: [false; CONSUMERS],
             fetches: 0,
         })
@@ -65,13 +68,16 @@ impl Peer {
         self.site.removed();
         self.deliveries = Default::default();
         self.bounded = [false; CONSUMERS];
+        self.pending = [false; CONSUMERS];
         self.floor_is_chance = [false; CONSUMERS];
         Ok(())
     }
 
     pub(super) async fn does(&mut self, operation: &Operation) -> Result<Vec<String>, String> {
         if operation.purges_some_subjects() {
-            self.floor_is_chance = [true; CONSUMERS];
+            for (is_chance, pending) in self.floor_is_chance.iter_mut().zip(self.pending) {
+                *is_chance |= pending;
+            }
         }
         match operation {
             Operation::Publish { subject, headers, body } => {
@@ -85,6 +91,7 @@ impl Peer {
             Operation::Consumer { consumer, config } => self.consumer(*consumer, config).await,
             Operation::DropConsumer { consumer } => {
                 self.deliveries[*consumer].clear();
+                (self.pending[*consumer], self.floor_is_chance[*consumer]) = (false, false);
                 self.ask(&format!("CONSUMER.DELETE.S.C{consumer}"), &json!({}), &[]).await
             }
         }
@@ -137,9 +144,8 @@ impl Peer {
     fn without_chance(&mut self, answer: &mut Value) {
         let number = (0..CONSUMERS).find(|number| answer["name"] == json!(format!("C{number}")));
         let Some(number) = number else { return };
-        if answer["num_ack_pending"] == json!(0) {
-            self.floor_is_chance[number] = false;
-        } else if self.floor_is_chance[number] {
+        self.pending[number] = answer["num_ack_pending"] != json!(0);
+        if self.floor_is_chance[number] {
             answer["ack_floor"] = json!("chance");
         }
     }
