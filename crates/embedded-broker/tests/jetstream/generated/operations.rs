@@ -91,8 +91,8 @@ struct Rules {
     /// Messages leave the stream from its beginning only. With others, consumers do not acknowledge all that is before:
     /// nats-server takes a message that is deleted as one that they acknowledged, with all before it.
     in_order: bool,
-    /// The stream is in memory. Of one on disk it is not said how many messages stay, and it is not replaced as a whole:
-    /// where that takes one message away, nats-server goes on counting it for consumers.
+    /// The stream is in memory. Of one on disk it is not said how many messages of many subjects stay, and it is not
+    /// replaced as a whole: where that takes one message away, nats-server goes on counting it for consumers.
     in_memory: bool,
 }
 
@@ -236,9 +236,10 @@ fn purge(rules: Rules) -> impl Strategy<Value = Operation> + use<> {
         if let Some(filter) = filter.filter(|_| !rules.in_order) {
             body["filter"] = json!(filter);
         }
-        let is_all = body.get("filter").is_none_or(|filter| filter == ">");
-        if is_all && !rules.in_memory && body.get("keep").is_some() {
-            body = json!({ "seq": body["keep"] });
+        let may_be_all = body["filter"].as_str().is_none_or(|filter| filter.contains(['*', '>']));
+        if may_be_all && !rules.in_memory && body.get("keep").is_some() {
+            let seq = body["keep"].take();
+            body["seq"] = seq;
         }
         request("STREAM.PURGE.S", body)
     })

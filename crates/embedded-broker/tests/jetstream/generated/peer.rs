@@ -223,13 +223,20 @@ fn without_what_was_passed_over(answer: &mut Value) {
     }
 }
 
-/// nats-server counts a message that never was, once a batch was read from an empty stream. And it begins such a stream
+/// nats-server counts a message that never was, once a batch was read from an empty stream, and now and then one that is
+/// before the first. And it begins such a stream
 /// with 1 instead of 0 when somebody loses interest who was to begin later.
 fn without_what_never_was(answer: &mut Value) {
     let Some(state) = answer.get_mut("state").and_then(Value::as_object_mut) else { return };
-    if state.get("deleted") == Some(&json!([0])) {
-        state.remove("deleted");
-        state.remove("num_deleted");
+    let first = state.get("first_seq").and_then(Value::as_u64).unwrap_or(0);
+    if let Some(deleted) = state.get_mut("deleted").and_then(Value::as_array_mut) {
+        deleted.retain(|seq| seq.as_u64() >= Some(first.max(1)));
+        let count = deleted.len();
+        state.insert("num_deleted".to_owned(), json!(count));
+        if count == 0 {
+            state.remove("deleted");
+            state.remove("num_deleted");
+        }
     }
     if state.get("last_seq") == Some(&json!(0)) {
         state.remove("first_seq");
