@@ -20,9 +20,6 @@ use crate::{
 /// subscribers are not kept waiting, for a large fan-out of many messages.
 const MAX_WORK: usize = 16 * 1024;
 
-/// What a PING counts for: nobody needs many, and whoever sends thousands at once makes others wait for their turn.
-const PING_WORK: usize = 16;
-
 /// A batch at work.
 pub(super) struct Batch<'a> {
     pub(super) shared: &'a Shared,
@@ -136,7 +133,6 @@ impl<'a> Batch<'a> {
     }
 
     fn ping(&mut self) {
-        self.work += PING_WORK;
         self.reply(protocol::PONG);
         if self.client.async_info && !self.dispatch.informed {
             self.dispatch.informed = true;
