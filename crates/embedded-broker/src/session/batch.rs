@@ -20,6 +20,10 @@ use crate::{
 /// subscribers are not kept waiting, for a large fan-out of many messages.
 const MAX_WORK: usize = 16 * 1024;
 
+/// PINGs after which a batch ends and its connection rests. Clients send one and wait for the answer; whoever sends them
+/// by the thousand is answered all the same, but not at the cost of everybody else.
+const MAX_PINGS: usize = 256;
+
 /// A batch at work.
 pub(super) struct Batch<'a> {
     pub(super) shared: &'a Shared,
@@ -31,6 +35,8 @@ pub(super) struct Batch<'a> {
     pub(super) received: Traffic,
     /// What was done so far, counted against [`MAX_WORK`].
     pub(super) work: usize,
+    /// PINGs that were answered.
+    pings: usize,
     ponged: bool,
 }
 
@@ -55,6 +61,8 @@ pub(super) enum Then {
     Read(usize),
     /// Begin another batch with what is left of the input.
     GoOn,
+    /// The same, but not at once.
+    Rest,
     /// Log in with this CONNECT, then go on with what is left of the input.
     Connect(Vec<u8>),
     /// End the connection.
@@ -77,6 +85,7 @@ impl<'a> Batch<'a> {
             client,
             received: Traffic::default(),
             work: 0,
+            pings: 0,
             ponged: false,
         }
     }
@@ -94,6 +103,9 @@ impl<'a> Batch<'a> {
             }
             if self.work > MAX_WORK {
                 break Then::GoOn;
+            }
+            if self.pings >= MAX_PINGS {
+                break Then::Rest;
             }
             self.work += 1;
             match parser.step(&input[consumed..]) {
@@ -133,6 +145,7 @@ impl<'a> Batch<'a> {
     }
 
     fn ping(&mut self) {
+        self.pings += 1;
         self.reply(protocol::PONG);
         if self.client.async_info && !self.dispatch.informed {
             self.dispatch.informed = true;

@@ -41,6 +41,9 @@ const MAX_STALL: Duration = Duration::from_millis(10);
 /// How long a publisher waits for a full queue inside the broker before it may add another batch to it.
 const MAX_PRESSURE: Duration = Duration::from_secs(1);
 
+/// How long a connection that sends PINGs by the hundred is left alone between two batches.
+const REST: Duration = Duration::from_millis(1);
+
 /// Input that is not used up yet, in a buffer that follows what the client sends.
 struct ReadBuffer {
     bytes: BytesMut,
@@ -96,6 +99,7 @@ pub(super) async fn read_loop<R: AsyncRead + Unpin>(
             give_way(&end.full, &end.pressed, end.woke && more_to_come).await;
             match end.then {
                 Then::GoOn => {}
+                Then::Rest => tokio::time::sleep(REST).await,
                 Then::Read(needed) => {
                     buffer.needed = needed;
                     break;

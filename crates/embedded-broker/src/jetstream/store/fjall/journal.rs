@@ -17,10 +17,11 @@ use super::{
     record::Salt,
 };
 use crate::jetstream::store::{Seq, StreamId};
+use rustix::fs::SeekFrom;
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -193,6 +194,25 @@ pub(super) fn list(database: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals.into_iter().map(|(_, path)| path).collect())
 }
 
+/// What was written to a journal. A new one is 64 MiB of room that is not on the disk and need not be in memory.
+fn read_written(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut end = 0;
+    // Where the file system knows of no holes, all of the file is said to be data.
+    loop {
+        match rustix::fs::seek(&file, SeekFrom::Data(end)) {
+            Ok(data) => end = rustix::fs::seek(&file, SeekFrom::Hole(data))?,
+            // No data behind this place.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(end).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Checks all journals, and cuts out of them what the engine is not to see. `keep` gets a journal before that, if it is
 /// damage and not merely a torn end.
 pub(super) fn check(
@@ -205,7 +225,7 @@ pub(super) fn check(
     let mut check =
         Check { salt, marks, checked: Checked::default(), last_of: BTreeMap::new(), engine: None };
     for (index, path) in journals.iter().enumerate() {
-        let bytes = fs::read(path)?;
+        let bytes = read_written(path)?;
         // All that is in a journal was synced before the next one was begun.
         let is_sealed = index + 1 < journals.len();
         match check.journal(&bytes, is_sealed) {
