@@ -34,7 +34,7 @@ use upload::{FsUpload, Promise};
 pub use open::OpenError;
 
 /// Blocks that one job moves: an upload holds two such batches, a download two.
-const BATCH: usize = 4;
+const BATCH: usize = 8;
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

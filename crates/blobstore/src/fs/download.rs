@@ -1,17 +1,16 @@
 //! A blob on its way out: one batch is checked ahead of the caller.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
-use super::format::{BLOCK, Damage, FRAME, Header, SUM, block_sum, frame_offset};
+use super::format::{BLOCK, Damage, Header, SUM, block_sum, frame_offset};
 use super::jobs::Jobs;
 use super::{BATCH, failure};
 use crate::{BlobError, BlobId, Digest, Download, ReadRange};
@@ -30,12 +29,12 @@ pub(super) struct FsDownload {
     /// The block that the next job begins with.
     next_block: u64,
     ahead: Option<JoinHandle<Result<Result<Batch, BlobError>, BlobError>>>,
-    checked: VecDeque<Bytes>,
+    checked: Option<Bytes>,
 }
 
 /// Blocks that were read and checked.
 struct Batch {
-    blocks: Vec<Bytes>,
+    blocks: Bytes,
     hasher: Option<Sha256>,
 }
 
@@ -61,7 +60,7 @@ impl FsDownload {
             end,
             next_block: range.start / BLOCK as u64,
             ahead: None,
-            checked: VecDeque::new(),
+            checked: None,
         })
     }
 
@@ -84,14 +83,14 @@ impl FsDownload {
         self.ahead = Some(self.jobs.start(move || job.run().map_err(|broken| broken.report(&jobs, &blob))));
     }
 
-    /// The part of a block that was asked for.
-    fn cut(&mut self, mut block: Bytes) -> Bytes {
+    /// The part of a batch that was asked for.
+    fn cut(&mut self, mut blocks: Bytes) -> Bytes {
         let skip = usize::try_from(self.start % BLOCK as u64).unwrap_or(0);
-        drop(block.split_to(skip.min(block.len())));
+        drop(blocks.split_to(skip.min(blocks.len())));
         let wanted = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
-        block.truncate(wanted);
-        self.start += block.len() as u64;
-        block
+        blocks.truncate(wanted);
+        self.start += blocks.len() as u64;
+        blocks
     }
 
     fn give_up(&mut self) {
@@ -107,7 +106,7 @@ impl Download for FsDownload {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
-        if self.checked.is_empty() && self.start < self.end {
+        if self.checked.is_none() && self.start < self.end {
             self.look_ahead();
             let Some(job) = &mut self.ahead else { return Err(BlobError::Unavailable) };
             let outcome = job.await.unwrap_or(Err(BlobError::Unavailable)).flatten();
@@ -115,7 +114,7 @@ impl Download for FsDownload {
             match outcome {
                 Ok(batch) => {
                     self.hasher = batch.hasher;
-                    self.checked.extend(batch.blocks);
+                    self.checked = Some(batch.blocks);
                     self.look_ahead();
                 }
                 Err(error) => {
@@ -124,7 +123,7 @@ impl Download for FsDownload {
                 }
             }
         }
-        Ok(self.checked.pop_front().map(|block| self.cut(block)))
+        Ok(self.checked.take().map(|blocks| self.cut(blocks)))
     }
 }
 
@@ -158,32 +157,45 @@ impl Broken {
 impl Reading {
     /// Reads and checks; blocks. The last block of a whole blob leaves here only when the digest is right.
     fn run(mut self) -> Result<Batch, Broken> {
-        let lengths: Vec<usize> =
-            (self.first..self.first + self.blocks).map(|number| self.header.block_length(number)).collect();
-        let mut frames = vec![0; lengths.iter().map(|length| length + SUM).sum()];
-        self.file.read_exact_at(&mut frames, frame_offset(self.first)).map_err(Broken::Io)?;
-        for (number, frame) in (self.first..).zip(frames.chunks(FRAME)) {
-            let (block, sum) = frame.split_at(frame.len() - SUM);
+        let behind = self.first + self.blocks;
+        let mut blocks = vec![0; (self.first..behind).map(|number| self.header.block_length(number)).sum()];
+        let mut sums = vec![[0; SUM]; blocks.len().div_ceil(BLOCK)];
+        self.read(&mut blocks, &mut sums).map_err(Broken::Io)?;
+        for (number, (block, sum)) in (self.first..).zip(blocks.chunks(BLOCK).zip(&sums)) {
             if block_sum(&self.header.digest, number, block) != *sum {
                 return Err(Broken::Damage(Damage::Block(number)));
             }
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(block);
-            }
         }
-        if self.first + self.blocks == self.header.blocks()
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&blocks);
+        }
+        if behind == self.header.blocks()
             && let Some(hasher) = self.hasher.take()
             && Digest::from_bytes(hasher.finalize().into()) != self.header.digest
         {
             return Err(Broken::Damage(Damage::Content));
         }
-        let mut frames = Bytes::from(frames);
-        let blocks = lengths.iter().map(|length| {
-            let mut frame = frames.split_to(length + SUM);
-            frame.truncate(*length);
-            frame
-        });
-        Ok(Batch { blocks: blocks.collect(), hasher: self.hasher })
+        Ok(Batch { blocks: blocks.into(), hasher: self.hasher })
+    }
+
+    /// Reads blocks, and their checksums from between them.
+    fn read(&self, blocks: &mut [u8], sums: &mut [[u8; SUM]]) -> io::Result<()> {
+        let frames = blocks.chunks_mut(BLOCK).zip(sums);
+        let mut parts: Vec<IoSliceMut<'_>> =
+            frames.flat_map(|(block, sum)| [IoSliceMut::new(block), IoSliceMut::new(sum)]).collect();
+        let (mut parts, mut offset) = (&mut parts[..], frame_offset(self.first));
+        while !parts.is_empty() {
+            match rustix::io::preadv(&self.file, parts, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    IoSliceMut::advance_slices(&mut parts, read);
+                    offset += read as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 

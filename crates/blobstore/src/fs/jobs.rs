@@ -51,6 +51,16 @@ impl Jobs {
         })
     }
 
+    /// Starts two jobs that run beside each other.
+    pub(super) fn start_both<A: Send + 'static, B: Send + 'static>(
+        &self,
+        one: impl FnOnce() -> A + Send + 'static,
+        other: impl FnOnce() -> B + Send + 'static,
+    ) -> JoinHandle<Result<(A, B), BlobError>> {
+        let (one, other) = (self.start(one), self.start(other));
+        self.tracker.spawn(async move { Ok((joined(one).await?, joined(other).await?)) })
+    }
+
     /// Runs a job and waits for it.
     pub(super) async fn run<T: Send + 'static>(
         &self,

@@ -1,4 +1,4 @@
-//! A blob on its way in: filled frame by frame on the caller's side, hashed and written by one job at a time.
+//! A blob on its way in: filled frame by frame on the caller's side, then hashed by one job and written by another.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -27,18 +27,23 @@ pub(super) struct FsUpload {
     blob: BlobId,
     length: u64,
     received: u64,
-    /// Frames being filled; the place of each checksum is left open.
+    /// Frames being filled.
     filling: Vec<u8>,
     /// Bytes of the last frame that are filled.
     in_block: usize,
+    /// The number of that frame's block.
+    block: u64,
     state: State,
 }
 
 enum State {
     Idle(Box<Writing>),
-    Busy(JoinHandle<Result<Result<Box<Writing>, BlobError>, BlobError>>),
+    /// The bytes before are hashed and written.
+    Busy(JoinHandle<Result<(Sha256, Written), BlobError>>),
     Failed(BlobError),
 }
+
+type Written = Result<Box<Writing>, BlobError>;
 
 /// What the job that writes works on.
 struct Writing {
@@ -49,8 +54,6 @@ struct Writing {
     unflushed: usize,
     staged: Staged,
     hasher: Sha256,
-    digest: Digest,
-    next_block: u64,
     promise: Promise,
 }
 
@@ -105,8 +108,6 @@ impl FsUpload {
             unflushed: 0,
             staged,
             hasher: Sha256::new(),
-            digest: blob.digest,
-            next_block: 0,
             promise,
         };
         Ok(Self {
@@ -117,6 +118,7 @@ impl FsUpload {
             received: 0,
             filling: Vec::new(),
             in_block: 0,
+            block: 0,
             state: State::Idle(Box::new(writing)),
         })
     }
@@ -128,23 +130,39 @@ impl FsUpload {
             self.filling.extend_from_slice(&taken);
             self.in_block += taken.len();
             if self.in_block == BLOCK {
-                self.filling.extend_from_slice(&[0; SUM]);
-                self.in_block = 0;
+                self.end_block();
             }
         }
         part
     }
 
+    /// Puts the checksum behind the block that was filled.
+    fn end_block(&mut self) {
+        let block = &self.filling[self.filling.len() - self.in_block..];
+        let sum = block_sum(&self.blob.digest, self.block, block);
+        self.filling.extend_from_slice(&sum);
+        self.in_block = 0;
+        self.block += 1;
+    }
+
     /// Hands the filled frames to a job, once the one before has ended.
     async fn flush(&mut self) -> Result<(), BlobError> {
         if self.in_block > 0 {
-            self.filling.extend_from_slice(&[0; SUM]);
-            self.in_block = 0;
+            self.end_block();
         }
         let mut writing = self.idle().await?;
         let frames = std::mem::take(&mut self.filling);
         self.filling.reserve_exact(frames.capacity());
-        self.state = State::Busy(self.jobs.start(move || writing.write(frames).map(|()| writing)));
+        let (frames, mut hasher) = (Bytes::from(frames), std::mem::take(&mut writing.hasher));
+        let hashed = frames.clone();
+        let hashing = move || {
+            for frame in hashed.chunks(FRAME) {
+                hasher.update(&frame[..frame.len() - SUM]);
+            }
+            hasher
+        };
+        let writing = move || writing.write(&frames).map(|()| writing);
+        self.state = State::Busy(self.jobs.start_both(hashing, writing));
         Ok(())
     }
 
@@ -153,7 +171,13 @@ impl FsUpload {
         // What is left behind if the caller goes away while this waits is caught by `drop`.
         let outcome = match &mut self.state {
             State::Failed(error) => return Err(*error),
-            State::Busy(job) => job.await.unwrap_or(Err(BlobError::Unavailable)).flatten(),
+            State::Busy(jobs) => {
+                jobs.await.unwrap_or(Err(BlobError::Unavailable)).and_then(|(hasher, written)| {
+                    let mut writing = written?;
+                    writing.hasher = hasher;
+                    Ok(writing)
+                })
+            }
             State::Idle(_) => match std::mem::replace(&mut self.state, State::Failed(BlobError::Unavailable))
             {
                 State::Idle(writing) => Ok(writing),
@@ -166,15 +190,9 @@ impl FsUpload {
 }
 
 impl Writing {
-    /// Hashes, sums up and writes frames. Blocks.
-    fn write(&mut self, mut frames: Vec<u8>) -> Result<(), BlobError> {
-        for frame in frames.chunks_mut(FRAME) {
-            let (block, sum) = frame.split_at_mut(frame.len() - SUM);
-            self.hasher.update(&*block);
-            sum.copy_from_slice(&block_sum(&self.digest, self.next_block, block));
-            self.next_block += 1;
-        }
-        (&*self.file).write_all(&frames).map_err(|error| failure(&self.promise.jobs, &error))?;
+    /// Writes frames. Blocks.
+    fn write(&mut self, frames: &[u8]) -> Result<(), BlobError> {
+        (&*self.file).write_all(frames).map_err(|error| failure(&self.promise.jobs, &error))?;
         self.promise.keep(frames.len() as u64);
         self.unflushed += frames.len();
         if self.unflushed >= FLUSH_EVERY && !self.flush.running.swap(true, Ordering::AcqRel) {

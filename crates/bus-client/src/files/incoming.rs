@@ -5,20 +5,24 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 
 use bytes::Bytes;
 use room_protocol::BlobDigest;
 use room_protocol::chunked::{CHUNK_BYTES, CHUNK_OVERHEAD, ChunkError, ChunkPlace, HEADER_BYTES};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cover, Phase, ProgressWatch, damaged, file_error, tell};
+use super::{Cover, PARTS, Phase, ProgressWatch, damaged, file_error, tell};
 use crate::error::{Error, ErrorKind, Result};
 
 const FRAME: usize = CHUNK_BYTES + CHUNK_OVERHEAD;
 
+/// After so many bytes they are flushed to the disk.
+const FLUSH_EVERY: u64 = 32 << 20;
+
 /// A download that has not ended yet, in a file beside its destination.
 pub(crate) struct Partial {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     cover: Arc<Cover>,
     digest: BlobDigest,
@@ -32,6 +36,18 @@ pub(crate) struct Partial {
     chunk: u64,
     gathered: Vec<u8>,
     watch: Option<ProgressWatch>,
+}
+
+/// What goes on beside a download.
+struct Beside {
+    hash: SyncSender<Bytes>,
+    flush: SyncSender<()>,
+}
+
+impl Beside {
+    fn hash(&self, frame: Bytes) -> Result<()> {
+        self.hash.send(frame).map_err(|_| Error::closed())
+    }
 }
 
 /// A download ended early, and why; it can go on.
@@ -75,7 +91,7 @@ impl Partial {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut partial = Self {
-            file,
+            file: Arc::new(file),
             path,
             cover,
             digest,
@@ -125,7 +141,7 @@ impl Partial {
                 let mut left = kept;
                 while left > 0 {
                     let length = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
-                    self.file.read_exact(&mut buffer[..length])?;
+                    (&*self.file).read_exact(&mut buffer[..length])?;
                     self.hasher.update(&buffer[..length]);
                     left -= length as u64;
                     tell(self.watch.as_ref(), Phase::Resuming, kept - left, self.total);
@@ -138,7 +154,7 @@ impl Partial {
                 self.received = HEADER_BYTES as u64;
                 let whole = (there / CHUNK_BYTES as u64).min(self.chunks().saturating_sub(1));
                 for number in 0..whole {
-                    self.file.read_exact(&mut buffer)?;
+                    (&*self.file).read_exact(&mut buffer)?;
                     // Deterministic: a chunk that was altered here shows in the digest at the end.
                     let sealed =
                         cipher.encrypt(number, ChunkPlace::Inner, &buffer).map_err(io::Error::other)?;
@@ -151,29 +167,59 @@ impl Partial {
             }
         };
         self.file.set_len(kept)?;
-        self.file.seek(SeekFrom::Start(kept))?;
+        (&*self.file).seek(SeekFrom::Start(kept))?;
         Ok(())
     }
 
-    /// Takes in what comes, until the sender is gone.
-    pub(crate) fn receive(mut self, mut parts: tokio::sync::mpsc::Receiver<Bytes>) -> Unfinished {
+    /// Takes in what comes, until the sender is gone. What came is hashed, decrypted and written, and brought to the disk
+    /// at the same time, so that little is left to do at the end.
+    pub(crate) fn receive(mut self, parts: tokio::sync::mpsc::Receiver<Bytes>) -> Unfinished {
+        let (file, mut hasher) = (self.file.clone(), std::mem::take(&mut self.hasher));
+        let (hash, frames) = mpsc::sync_channel::<Bytes>(PARTS);
+        let (flush, flushes) = mpsc::sync_channel::<()>(1);
+        let error = std::thread::scope(|scope| {
+            let hashing = scope.spawn(move || {
+                for frame in frames {
+                    hasher.update(&frame);
+                }
+                hasher
+            });
+            let flushing = scope.spawn(move || flushes.iter().try_for_each(|()| file.sync_data()));
+            let taken = self.take_all(parts, &Beside { hash, flush });
+            if let Ok(hasher) = hashing.join() {
+                self.hasher = hasher;
+            }
+            // The system reports a failure once: a later flush would not meet it again.
+            let flushed = flushing
+                .join()
+                .map_err(|_| Error::closed())
+                .and_then(|flushed| flushed.map_err(|error| file_error("cannot write", &self.path, error)));
+            taken.and(flushed).err()
+        });
+        Unfinished { partial: self, error }
+    }
+
+    fn take_all(&mut self, mut parts: tokio::sync::mpsc::Receiver<Bytes>, beside: &Beside) -> Result<()> {
+        let mut flushed = self.received;
         while let Some(part) = parts.blocking_recv() {
-            if let Err(error) = self.take(part) {
-                return Unfinished { partial: self, error: Some(error) };
+            self.take(part, beside)?;
+            // One that still runs is not waited for.
+            if self.received - flushed >= FLUSH_EVERY && beside.flush.try_send(()).is_ok() {
+                flushed = self.received;
             }
             tell(self.watch.as_ref(), Phase::Receiving, self.received, self.total);
         }
-        Unfinished { partial: self, error: None }
+        Ok(())
     }
 
-    fn take(&mut self, mut part: Bytes) -> Result<()> {
+    fn take(&mut self, mut part: Bytes, beside: &Beside) -> Result<()> {
         if self.received + part.len() as u64 > self.total {
             return Err(damaged(TooLong));
         }
         self.received += part.len() as u64;
         let cover = self.cover.clone();
         let Cover::Sealed { cipher, .. } = &*cover else {
-            self.hasher.update(&part);
+            beside.hash(part.clone())?;
             return self.write(&part);
         };
         while !part.is_empty() {
@@ -192,7 +238,7 @@ impl Partial {
                 Bytes::from(gathered)
             };
             let place = if is_last { ChunkPlace::Last } else { ChunkPlace::Inner };
-            self.hasher.update(&frame);
+            beside.hash(frame.clone())?;
             let content = cipher.decrypt(self.chunk, place, &frame)?;
             self.write(&content)?;
             self.chunk += 1;
@@ -206,7 +252,7 @@ impl Partial {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|error| file_error("cannot write", &self.path, error))
+        (&*self.file).write_all(bytes).map_err(|error| file_error("cannot write", &self.path, error))
     }
 
     /// Checks the digest and gives the file its name. Answers how long it is.

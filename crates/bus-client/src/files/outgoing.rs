@@ -4,18 +4,19 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use bytes::Bytes;
 use room_protocol::BlobDigest;
-use room_protocol::chunked::{
-    CHUNK_BYTES, CHUNK_OVERHEAD, ChunkCipher, ChunkPlace, chunk_count, encrypted_length,
-};
+use room_protocol::chunked::{CHUNK_BYTES, CHUNK_OVERHEAD, ChunkPlace, chunk_count, encrypted_length};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::{Cover, PARTS, Phase, ProgressWatch, file_error, tell};
 use crate::error::{Error, ErrorKind, Result};
+
+/// What is sent of a file that is not encrypted, in one part.
+const PLAIN_PART: usize = 4 * CHUNK_BYTES;
 
 /// The authentication tag of an encrypted chunk.
 type Tag = [u8; CHUNK_OVERHEAD];
@@ -42,7 +43,8 @@ pub(crate) fn prepare(
     limit: u64,
     watch: Option<&ProgressWatch>,
 ) -> Result<Prepared> {
-    let (mut file, size) = open(path)?;
+    let mut reading = Reading::open(path, &cover)?;
+    let size = reading.size;
     let length = match &*cover {
         Cover::Plain => Some(size),
         Cover::Sealed { .. } => encrypted_length(size),
@@ -51,57 +53,47 @@ pub(crate) fn prepare(
         let text = format!("{} is too long: a file may have {limit} bytes on this bus", path.display());
         Error::new(ErrorKind::Invalid, text)
     })?;
-    let (digest, tags) = match &*cover {
-        Cover::Plain => (hash(path, &mut file, size, watch)?, Vec::new()),
-        Cover::Sealed { header, cipher } => std::thread::scope(|scope| {
-            // Encrypting and hashing take about as long as each other: each has a thread.
-            let (sealed, chunks) = std::sync::mpsc::sync_channel::<Vec<u8>>(PARTS);
-            let hashing = scope.spawn(move || {
-                let mut hasher = Sha256::new();
-                hasher.update(header.to_bytes());
-                for chunk in chunks {
-                    hasher.update(&chunk);
-                }
-                BlobDigest::from_bytes(hasher.finalize().into())
-            });
-            let tags = seal(path, &mut file, size, cipher, watch, &sealed);
-            drop(sealed);
-            let digest = hashing.join().map_err(|_| Error::closed())?;
-            Ok::<_, Error>((digest, tags?))
-        })?,
-    };
+    // Hashing takes as long as all the rest: it has a thread of its own. What it has hashed is filled again.
+    let (digest, tags) = std::thread::scope(|scope| {
+        let (parts, filled) = std::sync::mpsc::sync_channel::<Vec<u8>>(PARTS);
+        let (hashed, spent) = std::sync::mpsc::sync_channel::<Vec<u8>>(PARTS);
+        let covered = &*cover;
+        let hashing = scope.spawn(move || hash(covered, filled, &hashed));
+        let tags = pass(&mut reading, watch, &parts, &spent);
+        drop(parts);
+        let digest = hashing.join().map_err(|_| Error::closed())?;
+        Ok::<_, Error>((digest, tags?))
+    })?;
     Ok(Prepared { path: path.to_owned(), cover, size, length, digest, tags: tags.into() })
 }
 
-/// What the content of a file hashes to.
-fn hash(path: &Path, file: &mut File, size: u64, watch: Option<&ProgressWatch>) -> Result<BlobDigest> {
+/// What all that is sent hashes to. The room of parts is given back, unless enough of it is waiting.
+fn hash(cover: &Cover, parts: Receiver<Vec<u8>>, spent: &SyncSender<Vec<u8>>) -> BlobDigest {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    for number in 0..chunk_count(size) {
-        let chunk = read_chunk(file, &mut buffer, number, size).map_err(|error| unread(path, error))?;
-        hasher.update(chunk);
-        tell(watch, Phase::Hashing, size.min((number + 1) * CHUNK_BYTES as u64), size);
+    if let Cover::Sealed { header, .. } = cover {
+        hasher.update(header.to_bytes());
     }
-    Ok(BlobDigest::from_bytes(hasher.finalize().into()))
+    for part in parts {
+        hasher.update(&part);
+        drop(spent.try_send(part));
+    }
+    BlobDigest::from_bytes(hasher.finalize().into())
 }
 
-/// Encrypts a file, hands on what comes out, and keeps the tags.
-fn seal(
-    path: &Path,
-    file: &mut File,
-    size: u64,
-    cipher: &ChunkCipher,
+/// Reads a file, hands on what would be sent, and keeps the tags of what is encrypted.
+fn pass(
+    reading: &mut Reading<'_>,
     watch: Option<&ProgressWatch>,
-    sealed: &SyncSender<Vec<u8>>,
+    parts: &SyncSender<Vec<u8>>,
+    spent: &Receiver<Vec<u8>>,
 ) -> Result<Vec<Tag>> {
     let mut tags = Vec::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    for number in 0..chunk_count(size) {
-        let chunk = read_chunk(file, &mut buffer, number, size).map_err(|error| unread(path, error))?;
-        let chunk = cipher.encrypt(number, place(number, size), chunk)?;
-        tags.push(tag(&chunk));
-        sealed.send(chunk).map_err(|_| Error::closed())?;
-        tell(watch, Phase::Hashing, size.min((number + 1) * CHUNK_BYTES as u64), size);
+    while let Some(part) = reading.next(spent.try_recv().unwrap_or_default())? {
+        if matches!(reading.cover, Cover::Sealed { .. }) {
+            tags.push(tag(&part));
+        }
+        parts.send(part).map_err(|_| Error::closed())?;
+        tell(watch, Phase::Hashing, reading.done, reading.size);
     }
     Ok(tags)
 }
@@ -109,8 +101,8 @@ fn seal(
 impl Prepared {
     /// Reads the file again and hands out what is sent, until nobody takes it any more.
     pub(crate) fn send(&self, parts: &mpsc::Sender<Bytes>, watch: Option<&ProgressWatch>) -> Result<()> {
-        let (mut file, size) = open(&self.path)?;
-        if size != self.size {
+        let mut reading = Reading::open(&self.path, &self.cover)?;
+        if reading.size != self.size {
             return Err(changed(&self.path));
         }
         if let Cover::Sealed { header, .. } = &*self.cover
@@ -118,56 +110,68 @@ impl Prepared {
         {
             return Ok(());
         }
-        for number in 0..chunk_count(size) {
-            let mut buffer = vec![0; CHUNK_BYTES];
-            let chunk = read_chunk(&mut file, &mut buffer, number, size)
-                .map_err(|error| unread(&self.path, error))?;
-            let part = match &*self.cover {
-                // Another content than before has another digest, and is refused for it.
-                Cover::Plain => {
-                    let read = chunk.len();
-                    buffer.truncate(read);
-                    Bytes::from(buffer)
-                }
-                Cover::Sealed { cipher, .. } => {
-                    let sealed = cipher.encrypt(number, place(number, size), chunk)?;
-                    let expected = usize::try_from(number).ok().and_then(|number| self.tags.get(number));
-                    // The same tag under the same nonce means the same content.
-                    if expected != Some(&tag(&sealed)) {
-                        return Err(changed(&self.path));
-                    }
-                    Bytes::from(sealed)
-                }
-            };
+        let mut tags = self.tags.iter();
+        while let Some(part) = reading.next(Vec::new())? {
+            // The same tag under the same nonce means the same content. Plain content that is another than before has
+            // another digest, and is refused for it.
+            if matches!(*self.cover, Cover::Sealed { .. }) && tags.next() != Some(&tag(&part)) {
+                return Err(changed(&self.path));
+            }
+            let part = Bytes::from(part);
             if !part.is_empty() && parts.blocking_send(part).is_err() {
                 return Ok(());
             }
-            tell(watch, Phase::Sending, size.min((number + 1) * CHUNK_BYTES as u64), size);
+            tell(watch, Phase::Sending, reading.done, reading.size);
         }
         Ok(())
     }
 }
 
-fn open(path: &Path) -> Result<(File, u64)> {
-    let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
-    let (file, metadata) = opened.map_err(|error| unread(path, error))?;
-    if !metadata.is_file() {
-        let text = format!("{} is not a file that can be read twice", path.display());
-        return Err(Error::new(ErrorKind::File, text));
+/// A file that is read from its beginning, in the parts that are sent.
+struct Reading<'a> {
+    path: &'a Path,
+    file: File,
+    /// Bytes in the file, and how many of them were read.
+    size: u64,
+    done: u64,
+    cover: &'a Cover,
+    /// The chunk that comes next, and room to read one that is encrypted.
+    chunk: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Reading<'a> {
+    fn open(path: &'a Path, cover: &'a Cover) -> Result<Self> {
+        let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+        let (file, metadata) = opened.map_err(|error| unread(path, error))?;
+        if !metadata.is_file() {
+            let text = format!("{} is not a file that can be read twice", path.display());
+            return Err(Error::new(ErrorKind::File, text));
+        }
+        Ok(Self { path, file, size: metadata.len(), done: 0, cover, chunk: 0, buffer: Vec::new() })
     }
-    Ok((file, metadata.len()))
-}
 
-/// Reads chunk `number` of a file of `size` bytes.
-fn read_chunk<'a>(file: &mut File, buffer: &'a mut [u8], number: u64, size: u64) -> io::Result<&'a [u8]> {
-    let left = size - number * CHUNK_BYTES as u64;
-    let length = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
-    file.read_exact(&mut buffer[..length])?;
-    Ok(&buffer[..length])
-}
-
-fn place(number: u64, size: u64) -> ChunkPlace {
-    if number + 1 == chunk_count(size) { ChunkPlace::Last } else { ChunkPlace::Inner }
+    /// The next part, in the room of `part` if that is used: a chunk that is encrypted, or several that are not.
+    fn next(&mut self, mut part: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        if self.chunk >= chunk_count(self.size) {
+            return Ok(None);
+        }
+        let (most, buffer) = match self.cover {
+            Cover::Plain => (PLAIN_PART, &mut part),
+            Cover::Sealed { .. } => (CHUNK_BYTES, &mut self.buffer),
+        };
+        let length = usize::try_from(self.size - self.done).unwrap_or(most).min(most);
+        buffer.resize(length, 0);
+        self.file.read_exact(buffer).map_err(|error| unread(self.path, error))?;
+        if let Cover::Sealed { cipher, .. } = self.cover {
+            let is_last = self.chunk + 1 == chunk_count(self.size);
+            let place = if is_last { ChunkPlace::Last } else { ChunkPlace::Inner };
+            part = cipher.encrypt(self.chunk, place, buffer)?;
+        }
+        self.done += length as u64;
+        self.chunk += length.div_ceil(CHUNK_BYTES).max(1) as u64;
+        Ok(Some(part))
+    }
 }
 
 fn tag(sealed: &[u8]) -> Tag {

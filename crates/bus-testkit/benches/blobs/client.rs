@@ -18,7 +18,7 @@ pub(crate) const ORIGINAL: &str = "original";
 pub(crate) const COPY: &str = "copy";
 
 /// What a client does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 pub(crate) enum Job {
     Put,
     Get,

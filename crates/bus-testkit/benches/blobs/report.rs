@@ -12,13 +12,13 @@ const MUST: f64 = 0.60;
 /// Of either process, in bytes.
 const MEMORY: u64 = 64 << 20;
 
-/// The file there and back, and what was possible at that time.
+/// The file on its way there or back, and what was possible at that time.
 #[derive(Serialize)]
 pub(crate) struct Round {
     pub(crate) room: String,
+    pub(crate) job: Job,
     pub(crate) limits: Limits,
-    pub(crate) put: Done,
-    pub(crate) get: Done,
+    pub(crate) done: Done,
 }
 
 #[derive(Serialize)]
@@ -33,8 +33,8 @@ impl Report {
         Self { bytes, rounds: Vec::new(), server_peak_memory: 0 }
     }
 
-    pub(crate) fn add(&mut self, round: Round) {
-        self.rounds.push(round);
+    pub(crate) fn add(&mut self, rounds: [Round; 2]) {
+        self.rounds.extend(rounds);
     }
 
     pub(crate) fn server_peak(&mut self, bytes: u64) {
@@ -49,7 +49,7 @@ impl Report {
         println!(
             "a file of {} MiB; medians of {} rounds\n",
             self.bytes >> 20,
-            self.rounds.len() / ROOMS.len()
+            self.rounds.len() / (2 * ROOMS.len())
         );
         println!(
             "| room | | MB/s | hash | encrypt | disk | of the slower limit | must | client memory MiB |"
@@ -65,12 +65,12 @@ impl Report {
     }
 
     fn row(&self, room: &str, job: Job) {
-        let (name, done): (&str, fn(&Round) -> &Done) =
-            if job == Job::Put { ("put", |round| &round.put) } else { ("get", |round| &round.get) };
-        let rounds: Vec<&Round> = self.rounds.iter().filter(|round| round.room == room).collect();
+        let rounds: Vec<&Round> =
+            self.rounds.iter().filter(|round| round.room == room && round.job == job).collect();
         let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(|round| figure(round)).collect());
-        let rate = |round: &Round| self.bytes as f64 / done(round).seconds;
-        let memory = rounds.iter().map(|round| done(round).peak_memory).max().unwrap_or(0);
+        let rate = |round: &Round| self.bytes as f64 / round.done.seconds;
+        let memory = rounds.iter().map(|round| round.done.peak_memory).max().unwrap_or(0);
+        let name = if job == Job::Put { "put" } else { "get" };
         println!(
             "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.1} |",
             of(&rate) / 1e6,
