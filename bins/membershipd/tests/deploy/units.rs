@@ -12,13 +12,14 @@ use crate::daemon::within;
 
 const USER: &str = "unibus-membershipd.service";
 const SYSTEM: &str = "system/unibus-membershipd.service";
+const NODE: &str = "cluster/unibus-membershipd.service";
 
 /// What `systemd-analyze security` calls well protected; 10 is not at all.
 const MOST_EXPOSURE_IN_TENTHS: &str = "20";
 
 #[test]
-fn both_units_start_and_stop_the_daemon_as_it_expects() {
-    for unit in [USER, SYSTEM] {
+fn all_units_start_and_stop_the_daemon_as_it_expects() {
+    for unit in [USER, SYSTEM, NODE] {
         let text = fs::read_to_string(deploy_directory().join(unit)).unwrap();
         for line in [
             "Type=notify",
@@ -45,21 +46,22 @@ async fn systemd_finds_nothing_wrong_with_the_users_unit() {
 }
 
 #[tokio::test]
-async fn systemd_finds_nothing_wrong_with_the_systems_unit_and_little_exposed() {
+async fn systemd_finds_nothing_wrong_with_the_systems_units_and_little_exposed() {
     let Some(analyze) = tool("systemd-analyze") else { return };
-    let directory = TempDir::with_prefix("unibus-units-").unwrap();
-    // The program is not installed here, so the unit is checked with the one that was built.
-    let text = fs::read_to_string(deploy_directory().join(SYSTEM)).unwrap();
-    let text = text.replace("/usr/local/bin/membershipd", env!("CARGO_BIN_EXE_membershipd"));
-    let unit = directory.path().join(USER);
-    fs::write(&unit, text).unwrap();
-    let unit = unit.to_str().unwrap();
-    assert_silent(&run(&analyze, directory.path(), &["--man=no", "verify", unit]).await);
-    let threshold = format!("--threshold={MOST_EXPOSURE_IN_TENTHS}");
-    let security =
-        run(&analyze, directory.path(), &["--no-pager", "security", "--offline=true", &threshold, unit])
-            .await;
-    assert!(security.status.success(), "{}", String::from_utf8_lossy(&security.stdout));
+    for unit in [SYSTEM, NODE] {
+        let directory = TempDir::with_prefix("unibus-units-").unwrap();
+        // The program is not installed here, so the unit is checked with the one that was built.
+        let text = fs::read_to_string(deploy_directory().join(unit)).unwrap();
+        let text = text.replace("/usr/local/bin/membershipd", env!("CARGO_BIN_EXE_membershipd"));
+        let unit = directory.path().join(USER);
+        fs::write(&unit, text).unwrap();
+        let unit = unit.to_str().unwrap();
+        assert_silent(&run(&analyze, directory.path(), &["--man=no", "verify", unit]).await);
+        let threshold = format!("--threshold={MOST_EXPOSURE_IN_TENTHS}");
+        let arguments = ["--no-pager", "security", "--offline=true", &threshold, unit];
+        let security = run(&analyze, directory.path(), &arguments).await;
+        assert!(security.status.success(), "{}", String::from_utf8_lossy(&security.stdout));
+    }
 }
 
 #[track_caller]
