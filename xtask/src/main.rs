@@ -35,8 +35,10 @@ enum Task {
     Bench(bench::Arguments),
     /// Kill what keeps streams, and let its power fail, at any moment; then look at what is there.
     CrashTest(crash_test::Arguments),
-    /// Make the certificates of a cluster's routes from deploy/cluster/nodes.env.
+    /// Make what the nodes of a cluster need of each other from deploy/cluster/nodes.env.
     GenClusterCerts(gen_cluster_certs::Arguments),
+    /// Make the certificates that these nodes show to clients.
+    GenBusCerts(gen_cluster_certs::Arguments),
     /// Start a bus and show what it promises, one timed step after the other.
     Demo,
 }
@@ -47,7 +49,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::CrashTest(arguments) => crash_test::run(&arguments),
-        Task::GenClusterCerts(arguments) => gen_cluster_certs::run(&arguments),
+        Task::GenClusterCerts(arguments) => gen_cluster_certs::run("gen-cluster-certs", &arguments),
+        Task::GenBusCerts(arguments) => gen_cluster_certs::run("gen-bus-certs", &arguments),
         Task::Demo => demo::run(),
     };
     match outcome {

@@ -33,8 +33,10 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make the certificates of a cluster's routes: an authority of their own, and a pair for each node.
+    /// Make what the nodes of a cluster need of each other: certificates of their own authority, the secret, settings.
     GenClusterCerts(ClusterCertsArgs),
+    /// Make the certificates that the nodes of a cluster show to clients, under one authority.
+    GenBusCerts(BusCertsArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -61,6 +63,26 @@ pub struct ClusterCertsArgs {
     /// The certificate authority of clients, if there is one: it is refused as that of nodes.
     #[arg(long, value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
+    /// Make a new secret in place of the one that is there.
+    #[arg(long)]
+    pub new_secret: bool,
+}
+
+/// `membershipd gen-bus-certs`.
+#[derive(Debug, Args)]
+pub struct BusCertsArgs {
+    /// The list of nodes; deploy/cluster/nodes.env.example is one to start from.
+    #[arg(long, value_name = "FILE", default_value = "deploy/cluster/nodes.env")]
+    pub nodes: PathBuf,
+    /// Where the files go; a directory that only you can read.
+    #[arg(long, value_name = "DIRECTORY", default_value = "deploy/tls")]
+    pub out: PathBuf,
+    /// Make new certificates for nodes that have one. The authority stays.
+    #[arg(long)]
+    pub renew: bool,
+    /// The certificate authority of the routes, if there is one: it is refused as that of clients.
+    #[arg(long, value_name = "FILE")]
+    pub route_ca: Option<PathBuf>,
 }
 
 /// `membershipd user …`.

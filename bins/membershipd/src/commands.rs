@@ -1,7 +1,9 @@
 //! The subcommands, one file each.
 
 mod config_check;
+mod gen_bus_certs;
 mod gen_cluster_certs;
+mod made_certificates;
 mod serve;
 mod user;
 
@@ -20,6 +22,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
             config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
         }
         Some(Command::GenClusterCerts(arguments)) => gen_cluster_certs::run(&arguments, &mut io::stdout()),
+        Some(Command::GenBusCerts(arguments)) => gen_bus_certs::run(&arguments, &mut io::stdout()),
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }
 }

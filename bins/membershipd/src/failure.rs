@@ -47,6 +47,9 @@ pub enum Failure {
     /// Certificates cannot be made.
     #[error(transparent)]
     ClusterCertificates(#[from] cluster::PkiError),
+    /// The secret or the settings of nodes cannot be made.
+    #[error(transparent)]
+    NodeFiles(#[from] cluster::NodeFilesError),
     /// Logs cannot be set up.
     #[error("logs cannot be set up: {0}")]
     Logs(#[from] TryInitError),

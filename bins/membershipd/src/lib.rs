@@ -40,7 +40,8 @@ mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
 pub use args::{
-    Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, UserCommand,
+    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs,
+    UserCommand,
 };
 pub use commands::run;
 pub use config::{

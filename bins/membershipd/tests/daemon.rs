@@ -10,3 +10,5 @@ mod service_manager;
 mod signals;
 mod tls;
 mod users;
+
+pub(crate) use harness::{mode, within};

@@ -1,5 +1,7 @@
-//! Tests of the program as it is started: flags, signals, exit codes, files, and what it says.
+//! Tests of the program as it is started: flags, signals, exit codes, files, and what it says; and of what runs it as a
+//! service.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
 mod daemon;
+mod deploy;

@@ -23,12 +23,14 @@
 //! - [`TestBus::service`]: the data plane with all rights, to forge, replay and drop what a hostile one would.
 //! - [`LyingProxy`]: a control plane that lies.
 //! - [`SmallDisk`]: a disk that a test can fill.
+//! - [`faults`]: lines that can be cut, plans of what goes wrong, and whether what clients saw of it can be right.
 //!
 //! The bus runs on threads of its own, so a test that blocks, or one with a single-threaded runtime, does not
 //! stop it. Dropping a [`TestBus`] stops it, too; [`TestBus::stop`] also fails when something did not end well.
 
 mod builder;
 mod control_client;
+pub mod faults;
 mod lying_proxy;
 mod plain_room;
 mod running;

@@ -48,6 +48,9 @@ pub enum CertificateError {
     /// The certificate's time has not come.
     #[error("the certificate {} is not valid yet: is this machine's clock right?", .0.display())]
     NotYetValid(PathBuf),
+    /// A certificate that clients would not take from a server.
+    #[error("the certificate {} is not made for serverAuth: clients would refuse it", .0.display())]
+    NotForServers(PathBuf),
     /// A route certificate that cannot be shown when dialling or when being dialled.
     #[error("the route certificate {} is not made for {missing}: nodes dial and are dialled, so it needs both clientAuth and serverAuth", .path.display())]
     Purpose {
@@ -63,7 +66,7 @@ pub enum CertificateError {
     #[error("{} holds a certificate that is not a certificate authority's", .0.display())]
     NotAnAuthority(PathBuf),
     /// A certificate of another CA.
-    #[error("the route certificate {} was not made by the authority in {}: every node's has to be", .certificate.display(), .authority.display())]
+    #[error("the certificate {} was not made by the authority in {}: every node's has to be", .certificate.display(), .authority.display())]
     Untrusted {
         /// The certificate file.
         certificate: PathBuf,
@@ -166,6 +169,28 @@ impl Pair {
     /// Whether it is valid now.
     pub(crate) fn check_validity(&self, now: SystemTime) -> Result<(), CertificateError> {
         self.leaf()?.check_validity(&self.certificates.path, now)
+    }
+
+    /// Whether clients that trust these authorities can be served with it.
+    pub(crate) fn check_for_clients(
+        &self,
+        authorities: &Certificates,
+        now: SystemTime,
+    ) -> Result<(), CertificateError> {
+        let path = &self.certificates.path;
+        let leaf = self.leaf()?;
+        leaf.check_validity(path, now)?;
+        if !leaf.server_auth {
+            return Err(CertificateError::NotForServers(path.clone()));
+        }
+        let first = parse(path, self.certificates.first())?;
+        for der in &authorities.ders {
+            let authority = parse(&authorities.path, der)?;
+            if first.verify_signature(Some(authority.public_key())).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(CertificateError::Untrusted { certificate: path.clone(), authority: authorities.path.clone() })
     }
 
     /// Whether nodes can dial and be dialled with it, among peers that trust these authorities.

@@ -61,6 +61,7 @@ mod loopback;
 mod names;
 mod nats_conf;
 mod node;
+mod node_files;
 mod own_tls;
 mod owner_only;
 mod pki;
@@ -87,8 +88,11 @@ pub use launch::{LaunchError, launch};
 pub use loopback::{is_loopback, is_loopback_host, is_loopback_url};
 pub use names::{ClusterName, NameError, NodeName, RouteUser};
 pub use node::{JetStreamState, Node, NodeState, Phase, Stop, StopReport};
+pub use node_files::{NodeFilesError, NodeFilesReport, make_node_files};
 pub use owner_only::FileError;
-pub use pki::{Made, NodePair, PkiError, PkiJob, PkiReport, make_certificates};
+pub use pki::{
+    Made, NodePair, PkiError, PkiJob, PkiReport, ServerPkiJob, make_certificates, make_server_certificates,
+};
 pub use route_secret::{RouteLogin, RouteSecret, SecretError, SecretPlaces, SecretSource, SecretTextError};
 pub use route_url::{DEFAULT_ROUTE_PORT, RouteUrl, RouteUrlError};
 pub use server::StartError;

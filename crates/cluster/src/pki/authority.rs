@@ -1,4 +1,4 @@
-//! The cluster's own certificate authority.
+//! A certificate authority of the cluster's own.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use zeroize::Zeroizing;
 
-use super::{BACKDATED, DAY, Made, PkiError, PkiJob, files_at, is_there};
+use super::{BACKDATED, DAY, Job, Made, PkiError, files_at, is_there};
 use crate::{
     certificate::{Certificates, Pair},
     private_file,
@@ -27,8 +27,10 @@ pub(super) struct Authority {
 
 impl Authority {
     /// Opens the authority in `directory`, or makes it when there is none and that is not a renewal.
-    pub(super) fn open(directory: &Path, job: &PkiJob<'_>) -> Result<(Self, Made), PkiError> {
-        let (certificate, key) = (directory.join("cluster-ca.crt"), directory.join("cluster-ca.key"));
+    pub(super) fn open(directory: &Path, job: &Job<'_>) -> Result<(Self, Made), PkiError> {
+        let name = job.purpose.authority();
+        let (certificate, key) =
+            (directory.join(format!("{name}.crt")), directory.join(format!("{name}.key")));
         let made = match (is_there(&certificate), is_there(&key)) {
             (true, true) => Made::Kept,
             (true, false) => return Err(PkiError::HalfAuthority(key)),
@@ -65,11 +67,11 @@ impl Authority {
     }
 }
 
-fn create(directory: &Path, certificate: &Path, key: &Path, job: &PkiJob<'_>) -> Result<(), PkiError> {
+fn create(directory: &Path, certificate: &Path, key: &Path, job: &Job<'_>) -> Result<(), PkiError> {
     let refused = |source| PkiError::Make { subject: "the authority".to_owned(), source };
     private_file::make_directory(directory).map_err(files_at(directory))?;
     let mut params = CertificateParams::default();
-    let name = format!("{} cluster authority (unibus routes)", job.topology.cluster);
+    let name = job.purpose.of_authority(&job.topology.cluster);
     params.distinguished_name.push(DnType::CommonName, name);
     // No authority below this one.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

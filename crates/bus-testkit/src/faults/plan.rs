@@ -1,0 +1,222 @@
+//! What goes wrong when: a list that is made before the run, the same for the same seed.
+
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::record::Node;
+
+/// How long a calm and a trouble last in a short run.
+const SHORT_CALM: Duration = Duration::from_secs(2);
+const SHORT_TROUBLE: Duration = Duration::from_secs(6);
+/// The shortest and the longest in a long run.
+const CALM: (u64, u64) = (3_000, 15_000);
+const TROUBLE: (u64, u64) = (2_000, 40_000);
+
+/// What can be done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Killed without a word (SIGKILL), and started again at the end.
+    Kill,
+    /// Only its nats-server is killed; whoever supervises it has to notice.
+    KillServer,
+    /// Stands still (SIGSTOP), both daemon and nats-server.
+    Stop,
+    /// Only the daemon stands still, and its nats-server goes on.
+    StopDaemon,
+    /// Asked to stop, and started again when it has.
+    Restart,
+    /// Its lines to the other nodes.
+    Cut(Cut),
+    /// Everything between it and the others takes so much longer.
+    Slow(Duration),
+    /// So many of 1000 pieces between it and the others are lost.
+    Lossy(u16),
+    /// Killed, and started again without anything it kept.
+    Wipe,
+    /// Its disk is full.
+    FullDisk,
+    /// The certificate that it shows to other nodes has expired.
+    ExpiredCertificate,
+    /// Its clock is wrong by so many seconds.
+    Clock(i64),
+}
+
+/// Which way a line is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Neither way.
+    Both,
+    /// It is not heard by the others.
+    Unheard,
+    /// It does not hear the others.
+    Deaf,
+}
+
+/// To whom it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Whichever node leads then.
+    Leader,
+    /// This one.
+    This(Node),
+}
+
+/// One thing that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// For how long nothing is wrong before.
+    pub calm: Duration,
+    /// What.
+    pub fault: Fault,
+    /// To whom.
+    pub who: Who,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+/// How much goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One of each sort that needs nothing but processes and lines, in less than a minute.
+    Short,
+    /// For so long at least, and each sort at least once.
+    Long(Duration),
+}
+
+/// All that goes wrong in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// One after the other.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// A plan for so many nodes.
+    pub fn new(seed: u64, form: Form, nodes: usize) -> Self {
+        let mut dice = Dice::new(seed);
+        let steps = match form {
+            Form::Short => short(&mut dice, nodes),
+            Form::Long(at_least) => long(&mut dice, nodes, at_least),
+        };
+        Self { steps }
+    }
+
+    /// How long it takes.
+    pub fn lasts(&self) -> Duration {
+        self.steps.iter().map(|step| step.calm + step.lasts).sum()
+    }
+}
+
+/// The leader is killed; then three other things happen, which ones depend on the seed.
+fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
+    let mut others = [
+        Fault::Stop,
+        Fault::Cut(Cut::Both),
+        Fault::Cut(dice.one_of(&[Cut::Unheard, Cut::Deaf])),
+        some_mess(dice),
+    ];
+    dice.shuffle(&mut others);
+    let step = |fault, who| Step { calm: SHORT_CALM, fault, who, lasts: SHORT_TROUBLE };
+    let mut steps = vec![step(Fault::Kill, Who::Leader)];
+    for fault in others.into_iter().take(3) {
+        steps.push(step(fault, someone(dice, nodes)));
+    }
+    steps
+}
+
+fn long(dice: &mut Dice, nodes: usize, at_least: Duration) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut lasts = Duration::ZERO;
+    while lasts < at_least {
+        // Rounds, so that nothing is left out.
+        let mut round = every_sort(dice);
+        dice.shuffle(&mut round);
+        for fault in round {
+            let step = Step {
+                calm: between(dice, CALM),
+                fault,
+                who: someone(dice, nodes),
+                lasts: between(dice, TROUBLE),
+            };
+            lasts += step.calm + step.lasts;
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+fn every_sort(dice: &mut Dice) -> Vec<Fault> {
+    vec![
+        Fault::Kill,
+        Fault::KillServer,
+        Fault::Stop,
+        Fault::StopDaemon,
+        Fault::Restart,
+        Fault::Cut(Cut::Both),
+        Fault::Cut(Cut::Unheard),
+        Fault::Cut(Cut::Deaf),
+        Fault::Slow(between(dice, (50, 1500))),
+        Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
+        Fault::Wipe,
+        Fault::FullDisk,
+        Fault::ExpiredCertificate,
+        Fault::Clock(dice.one_of(&[-3600, -120, 120, 3600])),
+    ]
+}
+
+fn some_mess(dice: &mut Dice) -> Fault {
+    dice.one_of(&[
+        Fault::Slow(Duration::from_millis(400)),
+        Fault::Lossy(200),
+        Fault::Restart,
+        Fault::StopDaemon,
+    ])
+}
+
+/// The leader half of the time: its loss is what everybody notices.
+fn someone(dice: &mut Dice, nodes: usize) -> Who {
+    if dice.below(2) == 0 {
+        return Who::Leader;
+    }
+    let all: Vec<Node> = (0..nodes).map(Node).collect();
+    Who::This(dice.one_of(&all))
+}
+
+fn between(dice: &mut Dice, (least, most): (u64, u64)) -> Duration {
+    Duration::from_millis(least + dice.below(most - least))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Fault, Form, Plan, Who};
+
+    #[test]
+    fn the_same_seed_is_the_same_plan() {
+        let form = Form::Long(Duration::from_mins(30));
+        assert_eq!(Plan::new(7, form, 3), Plan::new(7, form, 3));
+        assert_ne!(Plan::new(7, form, 3), Plan::new(8, form, 3));
+    }
+
+    #[test]
+    fn a_short_plan_kills_the_leader_and_leaves_time_for_the_rest_of_a_minute() {
+        for seed in 0..100 {
+            let plan = Plan::new(seed, Form::Short, 3);
+            assert!(plan.steps.iter().any(|step| step.fault == Fault::Kill && step.who == Who::Leader));
+            assert!(plan.lasts() <= Duration::from_secs(35));
+        }
+    }
+
+    #[test]
+    fn a_long_plan_leaves_nothing_out() {
+        let plan = Plan::new(1, Form::Long(Duration::from_mins(30)), 3);
+        assert!(plan.lasts() >= Duration::from_mins(30));
+        let sorts: std::collections::BTreeSet<String> = plan
+            .steps
+            .iter()
+            .map(|step| format!("{:?}", step.fault).split('(').next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(sorts.len(), 12, "{sorts:?}");
+    }
+}

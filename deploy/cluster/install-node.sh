@@ -1,0 +1,131 @@
+#!/bin/sh
+# Brings a node up to date over ssh: program, nats-server, unit, certificates, secret and settings, as they lie in this
+# checkout. Running it again changes nothing that already is. README.md beside this file says when.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+deploy=$(dirname -- "$here")
+repository=$(dirname -- "$deploy")
+unit=unibus-membershipd.service
+# Where to log in, and how long a node may take to come back.
+user=${SSH_USER:-root}
+patience=${WAIT:-120}
+nats_server=${NATS_SERVER:-}
+program=${MEMBERSHIPD:-$repository/target/release/membershipd}
+
+usage() {
+    cat <<END
+Usage: deploy/cluster/install-node.sh [--start | --restart] NODE
+
+  --start     start the node, and do not wait: the first one waits for another
+  --restart   start it anew, and wait until it serves and has caught up
+
+Variables: SSH_USER (root; any other needs sudo without a password there), WAIT (120 seconds), MEMBERSHIPD and NATS_SERVER
+(the programs to install; by default the one in target/release, and the first nats-server in PATH)
+END
+}
+
+say() {
+    printf '%s\n' "$*"
+}
+
+fail() {
+    printf 'install-node.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# What nodes.env says: the node's first public address.
+address_of() {
+    key=$(say "$1" | tr 'abcdefghijklmnopqrstuvwxyz-' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_')_PUBLIC
+    sed -n "s/^$key=[\"']\{0,1\}\([^ \"']*\).*/\1/p" "$here/nodes.env"
+}
+
+on_node() {
+    if [ "$user" = root ]; then
+        ssh "$user@$address" "$@"
+    else
+        ssh "$user@$address" sudo "$@"
+    fi
+}
+
+# Puts the named files of a directory into one of the node. An archive replaces files that are in use.
+send() {
+    from=$1
+    to=$2
+    mode=$3
+    shift 3
+    on_node mkdir -p -m "$mode" "$to"
+    tar -C "$from" -cf - -- "$@" | on_node tar -C "$to" -xf - --no-same-owner
+}
+
+ask() {
+    curl --silent --fail --max-time 5 --cacert "$deploy/tls/ca/bus-ca.crt" "https://$address:8470/$1"
+}
+
+serves() {
+    ask readyz >/dev/null
+}
+
+# With one copy of everything there is nothing to catch up with.
+is_whole() {
+    grep -q '^KV_REPLICAS=["'\'']\{0,1\}1' "$here/nodes.env" || ask healthz | grep -q '"ha":true'
+}
+
+# Waits until a command works.
+wait_until() {
+    left=$patience
+    until "$@"; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        sleep 1
+    done
+}
+
+action=
+case ${1:-} in
+--start | --restart)
+    action=${1#--}
+    shift
+    ;;
+esac
+if [ $# -ne 1 ] || [ "${1#-}" != "$1" ]; then
+    usage >&2
+    exit 2
+fi
+node=$1
+
+[ -f "$here/nodes.env" ] || fail "there is no $here/nodes.env: README.md begins with it"
+address=$(address_of "$node")
+[ -n "$address" ] || fail "$node is not in $here/nodes.env"
+for directory in "$here/generated/$node" "$deploy/tls/$node"; do
+    [ -d "$directory" ] || fail "there is no $directory: membershipd gen-cluster-certs and gen-bus-certs make it"
+done
+[ -x "$program" ] || fail "there is no $program: cargo build --release --locked --package membershipd"
+if [ -z "$nats_server" ]; then
+    nats_server=$(command -v nats-server) || fail "nats-server is needed, 2.11.1 or newer: put it into PATH or NATS_SERVER"
+fi
+
+say "installing $node ($address)"
+send "$here/generated/$node" /etc/unibus 700 route.crt route.key cluster-ca.crt route.secret node.env
+send "$deploy/tls/$node" /etc/unibus 700 server.crt server.key bus-ca.crt
+send "$(dirname -- "$program")" /usr/local/bin 755 "$(basename -- "$program")"
+send "$(dirname -- "$nats_server")" /usr/local/bin 755 "$(basename -- "$nats_server")"
+send "$here" /etc/systemd/system 755 "$unit"
+on_node systemctl daemon-reload
+
+case $action in
+start)
+    on_node systemctl enable --quiet "$unit"
+    on_node systemctl start --no-block "$unit"
+    say "$node was started"
+    ;;
+restart)
+    log="ssh $user@$address journalctl -u $unit"
+    on_node systemctl enable --quiet "$unit"
+    # Returns when it is ready, which may be never.
+    on_node timeout "$patience" systemctl restart "$unit" || fail "$node does not start; see $log"
+    wait_until serves || fail "$node does not serve after $patience seconds; see $log"
+    wait_until is_whole || fail "$node serves and has not caught up: see https://$address:8470/healthz, and restart no other node"
+    say "$node serves"
+    ;;
+esac
