@@ -35,6 +35,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Make the certificates of a cluster's routes: an authority of their own, and a pair for each node.
     GenClusterCerts(ClusterCertsArgs),
+    /// Print what the operator of an external NATS adds to its configuration. It holds public keys and no secret.
+    ExternalConfig(ExternalConfigArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -61,6 +63,17 @@ pub struct ClusterCertsArgs {
     /// The certificate authority of clients, if there is one: it is refused as that of nodes.
     #[arg(long, value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
+}
+
+/// `membershipd external-config`.
+#[derive(Debug, Args)]
+pub struct ExternalConfigArgs {
+    /// The secret that all keys there are made from. A file that is missing is made, for you only.
+    #[arg(long, value_name = "FILE", default_value = "local_files/nats.secret")]
+    pub secret_file: PathBuf,
+    /// What the system account of the servers is called.
+    #[arg(long, value_name = "NAME", default_value = "SYS")]
+    pub system_account: String,
 }
 
 /// `membershipd user …`.
