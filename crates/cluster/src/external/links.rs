@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, ConnectErrorKind};
 use nkeys::KeyPair;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 use zeroize::Zeroizing;
 
 use super::{config::ExternalConfig, keys::ExternalKeys, violation::ExternalViolation};
@@ -17,6 +17,10 @@ use crate::{
 
 /// For all servers that were named, one after the other.
 const CONNECTING: Duration = Duration::from_secs(20);
+/// A machine that is there takes a connection at once.
+const LISTENING: Duration = Duration::from_secs(2);
+/// Longer than a server waits for an answer about a login, so that what it says when there is none is heard.
+const REFUSAL: Duration = Duration::from_secs(5);
 
 /// What we are connected with.
 pub(super) struct Links {
@@ -80,6 +84,12 @@ impl Links {
         ]
     }
 
+    /// Whether anything listens at one of the servers.
+    pub(super) async fn is_up(&self, url: &str) -> bool {
+        let Some((_, address)) = url.split_once("://") else { return false };
+        timeout(LISTENING, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok())
+    }
+
     /// Whether a user gets in at one server, without us taking notice of it otherwise.
     pub(super) async fn try_as(&self, pair: &KeyPair, url: &str) -> Result<Client, String> {
         // A pair that was made from its secret half has it.
@@ -100,7 +110,8 @@ impl Links {
 }
 
 async fn dial(options: async_nats::ConnectOptions, url: &str) -> Result<Client, String> {
-    let connecting = Box::pin(options.name("membershipd check").max_reconnects(1).connect(url));
+    let options = options.name("membershipd check").connection_timeout(REFUSAL).max_reconnects(1);
+    let connecting = Box::pin(options.connect(url));
     timeout(CONNECTING, connecting)
         .await
         .map_err(|_| "time is over".to_owned())?

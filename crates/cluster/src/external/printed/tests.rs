@@ -32,6 +32,18 @@ fn no_secret_is_printed() {
 }
 
 #[test]
+fn nats_server_takes_it() {
+    let Some(server) = crate::fixtures::nats_server() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("unibus.conf");
+    for name in ["SYS", "$SYS", "admin-1", "1k"] {
+        std::fs::write(&path, external_config(&keys(), &name.parse().unwrap())).unwrap();
+        let (taken, said) = crate::fixtures::check(&server, &path);
+        assert!(taken, "{name}: {said}");
+    }
+}
+
+#[test]
 fn the_system_account_is_one_of_its_own() {
     for text in ["SYS", "$SYS", "admin-1"] {
         let printed = external_config(&keys(), &text.parse().unwrap());
