@@ -37,6 +37,8 @@ pub enum Command {
     GenClusterCerts(ClusterCertsArgs),
     /// Make the certificates that the nodes of a cluster show to clients, under one authority.
     GenBusCerts(BusCertsArgs),
+    /// Print what the operator of an external NATS adds to its configuration. It holds public keys and no secret.
+    ExternalConfig(ExternalConfigArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -83,6 +85,17 @@ pub struct BusCertsArgs {
     /// The certificate authority of the routes, if there is one: it is refused as that of clients.
     #[arg(long, value_name = "FILE")]
     pub route_ca: Option<PathBuf>,
+}
+
+/// `membershipd external-config`.
+#[derive(Debug, Args)]
+pub struct ExternalConfigArgs {
+    /// The secret that all keys there are made from. A file that is missing is made, for you only.
+    #[arg(long, value_name = "FILE", default_value = "local_files/nats.secret")]
+    pub secret_file: PathBuf,
+    /// What the system account of the servers is called.
+    #[arg(long, value_name = "NAME", default_value = "SYS")]
+    pub system_account: String,
 }
 
 /// `membershipd user …`.

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod config_check;
+mod external_config;
 mod gen_bus_certs;
 mod gen_cluster_certs;
 mod made_certificates;
@@ -23,6 +24,9 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
         }
         Some(Command::GenClusterCerts(arguments)) => gen_cluster_certs::run(&arguments, &mut io::stdout()),
         Some(Command::GenBusCerts(arguments)) => gen_bus_certs::run(&arguments, &mut io::stdout()),
+        Some(Command::ExternalConfig(arguments)) => {
+            external_config::run(&arguments, &mut io::stdout(), &mut io::stderr())
+        }
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use cluster::SharedSecretError;
 use tracing_subscriber::util::TryInitError;
 
 use crate::app::{RunError, StartError};
@@ -50,6 +51,9 @@ pub enum Failure {
     /// The secret or the settings of nodes cannot be made.
     #[error(transparent)]
     NodeFiles(#[from] cluster::NodeFilesError),
+    /// The secret that keys at an external NATS are made from.
+    #[error(transparent)]
+    SharedSecret(#[from] SharedSecretError),
     /// Logs cannot be set up.
     #[error("logs cannot be set up: {0}")]
     Logs(#[from] TryInitError),
@@ -67,7 +71,11 @@ impl Failure {
     /// 2 when settings or the command line have to be changed, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) | Self::NodesFile { .. } | Self::Nodes(_) => 2,
+            Self::Config(_)
+            | Self::Usage(_)
+            | Self::NodesFile { .. }
+            | Self::Nodes(_)
+            | Self::SharedSecret(SharedSecretError::File(_) | SharedSecretError::Text { .. }) => 2,
             Self::Start(error) if error.is_configuration() => 2,
             _ => 1,
         }

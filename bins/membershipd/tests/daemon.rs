@@ -4,6 +4,7 @@ mod bad_input;
 mod cluster_certificates;
 mod configuration;
 mod control_socket;
+mod external_config;
 mod first_start;
 mod harness;
 mod service_manager;

@@ -115,6 +115,11 @@ impl Certificates {
         &self.ders[0]
     }
 
+    /// All of them.
+    pub(crate) fn ders(&self) -> &[CertificateDer<'static>] {
+        &self.ders
+    }
+
     /// Whether these authorities are fit to be trusted.
     pub(crate) fn check_authorities(&self, now: SystemTime) -> Result<(), CertificateError> {
         for der in &self.ders {

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     names::NodeName,
-    system::{System, SystemError},
+    system::{Found, System, SystemError},
 };
 
 /// How long a login is remembered: many times what the server waits for an answer, after which the connection is
@@ -39,22 +39,31 @@ pub(crate) struct RecentLogins(Mutex<VecDeque<Login>>);
 struct Login {
     at: Instant,
     principal: Principal,
-    cid: u64,
+    connection: Connection,
+}
+
+/// A connection on some server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) server_id: String,
+    pub(crate) cid: u64,
 }
 
 impl RecentLogins {
     /// Writes down that a connection is about to be let in.
-    pub(crate) fn remember(&self, principal: &Principal, cid: u64) {
+    pub(crate) fn remember(&self, principal: &Principal, connection: Connection) {
         let now = Instant::now();
         let mut logins = self.0.lock();
         while logins.front().is_some_and(|oldest| now.duration_since(oldest.at) > REMEMBERED) {
             logins.pop_front();
         }
-        logins.push_back(Login { at: now, principal: principal.clone(), cid });
+        logins.push_back(Login { at: now, principal: principal.clone(), connection });
     }
 
-    fn of(&self, principal: &Principal) -> Vec<u64> {
-        self.0.lock().iter().filter(|login| login.principal == *principal).map(|login| login.cid).collect()
+    fn of(&self, principal: &Principal) -> Vec<Connection> {
+        let logins = self.0.lock();
+        let of_principal = logins.iter().filter(|login| login.principal == *principal);
+        of_principal.map(|login| login.connection.clone()).collect()
     }
 
     /// Forgets all: the server whose connections they were has ended.
@@ -72,6 +81,14 @@ pub enum KickError {
     /// The server did not do it.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// Servers that were there lately did not answer: connections there may be left. Those on all others are closed.
+    #[error("{} of the servers did not answer ({}): connections there may be open still; try again", .servers.len(), .servers.join(", "))]
+    Unreached {
+        /// How many were closed elsewhere.
+        closed: usize,
+        /// The servers, by id.
+        servers: Vec<String>,
+    },
 }
 
 /// Closes connections. Cheap to clone; stays good when the server is started again.
@@ -87,24 +104,42 @@ impl Kicker {
         Self { system, recent, next: Arc::default() }
     }
 
-    /// Closes every connection of a principal on this node's server, and returns how many there were. Change its rights
-    /// first: whoever was let in under the old ones is then closed, and whoever comes later has the new ones.
+    /// Closes every connection of a principal on this node's server, or on every server of an external NATS, and returns
+    /// how many there were. Change its rights first: whoever was let in under the old ones is then closed, and whoever
+    /// comes later has the new ones.
     pub async fn kick(&self, principal: &Principal) -> Result<usize, KickError> {
         let system = self.running()?;
         // In this order: what is not on the list yet has been written down before.
-        let mut cids = self.recent.of(principal);
-        for cid in system.connections_of(principal.as_str()).await? {
-            if !cids.contains(&cid) {
-                cids.push(cid);
+        let mut connections = self.recent.of(principal);
+        let Found { connections: listed, silent } = system.connections_of(principal.as_str()).await?;
+        for connection in listed {
+            if !connections.contains(&connection) {
+                connections.push(connection);
             }
         }
-        let server_id = system.server_id().to_owned();
+        let mut unreached: Vec<String> = silent;
         let mut closed = 0;
-        for cid in cids {
+        for connection in connections {
+            // Written down before its server was lost. One that is gone for good is not waited for.
+            if unreached.contains(&connection.server_id) {
+                continue;
+            }
             self.pace().await;
-            closed += usize::from(system.kick(&server_id, cid).await?);
+            match system.kick(&connection.server_id, connection.cid).await {
+                Ok(was_there) => closed += usize::from(was_there),
+                Err(_) if !system.is_expected(&connection.server_id) => {}
+                Err(error) if system.is_alone() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, server = connection.server_id, "a connection was not closed");
+                    unreached.push(connection.server_id);
+                }
+            }
         }
-        Ok(closed)
+        if unreached.is_empty() {
+            Ok(closed)
+        } else {
+            Err(KickError::Unreached { closed, servers: unreached })
+        }
     }
 
     /// Closes every connection of a principal on the servers of other nodes, over the routes, whether or not the

@@ -1,5 +1,5 @@
-//! nats-servers under supervision: what a node of a cluster is configured with, the certificates of the routes between
-//! nodes, a server that is kept running, and who may log in to it.
+//! nats-servers: those of a cluster's nodes under supervision, with what a node is configured with and the certificates
+//! of the routes between them, and those that somebody else runs; and who may log in to either.
 //!
 //! It knows nothing of rooms, stores or HTTP. Who a user is and what it may do is said by a [`busauth::Authenticator`];
 //! streams and buckets are made by whoever uses the [`ServiceAccess`] of a node.
@@ -20,6 +20,9 @@
 //! The server has four accounts without a way from one to another: `AUTH` (logins are asked about), `CTL` (the bus's own
 //! data), `BUS` (clients) and `SYS`. The service identities of this process enter them with random keys that exist in
 //! its memory only; everybody else is asked about, and enters `BUS` or nothing.
+//!
+//! At a NATS that somebody else runs ([`ExternalNats`]) the keys are made from a secret, since its operator has their
+//! public halves in the configuration; the rest is the same.
 //!
 //! `examples/node.rs` is a node to try; [`launch`] is what the program that starts servers has to call.
 //!
@@ -42,6 +45,12 @@
 //!   both have the same answers (`the_server_allows_what_the_rights_allow`).
 //! - **No login slips through.** After rights were changed and the user kicked, no connection has the old ones
 //!   (`a_login_that_is_being_answered_does_not_slip_through`).
+//! - **Only what is as it has to be.** At an external NATS nothing is kept until it was seen that logins are decided
+//!   here and that nobody gets past that (`tests/external_guards.rs`).
+//! - **No server is left out.** Closing connections there reaches every server, or says which it did not reach
+//!   (`a_kick_reaches_every_server_and_says_which_it_did_not_reach`).
+//! - **Who does not keep up does not answer.** It leaves logins to others until it does
+//!   (`two_share_the_logins_and_one_that_hangs_leaves_them_to_the_other`).
 //! - **No orphans.** A server does not outlive the process that supervises it, not even when that is killed
 //!   (`a_supervisor_that_is_killed_takes_its_server_with_it`), and no two servers use one directory
 //!   (`what_cannot_start_says_why`).
@@ -53,6 +62,7 @@ mod callout;
 mod certificate;
 mod config;
 mod connections;
+mod external;
 #[cfg(test)]
 mod fixtures;
 mod guard;
@@ -71,8 +81,10 @@ mod route_secret;
 mod route_url;
 mod server;
 mod server_log;
+mod servers;
 mod service_access;
 mod service_keys;
+mod shared_secret;
 mod system;
 mod topology;
 mod version;
@@ -83,6 +95,10 @@ pub use config::{
     Sync,
 };
 pub use connections::{KickError, Kicker};
+pub use external::{
+    ExternalConfig, ExternalKeys, ExternalNats, ExternalState, ExternalViolation, ExternalViolations,
+    LoginsState, NatsUrls, NatsUrlsError, SystemAccount, SystemAccountError, external_config,
+};
 pub use guard::{Cleared, Violation, Violations, clear};
 pub use launch::{LaunchError, launch};
 pub use loopback::{is_loopback, is_loopback_host, is_loopback_url};
@@ -98,6 +114,7 @@ pub use route_url::{DEFAULT_ROUTE_PORT, RouteUrl, RouteUrlError};
 pub use server::StartError;
 pub use service_access::ServiceAccess;
 pub use service_keys::Account;
+pub use shared_secret::{SharedSecret, SharedSecretError, SharedSecretTextError};
 pub use system::SystemError;
 pub use topology::{Host, HostError, NodeAddresses, RouteNetwork, Topology, TopologyError, TopologyErrors};
 pub use version::{ServerVersion, VersionError};

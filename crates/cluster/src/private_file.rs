@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Makes a directory of mode 0700 if it is missing; one that is there is closed to others.
@@ -22,6 +22,22 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 
 /// Writes a file of mode 0600 in place of the one that may be there, and returns when it is on disk.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = write_draft(path, content)?;
+    fs::rename(&draft, path)?;
+    sync_directory(path)
+}
+
+/// Writes a file of mode 0600 that must not exist yet, and returns when it is on disk.
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = write_draft(path, content)?;
+    // Unlike a rename, a link never replaces what is already there.
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    linked?;
+    sync_directory(path)
+}
+
+fn write_draft(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let draft = path.with_file_name(name);
@@ -33,7 +49,10 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&draft, path)?;
+    Ok(draft)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
         _ => File::open(".")?.sync_all(),

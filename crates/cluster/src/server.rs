@@ -17,7 +17,7 @@ use tokio_util::{
 };
 
 use crate::{
-    callout::Responder,
+    callout::{Askers, Responder},
     config::ClusterConfig,
     connections::RecentLogins,
     guard::Cleared,
@@ -257,19 +257,19 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
         }
         let version = info.version.parse();
         check_version(version.map_err(|_| StartError::NoVersion(self.config().nats_server.clone()))?)?;
-        let responder = Responder {
+        let responder = Arc::new(Responder {
             client: self.connect(Account::Auth, listens).await?,
             keys: Arc::clone(&self.keys),
-            server_id: info.server_id.clone(),
+            askers: Askers::Own(info.server_id.clone()),
             recent: Arc::clone(&self.recent),
             authenticator: Arc::clone(&self.authenticator),
-        };
-        let questions = responder.subscribe().await.map_err(StartError::NoEntry)?;
+        });
+        let questions = responder.subscribe(None).await.map_err(StartError::NoEntry)?;
         let (stop, answering) = (CancellationToken::new(), CancellationToken::new());
         let ended = answering.clone().drop_guard();
-        let work = responder.run(questions, stop.clone());
+        let told = stop.clone();
         self.tasks.spawn(starting.tasks.track_future(async move {
-            work.await;
+            responder.run(questions, told).await;
             drop(ended);
         }));
         let system = System::new(system, info.server_id.clone());

@@ -1,14 +1,15 @@
-//! The keys of a node's own: the issuer whose signature lets users in, and the service identities of the accounts.
+//! The keys of our own at a server: the issuer whose signature lets users in, and the service identities of the accounts.
 //!
-//! All are random, made when the process starts, and exist in its memory only. They are the same for every server that
-//! this process starts one after the other, so that connections of its own come back by themselves.
+//! Those of a node are random, made when the process starts, and exist in its memory only. They are the same for every
+//! server that this process starts one after the other, so that connections of its own come back by themselves. Those
+//! for an external NATS are made from a secret (see `external/keys.rs`).
 
 use std::fmt;
 
-use nkeys::KeyPair;
+use nkeys::{KeyPair, XKey};
 use zeroize::Zeroizing;
 
-/// The accounts of a node's server.
+/// The accounts of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Account {
     /// Where logins are asked about. Nothing else happens there.
@@ -36,6 +37,8 @@ impl Account {
 /// The keys.
 pub(crate) struct ServiceKeys {
     issuer: KeyPair,
+    /// What questions about logins are sealed for. A node has none: its questions do not leave the machine.
+    exchange: Option<XKey>,
     auth: KeyPair,
     ctl: KeyPair,
     bus: KeyPair,
@@ -46,11 +49,21 @@ impl ServiceKeys {
     pub(crate) fn generate() -> Self {
         Self {
             issuer: KeyPair::new_account(),
+            exchange: None,
             auth: KeyPair::new_user(),
             ctl: KeyPair::new_user(),
             bus: KeyPair::new_user(),
             sys: KeyPair::new_user(),
         }
+    }
+
+    /// Keys that others have, too; the service identities in the order of the accounts.
+    pub(crate) fn shared(issuer: KeyPair, exchange: XKey, [auth, ctl, bus, sys]: [KeyPair; 4]) -> Self {
+        Self { issuer, exchange: Some(exchange), auth, ctl, bus, sys }
+    }
+
+    pub(crate) fn exchange(&self) -> Option<&XKey> {
+        self.exchange.as_ref()
     }
 
     pub(crate) fn issuer(&self) -> &KeyPair {
@@ -59,7 +72,7 @@ impl ServiceKeys {
 
     /// What the service identity of an account logs in with.
     pub(crate) fn seed(&self, account: Account) -> Zeroizing<String> {
-        // A key pair made by `generate` has its seed.
+        // Every pair in here has its seed.
         Zeroizing::new(self.pair(account).seed().unwrap_or_default())
     }
 
@@ -84,6 +97,7 @@ impl ServiceKeys {
         let pair = |kind, number| KeyPair::new_from_raw(kind, [number; 32]).unwrap();
         Self {
             issuer: pair(Account, 1),
+            exchange: None,
             auth: pair(User, 2),
             ctl: pair(User, 3),
             bus: pair(User, 4),

@@ -1,12 +1,13 @@
 //! The system account: how a server is, who is connected to it, and closing connections.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
+use tokio_util::bytes::Bytes;
 
-use crate::service_keys::Account;
+use crate::{connections::Connection, servers::Servers, service_keys::Account, version::ServerVersion};
 
 /// A server that is well answers within a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,18 +32,69 @@ pub enum SystemError {
     Refused(String),
 }
 
-/// Our connection to the system account of our server.
+/// Our connection to the system account.
 #[derive(Clone)]
 pub(crate) struct System {
     client: async_nats::Client,
-    server_id: String,
+    reach: Reach,
 }
 
-/// A connection on some server of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Connection {
-    pub(crate) server_id: String,
-    pub(crate) cid: u64,
+/// Whose connections are ours to close.
+#[derive(Clone)]
+enum Reach {
+    /// Those on the server of this node. Other nodes see to theirs.
+    Own(String),
+    /// Those on every server of an external NATS.
+    Cluster(Arc<Servers>),
+}
+
+/// The connections of a user.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) connections: Vec<Connection>,
+    /// Servers that were there lately and did not answer.
+    pub(crate) silent: Vec<String>,
+}
+
+/// Whose a connection is.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Owner {
+    /// What it logged in as: a key, a user, or the name it got from a callout.
+    #[serde(default, rename = "authorized_user")]
+    pub(crate) user: String,
+    #[serde(default)]
+    pub(crate) account: String,
+}
+
+/// An account as a server has it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AccountDetail {
+    #[serde(default)]
+    imports: Vec<Import>,
+    #[serde(default)]
+    exports: Vec<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Import {
+    #[serde(default)]
+    account: String,
+}
+
+#[derive(Deserialize)]
+struct AccountAnswer {
+    #[serde(default)]
+    system_account: String,
+    account_detail: AccountDetail,
+}
+
+/// What a server says of an account, and of itself.
+#[derive(Debug)]
+pub(crate) struct AccountOn {
+    pub(crate) server: String,
+    pub(crate) version: Option<ServerVersion>,
+    /// `None` when it does not know the account.
+    pub(crate) ties: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +111,8 @@ struct Server {
     id: String,
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    ver: String,
 }
 
 #[derive(Deserialize)]
@@ -76,14 +130,24 @@ struct Health {
 #[derive(Deserialize)]
 struct Routes {
     num_routes: usize,
+    #[serde(default)]
+    routes: Vec<Route>,
 }
 
 #[derive(Deserialize)]
-struct Connections {
-    total: usize,
+struct Route {
     #[serde(default)]
-    connections: Vec<Listed>,
+    remote_id: String,
 }
+
+#[derive(Deserialize)]
+struct Page<T> {
+    total: usize,
+    // Not `default`, which would ask it of `T`.
+    connections: Vec<T>,
+}
+
+type Connections = Page<Listed>;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -96,12 +160,82 @@ struct Listed {
 struct Nothing {}
 
 impl System {
+    /// For the server of this node.
     pub(crate) fn new(client: async_nats::Client, server_id: String) -> Self {
-        Self { client, server_id }
+        Self { client, reach: Reach::Own(server_id) }
     }
 
-    pub(crate) fn server_id(&self) -> &str {
-        &self.server_id
+    /// For an external NATS.
+    pub(crate) fn of_cluster(client: async_nats::Client, servers: Arc<Servers>) -> Self {
+        Self { client, reach: Reach::Cluster(servers) }
+    }
+
+    /// The server that we are connected to.
+    pub(crate) fn server_id(&self) -> String {
+        match &self.reach {
+            Reach::Own(server_id) => server_id.clone(),
+            Reach::Cluster(_) => self.client.server_info().server_id,
+        }
+    }
+
+    /// Whether one server is all there is to look after.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self.reach, Reach::Own(_))
+    }
+
+    /// Whether a server has to be there.
+    pub(crate) fn is_expected(&self, server_id: &str) -> bool {
+        match &self.reach {
+            Reach::Own(_) => true,
+            Reach::Cluster(servers) => servers.contains(server_id),
+        }
+    }
+
+    /// Whether a server answers.
+    pub(crate) async fn is_there(&self, server_id: &str) -> Result<(), SystemError> {
+        // Its answer has a form of its own; that there is one is all.
+        self.exchange(format!("$SYS.REQ.SERVER.{server_id}.IDZ"), &json!({})).await.map(drop)
+    }
+
+    /// Looks which servers there are, as the one that we are connected to sees them.
+    pub(crate) async fn look_around(&self) -> Result<(), SystemError> {
+        let Reach::Cluster(servers) = &self.reach else { return Ok(()) };
+        let own = self.server_id();
+        let routes: Routes = self.ask("ROUTEZ", &json!({})).await?;
+        servers.saw(&own);
+        routes.routes.iter().for_each(|route| servers.saw(&route.remote_id));
+        Ok(())
+    }
+
+    /// Whose a connection is; `None` when there is none.
+    pub(crate) async fn owner(&self, server_id: &str, cid: u64) -> Result<Option<Owner>, SystemError> {
+        let page: Page<Owner> =
+            self.ask_server(server_id, "CONNZ", &json!({ "auth": true, "cid": cid })).await?;
+        Ok(page.connections.into_iter().next())
+    }
+
+    /// Whose the connections are that are in an account of a server.
+    pub(crate) async fn inside(&self, server_id: &str, account: Account) -> Result<Vec<Owner>, SystemError> {
+        let options = json!({ "auth": true, "acc": account.name(), "limit": ONE_ANSWER });
+        let page: Page<Owner> = self.ask_server(server_id, "CONNZ", &options).await?;
+        Ok(page.connections)
+    }
+
+    /// What a server says of an account: whether it has ties with others than the system account.
+    pub(crate) async fn account(&self, server_id: &str, account: Account) -> Result<AccountOn, SystemError> {
+        let subject = format!("$SYS.REQ.SERVER.{server_id}.ACCOUNTZ");
+        let answer = self.exchange(subject, &json!({ "account": account.name() })).await?;
+        let answer: Envelope<AccountAnswer> = serde_json::from_slice(&answer)?;
+        let ties = answer.data.map(|AccountAnswer { system_account, account_detail: detail }| {
+            // Every account imports from the system account what it may ask about itself.
+            !detail.exports.is_empty() || detail.imports.iter().any(|import| import.account != system_account)
+        });
+        Ok(AccountOn { server: answer.server.name, version: answer.server.ver.parse().ok(), ties })
+    }
+
+    /// Whether JetStream has a leader, as far as the server that we are connected to knows.
+    pub(crate) async fn jetstream_leader_problem(&self) -> Result<Option<String>, SystemError> {
+        self.health(&json!({ "js-meta-only": true })).await
     }
 
     /// Whether the server itself works, whatever its peers do.
@@ -125,16 +259,42 @@ impl System {
         Ok(routes.num_routes)
     }
 
-    /// The connections of a user on our server.
-    pub(crate) async fn connections_of(&self, user: &str) -> Result<Vec<u64>, SystemError> {
+    /// The connections of a user, on all servers that are ours to look after.
+    pub(crate) async fn connections_of(&self, user: &str) -> Result<Found, SystemError> {
+        let servers = match &self.reach {
+            Reach::Own(server_id) => {
+                let connections = self.connections_on(server_id, user).await?;
+                return Ok(Found { connections, silent: Vec::new() });
+            }
+            Reach::Cluster(servers) => servers,
+        };
+        // So that one that has come since is not left out.
+        self.look_around().await?;
+        let expected = servers.lately();
+        let lists = expected.iter().map(|server_id| self.connections_on(server_id, user));
+        let mut found = Found::default();
+        for (server_id, list) in expected.iter().zip(future::join_all(lists).await) {
+            match list {
+                Ok(connections) => found.connections.extend(connections),
+                Err(error) => {
+                    tracing::warn!(%error, server = server_id, "a server did not say who is connected");
+                    found.silent.push(server_id.clone());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn connections_on(&self, server_id: &str, user: &str) -> Result<Vec<Connection>, SystemError> {
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
             let mut options = connections_of(user, PAGE);
             options["offset"] = found.len().into();
-            let page: Connections = self.ask("CONNZ", &options).await?;
+            let page: Connections = self.ask_server(server_id, "CONNZ", &options).await?;
             // `total` counts other users, too; what a page is cut from does not.
             let last = page.connections.len() < PAGE;
-            found.extend(page.connections.into_iter().map(|connection| connection.cid));
+            let on = |one: Listed| Connection { server_id: server_id.to_owned(), cid: one.cid };
+            found.extend(page.connections.into_iter().map(on));
             if last {
                 break;
             }
@@ -203,7 +363,16 @@ impl System {
         what: &str,
         options: &serde_json::Value,
     ) -> Result<T, SystemError> {
-        let subject = format!("$SYS.REQ.SERVER.{}.{what}", self.server_id);
+        self.ask_server(&self.server_id(), what, options).await
+    }
+
+    async fn ask_server<T: DeserializeOwned>(
+        &self,
+        server_id: &str,
+        what: &str,
+        options: &serde_json::Value,
+    ) -> Result<T, SystemError> {
+        let subject = format!("$SYS.REQ.SERVER.{server_id}.{what}");
         self.request::<T>(subject, options)
             .await?
             .ok_or_else(|| SystemError::NoAnswer("it is empty".to_owned()))
@@ -214,17 +383,21 @@ impl System {
         subject: String,
         options: &serde_json::Value,
     ) -> Result<Option<T>, SystemError> {
+        let answer: Envelope<T> = serde_json::from_slice(&self.exchange(subject, options).await?)?;
+        match answer.error {
+            Some(error) => Err(SystemError::Refused(error.description)),
+            None => Ok(answer.data),
+        }
+    }
+
+    async fn exchange(&self, subject: String, options: &serde_json::Value) -> Result<Bytes, SystemError> {
         let question = serde_json::to_vec(options)?;
         let asked = self.client.request(subject, question.into());
         let answer = tokio::time::timeout(PATIENCE, asked)
             .await
             .map_err(|_| SystemError::NoAnswer("time is over".to_owned()))?
             .map_err(no_answer)?;
-        let answer: Envelope<T> = serde_json::from_slice(&answer.payload)?;
-        match answer.error {
-            Some(error) => Err(SystemError::Refused(error.description)),
-            None => Ok(answer.data),
-        }
+        Ok(answer.payload)
     }
 }
 

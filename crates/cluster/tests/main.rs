@@ -5,6 +5,8 @@
 
 mod support;
 
+mod external;
+mod external_guards;
 mod guards;
 mod lifecycle;
 mod logins;

@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod config;
+pub(crate) mod foreign_nats;
 pub(crate) mod nats_server;
 pub(crate) mod nodes;
 pub(crate) mod raw_client;

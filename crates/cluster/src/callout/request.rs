@@ -12,11 +12,24 @@ use super::jwt::{self, JwtError};
 /// Whom such a question is for.
 const AUDIENCE: &str = "nats-authorization-request";
 
-/// A question that our server has signed, about an ordinary client.
+/// Who may ask.
+#[derive(Clone, Copy)]
+pub(super) enum Asker<'a> {
+    /// This server.
+    Server(&'a str),
+    /// Any server that sealed the question with this key, and is configured with this issuer. Whether it is one of those
+    /// that we are connected to is another question.
+    Sealed { key: &'a str, issuer: &'a str },
+}
+
+/// A question that its server has signed, about an ordinary client.
 #[derive(Deserialize)]
 pub(super) struct Request {
     iss: String,
     aud: String,
+    /// The issuer that the server expects the answer from.
+    #[serde(default)]
+    sub: String,
     #[serde(default)]
     exp: u64,
     nats: Claims,
@@ -35,6 +48,8 @@ struct Claims {
 #[derive(Deserialize)]
 struct ServerId {
     id: String,
+    #[serde(default)]
+    xkey: String,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +85,10 @@ pub(super) enum RequestError {
     Jwt(#[from] JwtError),
     #[error("it is from another server ({0})")]
     OtherServer(String),
+    #[error("it is sealed by another than has signed it")]
+    OtherKey,
+    #[error("it is for another issuer ({0}): auth_callout has one that is not made from our secret")]
+    OtherIssuer(String),
     #[error("it is not a question about a login")]
     OtherPurpose,
     /// The server does not see to it itself that only such clients come with the rights that are given here.
@@ -78,11 +97,20 @@ pub(super) enum RequestError {
 }
 
 impl Request {
-    /// Reads a question and checks that this server asks it now, about a NATS client.
-    pub(super) fn read(payload: &[u8], server_id: &str) -> Result<Self, RequestError> {
+    /// Reads a question and checks that one who may asks it, about a NATS client.
+    pub(super) fn read(payload: &[u8], asker: Asker<'_>) -> Result<Self, RequestError> {
         let (request, signed_by): (Self, String) = jwt::open(payload, |request: &Self| request.iss.clone())?;
-        if signed_by != server_id || request.nats.server_id.id != server_id {
+        let server = &request.nats.server_id;
+        if signed_by != server.id {
             return Err(RequestError::OtherServer(signed_by));
+        }
+        match asker {
+            Asker::Server(id) if server.id != id => return Err(RequestError::OtherServer(signed_by)),
+            Asker::Sealed { key, .. } if server.xkey != key => return Err(RequestError::OtherKey),
+            Asker::Sealed { issuer, .. } if request.sub != issuer => {
+                return Err(RequestError::OtherIssuer(request.sub));
+            }
+            Asker::Server(_) | Asker::Sealed { .. } => {}
         }
         if request.aud != AUDIENCE || request.nats.kind != "authorization_request" {
             return Err(RequestError::OtherPurpose);

@@ -1,6 +1,13 @@
 //! Users whom a test lets in and out.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Receiver,
+    },
+};
 
 use async_trait::async_trait;
 use busauth::{
@@ -16,6 +23,8 @@ pub(crate) struct Users {
     by_login: Mutex<HashMap<LoginKey, Principal>>,
     rights: Mutex<HashMap<Principal, Arc<Acl>>>,
     gate: Mutex<Option<Arc<Gate>>>,
+    answered: AtomicUsize,
+    block: Mutex<Option<(Principal, Receiver<()>)>>,
 }
 
 /// Holds a login between being recognised and being given rights.
@@ -67,6 +76,16 @@ impl Users {
         self.rights.lock().remove(&user.principal);
     }
 
+    /// How many logins were decided.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+
+    /// A login of this user stops the thread that decides it until there is word to go on.
+    pub(crate) fn block_thread_at(&self, user: &str, release: Receiver<()>) {
+        *self.block.lock() = Some((Principal::new(user), release));
+    }
+
     /// The next logins wait at a gate.
     pub(crate) fn hold(&self) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
@@ -90,6 +109,12 @@ impl Authenticator for Users {
         let login = LoginKey::log_in(nkey, presented.nonce, &signature)?;
         let principal = self.by_login.lock().get(&login).cloned().ok_or(AuthFailure::Unknown)?;
         let acl = self.rights(&principal).ok_or(AuthFailure::Revoked)?;
+        self.answered.fetch_add(1, Ordering::SeqCst);
+        let block = self.block.lock().take_if(|(at, _)| *at == principal);
+        if let Some((_, release)) = block {
+            // Not a future: nothing else happens on this thread meanwhile.
+            release.recv().ok();
+        }
         let gate = self.gate.lock().take();
         if let Some(gate) = gate {
             gate.reached.notify_one();

@@ -13,7 +13,7 @@ fn question(server: &KeyPair) -> Value {
         "aud": "nats-authorization-request", "exp": 1_795_294_585_u64, "iat": 1_795_294_583_u64, "jti": "J",
         "iss": id, "sub": "A",
         "nats": {
-            "server_id": { "name": "node-1", "host": "127.0.0.1", "id": id, "version": "2.15.1" },
+            "server_id": { "name": "node-1", "host": "127.0.0.1", "id": id, "version": "2.15.1", "xkey": "XSERVER" },
             "user_nkey": "UONETIME",
             "client_info": {
                 "host": "192.0.2.7", "id": 9, "user": "UALICE", "name": "app", "kind": "Client", "type": "nats",
@@ -34,10 +34,14 @@ fn signed(server: &KeyPair, claims: &Value) -> Vec<u8> {
     format!("{text}.{signature}").into_bytes()
 }
 
+fn read(server: &KeyPair, claims: &Value) -> Result<Request, RequestError> {
+    Request::read(&signed(server, claims), Asker::Server(&server.public_key()))
+}
+
 #[test]
 fn a_question_of_our_server_is_read() {
     let server = KeyPair::new_server();
-    let request = Request::read(&signed(&server, &question(&server)), &server.public_key()).unwrap();
+    let request = read(&server, &question(&server)).unwrap();
     assert_eq!((request.user_nkey(), request.cid(), request.nonce()), ("UONETIME", 9, "J4cMUHxmasc1DgQ"));
     assert_eq!((request.nkey(), request.signature()), (Some("UALICE"), Some("c2ln")));
     assert_eq!(request.ip(), IpAddr::from([192, 0, 2, 7]));
@@ -52,7 +56,7 @@ fn questions_of_others_and_about_others_are_not_answered() {
     let read = |signer: &KeyPair, change: &dyn Fn(&mut Value)| {
         let mut claims = question(&server);
         change(&mut claims);
-        Request::read(&signed(signer, &claims), &id).unwrap_err()
+        Request::read(&signed(signer, &claims), Asker::Server(&id)).unwrap_err()
     };
     assert!(matches!(read(&other, &|_| {}), RequestError::Jwt(JwtError::Signature)));
     let forged = read(&other, &|claims| claims["iss"] = other.public_key().into());
@@ -64,7 +68,7 @@ fn questions_of_others_and_about_others_are_not_answered() {
         let refused = read(&server, &|claims| claims["nats"]["client_info"][field] = value.into());
         assert!(matches!(refused, RequestError::OtherKind { .. }), "{value}");
     }
-    assert!(Request::read(b"", &id).is_err());
+    assert!(Request::read(b"", Asker::Server(&id)).is_err());
 }
 
 #[test]
@@ -72,6 +76,25 @@ fn a_signature_without_its_nonce_is_none() {
     let server = KeyPair::new_server();
     let mut claims = question(&server);
     claims["nats"]["client_info"].as_object_mut().unwrap().remove("nonce");
-    let request = Request::read(&signed(&server, &claims), &server.public_key()).unwrap();
+    let request = read(&server, &claims).unwrap();
     assert_eq!(request.signature(), None);
+}
+
+#[test]
+fn a_sealed_question_is_signed_by_whom_it_is_sealed_by_and_for_our_issuer() {
+    let (server, other) = (KeyPair::new_server(), KeyPair::new_server());
+    let claims = question(&server);
+    let read = |signer: &KeyPair, claims: &Value, key, issuer| {
+        Request::read(&signed(signer, claims), Asker::Sealed { key, issuer })
+    };
+    assert_eq!(read(&server, &claims, "XSERVER", "A").unwrap().server_id(), server.public_key());
+    let sealed_by_another = read(&server, &claims, "XOTHER", "A").unwrap_err();
+    assert!(matches!(sealed_by_another, RequestError::OtherKey));
+    let for_another = read(&server, &claims, "XSERVER", "AOURS").unwrap_err();
+    assert!(matches!(for_another, RequestError::OtherIssuer(_)));
+    // In the name of a server, and signed by somebody else.
+    let mut forged = claims.clone();
+    forged["iss"] = other.public_key().into();
+    assert!(matches!(read(&other, &forged, "XSERVER", "A").unwrap_err(), RequestError::OtherServer(_)));
+    assert!(matches!(read(&other, &claims, "XSERVER", "A").unwrap_err(), RequestError::Jwt(_)));
 }
