@@ -38,16 +38,23 @@ struct State {
     held: bool,
     /// Somebody waits.
     waits: bool,
+    /// Says that streams are to be counted again.
+    is_damaged: bool,
 }
 
 impl MoodyStore {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { mood: Mood::Well, held: false, waits: false };
+        let state = State { mood: Mood::Well, held: false, waits: false, is_damaged: false };
         Arc::new(Self { inner: MemoryStore::new(), state: Mutex::new(state), changed: Condvar::new() })
     }
 
     pub(super) fn set(&self, mood: Mood) {
         self.state.lock().mood = mood;
+    }
+
+    /// Says that streams are to be counted again.
+    pub(super) fn set_damaged(&self) {
+        self.state.lock().is_damaged = true;
     }
 
     /// Lets whoever applies next wait.
@@ -72,7 +79,9 @@ impl MoodyStore {
 
 impl StreamStore for MoodyStore {
     fn streams(&self) -> Result<Vec<FoundStream>, StoreError> {
-        self.inner.streams()
+        let recount = self.state.lock().is_damaged;
+        let found = self.inner.streams()?.into_iter();
+        Ok(found.map(|found| FoundStream { recount, ..found }).collect())
     }
 
     fn next_stream(&self) -> Result<StreamId, StoreError> {
