@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use busauth::Identity;
-use embedded_broker::{BrokerConfig, Internal, Limits};
+use embedded_broker::{BrokerConfig, Internal, JetStream, JetStreamConfig, Limits};
 
 use crate::support::{RawClient, broker, eventually, stop};
 
@@ -59,5 +59,23 @@ async fn clients_that_ask_for_nothing_do_not_need_a_login_in_time() {
     let mut client = RawClient::open(broker.local_addr()).await;
     tokio::time::sleep(Duration::from_millis(150)).await;
     client.sync().await;
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn who_asks_the_api_faster_than_it_answers_is_slowed_down_and_loses_nothing() {
+    const REQUESTS: usize = 30_000;
+    let jetstream = JetStream::On(JetStreamConfig::in_memory());
+    let broker = broker(BrokerConfig { jetstream, ..BrokerConfig::default() }).await;
+    let mut client = RawClient::modern(broker.local_addr()).await;
+    client.send("SUB i 1\r\n").await;
+    let requests = "PUB $JS.API.STREAM.INFO.NONE i 0\r\n\r\n".repeat(REQUESTS / 10);
+    for _ in 0..10 {
+        client.send(&requests).await;
+    }
+    for _ in 0..REQUESTS {
+        let answer = client.frame().await.unwrap();
+        assert!(answer.contains("stream not found"), "{answer}");
+    }
     stop(broker).await;
 }

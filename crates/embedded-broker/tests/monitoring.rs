@@ -1,6 +1,6 @@
 //! The monitoring port: pages for tools that know nats-server, for this machine only.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use embedded_broker::{
     Admission, Authentication, Broker, BrokerConfig, JetStream, JetStreamConfig, Monitoring,
@@ -111,6 +111,70 @@ async fn healthz_says_whether_clients_are_let_in() {
     assert_eq!(status, 503);
     assert!(body.contains("about to stop"), "{body}");
     stop(broker).await;
+}
+
+#[tokio::test]
+async fn healthz_tells_of_damaged_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = || BrokerConfig {
+        jetstream: JetStream::On(JetStreamConfig::in_directory(directory.path().join("streams"))),
+        ..monitored()
+    };
+    let first = broker(config()).await;
+    let mut client = RawClient::modern(first.local_addr()).await;
+    client.send("SUB i 1\r\n").await;
+    let create = r#"{"name":"S","subjects":["s"],"allow_direct":true}"#;
+    client.send(&format!("PUB $JS.API.STREAM.CREATE.S i {}\r\n{create}\r\n", create.len())).await;
+    client.frame().await.unwrap();
+    for number in 1..=9 {
+        client.send(&format!("PUB s i 9\r\npayload-{number}\r\n")).await;
+        client.frame().await.unwrap();
+    }
+    assert_eq!(json(&first, "/healthz").await["status"], "ok");
+    stop(first).await;
+    let flipped = flip(directory.path(), b"payload-5");
+    assert!(flipped > 0, "the message is in a file");
+
+    let second = broker(config()).await;
+    let (status, body) = get(&second, "/healthz").await;
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("damaged"), "{body}");
+    let health = second.jetstream_health().unwrap();
+    let damaged: Vec<_> =
+        health.damaged.iter().map(|stream| (stream.name.as_deref(), stream.missing.as_slice())).collect();
+    assert_eq!(damaged, [(Some("S"), &[5..=5][..])]);
+    assert!(health.writable, "{health:?}");
+    // What is not damaged is served, and nothing else.
+    let mut client = RawClient::modern(second.local_addr()).await;
+    client.send("SUB i 1\r\n").await;
+    for number in 1..=9 {
+        let ask = format!(r#"{{"seq":{number}}}"#);
+        client.send(&format!("PUB $JS.API.DIRECT.GET.S i {}\r\n{ask}\r\n", ask.len())).await;
+        let answer = client.frame().await.unwrap();
+        let expected =
+            if number == 5 { "404 Message Not Found".to_owned() } else { format!("payload-{number}") };
+        assert!(answer.contains(&expected), "{number}: {answer}");
+    }
+    stop(second).await;
+}
+
+/// Flips a bit of a text wherever it is in the files below a directory; answers in how many.
+fn flip(directory: &Path, text: &[u8]) -> usize {
+    let mut flipped = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            flipped += flip(&path, text);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            flipped += 1;
+        }
+    }
+    flipped
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embedded_broker::{BrokerConfig, Limits};
+use embedded_broker::{BrokerConfig, JetStream, JetStreamConfig, Limits};
 
 use crate::support::{
     RawClient, broker, eventually,
@@ -73,4 +73,47 @@ async fn a_publisher_waits_for_its_own_echo_without_blocking_itself() {
     }
     client.sync().await;
     stop(broker).await;
+}
+
+#[tokio::test]
+async fn a_batch_of_direct_gets_waits_for_who_asked_and_for_nobody_else() {
+    const MESSAGES: usize = 500;
+    let limits = Limits { max_pending: 8 * 1024 * 1024, ..Limits::default() };
+    let jetstream = JetStream::On(JetStreamConfig::in_memory());
+    let broker = broker(BrokerConfig { limits, jetstream, ..BrokerConfig::default() }).await;
+    let mut other = RawClient::modern(broker.local_addr()).await;
+    other.send("SUB o 1\r\n").await;
+    let stream = r#"{"name":"S","subjects":["s"],"storage":"memory","allow_direct":true}"#;
+    other.send(&format!("PUB $JS.API.STREAM.CREATE.S o {}\r\n{stream}\r\n", stream.len())).await;
+    let created = other.frame().await.unwrap();
+    assert!(!created.contains("\"error\""), "{created}");
+    let body = "x".repeat(64 * 1024);
+    for _ in 0..MESSAGES {
+        other.send(&format!("PUB s o {}\r\n{body}\r\n", body.len())).await;
+        other.frame().await.unwrap();
+    }
+    let ask = format!(r#"{{"seq":1,"batch":{MESSAGES}}}"#);
+    let ask = |to: &str| format!("PUB $JS.API.DIRECT.GET.S {to} {}\r\n{ask}\r\n", ask.len());
+    let mut slow = RawClient::open_with_small_buffer(broker.local_addr()).await;
+    slow.send("CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\n").await;
+    slow.sync().await;
+    slow.send(&ask("r")).await;
+    // All of this is much more than may wait for the one that does not read, and the other one gets it.
+    for _ in 0..2 {
+        other.send(&ask("o")).await;
+        read_batch(&mut other, MESSAGES).await;
+    }
+    read_batch(&mut slow, MESSAGES).await;
+    assert_eq!(broker.stats().slow_consumers, 0);
+    stop(broker).await;
+}
+
+/// Reads a whole batch, and its end.
+async fn read_batch(client: &mut RawClient, messages: usize) {
+    for seq in 1..=messages {
+        let frame = client.frame().await.expect("it is not dropped");
+        assert!(frame.contains(&format!("Nats-Sequence: {seq}\r\n")), "{:?}", frame.get(..300));
+    }
+    let end = client.frame().await.unwrap();
+    assert!(end.contains("204 EOB"), "{end}");
 }

@@ -55,8 +55,8 @@ const PREFIX: &str = "$JS.API.";
 const MANY: usize = 4096;
 
 /// Requests that wait, and their bytes, from which on further ones are dropped: whoever asks sees that nobody answers.
-const MAX_REQUESTS: usize = 10_000;
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_REQUESTS: usize = 10_000;
+pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Requests that are answered in one turn.
 const STEP: usize = 64;

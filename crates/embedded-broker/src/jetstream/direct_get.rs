@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,9 @@ const MAX_SUBJECTS: usize = 1024;
 /// A long answer gives its turn away after this.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How long a batch waits for a client that takes its messages slowly.
+const SLOW: Duration = Duration::from_millis(2);
+
 /// Requests of one stream.
 #[derive(Debug, Default)]
 pub(super) struct DirectGets(Mutex<Waiting>);
@@ -49,6 +52,24 @@ pub(super) struct DirectGets(Mutex<Waiting>);
 struct Waiting {
     gets: VecDeque<DirectGet>,
     bytes: usize,
+    /// Batches of clients that are nearly full, and when they go on, in this order.
+    resting: VecDeque<(Instant, DirectGet)>,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.gets.len() + self.resting.len()
+    }
+
+    /// The next request, those included whose rest is over.
+    fn next(&mut self) -> Option<DirectGet> {
+        while let Some((_, get)) = self.resting.pop_front_if(|(until, _)| *until <= Instant::now()) {
+            self.gets.push_back(get);
+        }
+        let get = self.gets.pop_front()?;
+        self.bytes -= get.ask.bytes();
+        Some(get)
+    }
 }
 
 /// One request.
@@ -118,7 +139,7 @@ impl Stream {
         {
             let mut waiting = self.gets.0.lock();
             let bytes = get.ask.bytes();
-            if waiting.gets.len() >= MAX_WAITING || waiting.bytes + bytes > MAX_WAITING_BYTES {
+            if waiting.len() >= MAX_WAITING || waiting.bytes + bytes > MAX_WAITING_BYTES {
                 return false;
             }
             waiting.bytes += bytes;
@@ -139,13 +160,11 @@ impl Stream {
     pub(super) fn answer_gets(self: &Arc<Self>, worker: &mut Worker) {
         let until = Instant::now() + TURN;
         loop {
-            let get = {
-                let mut waiting = self.gets.0.lock();
-                let Some(get) = waiting.gets.pop_front() else { return };
-                waiting.bytes -= get.ask.bytes();
-                get
-            };
-            if let Some(rest) = self.answer(get, worker) {
+            let Some(get) = self.gets.0.lock().next() else { return };
+            if matches!(get.ask, Ask::Batch(_)) && worker.sender.is_full(&get.reply) {
+                self.rest(get);
+            } else if let Some(rest) = self.answer(get, worker) {
+                worker.sender.flush();
                 self.gets.0.lock().gets.push_back(rest);
             }
             if Instant::now() >= until {
@@ -154,6 +173,14 @@ impl Stream {
                 return;
             }
         }
+    }
+
+    /// Lets the rest of a batch wait until its client has taken some of what it was sent. Others go on meanwhile.
+    fn rest(self: &Arc<Self>, get: DirectGet) {
+        let until = Instant::now() + SLOW;
+        self.gets.0.lock().resting.push_back((until, get));
+        let stream: Weak<Self> = Arc::downgrade(self);
+        self.scheduler.at(until, stream);
     }
 
     /// Answers one request, or a part of it; then the rest is returned.

@@ -34,9 +34,18 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Whether some name begins so: a quick look before looking for each of many.
-    pub(crate) fn any_begins_with(self, prefix: &str) -> bool {
-        self.lines().any(|line| line.starts_with(prefix.as_bytes()))
+    /// The first value of each of these names, which all begin with `prefix`: in one pass.
+    pub(crate) fn get_all<const N: usize>(self, prefix: &str, names: &[&str; N]) -> [Option<&'a str>; N] {
+        // What is no UTF-8 counts as absent, and yet is the first value.
+        let mut values = [None; N];
+        for line in self.lines().filter(|line| line.starts_with(prefix.as_bytes())) {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = (&line[..colon], &line[colon + 1..]);
+            if let Some(at) = names.iter().position(|known| known.as_bytes() == name) {
+                values[at].get_or_insert_with(|| std::str::from_utf8(value).ok().map(str::trim));
+            }
+        }
+        values.map(Option::flatten)
     }
 
     /// The lines after the first one.

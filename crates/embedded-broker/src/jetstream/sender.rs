@@ -63,9 +63,17 @@ impl Sender {
         !(route.plain.is_empty() && route.groups.is_empty() && route.sinks.is_empty())
     }
 
-    /// Whether a client that something was sent to since the last flush is nearly full.
-    pub(crate) fn sees_full(&self) -> bool {
-        !self.aftermath.full.is_empty()
+    /// Whether a client that receives what is sent there is nearly full. It may have become that through others.
+    pub(crate) fn is_full(&mut self, to: &str) -> bool {
+        let route = self.routes.locate(to, &self.index);
+        self.routes[route].plain.iter().any(|subscription| subscription.outbound().is_nearly_full())
+    }
+
+    /// Wakes the clients that something was sent to. Answers whether one of them is nearly full.
+    pub(crate) fn flush_and_see_full(&mut self) -> bool {
+        let full = !self.aftermath.full.is_empty();
+        self.flush();
+        full
     }
 
     /// Wakes the clients that something was sent to.

@@ -12,10 +12,15 @@
 //! may be read meanwhile, but the visitor does not apply: that may have to wait until all scans end. Readers bring
 //! explicit bounds, so that no search runs over the remains of what was deleted.
 //!
+//! **The index of subjects.** It has the messages that are *listed*, and the searches by subject find no others. A message
+//! that is the only one of its subject need not be listed: a state entry of the subject then names it (`only`), which
+//! whoever replaces it by the next one overwrites, instead of adding an entry and deleting another.
+//!
 //! Calls block on the disk. They are made on the threads of JetStream, never on the async runtime.
 
 pub(crate) mod fjall;
 pub(crate) mod memory;
+pub(crate) mod only;
 
 #[cfg(test)]
 mod conformance;
@@ -46,10 +51,13 @@ pub(crate) struct Record {
 /// One step of a batch.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// Stores a message. Its sequence was not used before.
-    Put { stream: StreamId, seq: Seq, record: Record },
-    /// Deletes a message that is there.
-    Remove { stream: StreamId, seq: Seq, subject: Arc<str> },
+    /// Stores a message, and lists it in the index of subjects if it is to be found there. Its sequence was not used
+    /// before.
+    Put { stream: StreamId, seq: Seq, record: Record, listed: bool },
+    /// Lists a message that is there and was not listed.
+    List { stream: StreamId, seq: Seq, subject: Arc<str> },
+    /// Deletes a message that is there, and its entry in the index if it was `listed`.
+    Remove { stream: StreamId, seq: Seq, subject: Arc<str>, listed: bool },
     /// Sets a state entry of a stream. Keys are ordered as bytes.
     SetState { stream: StreamId, key: Box<[u8]>, value: Bytes },
     /// Deletes a state entry, if it is there.
@@ -63,11 +71,17 @@ impl Change {
     pub(crate) fn stream(&self) -> StreamId {
         match self {
             Self::Put { stream, .. }
+            | Self::List { stream, .. }
             | Self::Remove { stream, .. }
             | Self::SetState { stream, .. }
             | Self::ClearState { stream, .. }
             | Self::DropStream { stream } => *stream,
         }
+    }
+
+    /// Whether it is about a message and its entry in the index of subjects.
+    pub(crate) fn is_listed(&self) -> bool {
+        matches!(self, Self::Put { listed: true, .. } | Self::Remove { listed: true, .. })
     }
 }
 
@@ -166,7 +180,7 @@ pub(crate) trait StreamStore: Send + Sync {
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
-    /// Hands the sequences of one subject within a range to `visit`, ascending, until it breaks.
+    /// Hands the listed sequences of one subject within a range to `visit`, ascending, until it breaks.
     fn scan_subject(
         &self,
         stream: StreamId,
@@ -175,7 +189,7 @@ pub(crate) trait StreamStore: Send + Sync {
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
-    /// The last sequence of one subject within a range.
+    /// The last listed sequence of one subject within a range.
     fn last_of_subject(
         &self,
         stream: StreamId,

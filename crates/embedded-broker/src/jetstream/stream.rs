@@ -38,7 +38,7 @@ pub(crate) use filters::Filters;
 pub(crate) use state::{Committed, StreamState};
 use tail::Tail;
 pub(crate) use tail::Tails;
-pub(crate) use totals::{SubjectTotals, Totals, message_bytes, subject_key};
+pub(crate) use totals::{Listing, SubjectTotals, Totals, message_bytes};
 
 /// A stream.
 pub(crate) struct Stream {

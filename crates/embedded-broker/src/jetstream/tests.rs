@@ -1,8 +1,10 @@
 //! Streams on a store that fails when it is told to, and against a model.
 
+mod bounds;
 mod failures;
 mod model;
 mod parts;
 mod removal;
 mod running;
 mod store;
+mod sync;

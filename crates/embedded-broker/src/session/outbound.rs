@@ -209,6 +209,12 @@ impl Outbound {
         state.start_writer()
     }
 
+    /// Whether so much waits for the client that whoever sends it more should wait.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        let state = self.state.lock();
+        state.stalling && state.phase == Phase::Open
+    }
+
     /// Appends fixed bytes and wakes the writer.
     pub(crate) fn send(&self, bytes: &[u8]) {
         if self.append(bytes.len(), |out| out.extend_from_slice(bytes)) {

@@ -9,7 +9,7 @@ use super::{
     touched::{Replacing, TouchedStream, Waiting},
 };
 use crate::jetstream::{
-    store::{Change, StoreError, StreamStore},
+    store::{Change, StoreError, StreamId, StreamStore},
     stream::Stream,
     ttl,
 };
@@ -52,7 +52,8 @@ impl Group {
         self.needs_sync = true;
         self.touch(&publish.stream).put(&publish);
         let Publish { stream, seq, record, expires, rollup, .. } = publish;
-        self.changes.push(Change::Put { stream: stream.id, seq, record });
+        // Whether it is listed is decided when it is applied.
+        self.changes.push(Change::Put { stream: stream.id, seq, record, listed: false });
         if let Some(expires) = expires {
             self.changes.push(ttl::entry(stream.id, expires, seq));
         }
@@ -169,16 +170,40 @@ impl Group {
             touched.settle(&mut self.changes);
         }
         if !self.changes.is_empty() {
+            self.list();
             self.store.apply(&self.changes)?;
+            for touched in self.touched.values_mut() {
+                touched.applied();
+            }
             self.keep_applied();
         }
         Ok(())
     }
 
+    /// Decides which of the messages that are applied next are listed in the store's index of subjects.
+    fn list(&mut self) {
+        if self.touched.values().all(|touched| touched.listed.is_empty()) {
+            return;
+        }
+        // Neighbours often have the same subject.
+        let mut before: Option<(StreamId, Arc<str>, bool)> = None;
+        for change in &mut self.changes {
+            let Change::Put { stream, record, listed, .. } = change else { continue };
+            *listed = match &before {
+                Some((of, subject, listed)) if of == stream && *subject == record.subject => *listed,
+                _ => self
+                    .touched
+                    .get(&stream.0)
+                    .is_some_and(|touched| touched.listed.contains(&record.subject)),
+            };
+            before = Some((*stream, Arc::clone(&record.subject), *listed));
+        }
+    }
+
     /// Keeps the messages that were applied, for those who read them next.
     fn keep_applied(&mut self) {
         let messages = self.changes.drain(..).filter_map(|change| match change {
-            Change::Put { stream, seq, record } => Some((stream, (seq, record))),
+            Change::Put { stream, seq, record, .. } => Some((stream, (seq, record))),
             _ => None,
         });
         let mut messages = messages.peekable();

@@ -4,7 +4,9 @@ mod look;
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use look::{end_of_older, first_left, first_of, is_of, lasts_left, oldest_of, read, scan, scan_subjects};
+use look::{
+    end_of_older, first_is_there, first_left, first_of, lasts_left, oldest_of, read, scan, scan_subjects,
+};
 
 use super::{
     Operation, Purge, PurgeBound, Rollup,
@@ -50,20 +52,17 @@ impl Group {
             let mut state = stream.state.lock();
             for (seq, record) in messages {
                 let bytes = message_bytes(stream.storage, record);
-                state.committed.remove(*seq, &record.subject, bytes);
+                let listed = state.committed.remove(*seq, &record.subject, bytes);
                 stream.usage.subtract(stream.storage, bytes);
+                let subject = Arc::clone(&record.subject);
+                self.changes.push(Change::Remove { stream: stream.id, seq: *seq, subject, listed });
             }
             for (subject, last) in lasts {
                 state.committed.set_last(&subject, last);
             }
             state.committed.totals.first_seq = first;
         }
-        for (seq, record) in messages {
-            self.changes.push(Change::Remove {
-                stream: stream.id,
-                seq: *seq,
-                subject: Arc::clone(&record.subject),
-            });
+        for (seq, record) in messages.iter().filter(|_| config.allow_msg_ttl) {
             if let Some(deadline) = ttl::deadline(record, &config) {
                 self.changes.push(ttl::past(stream.id, deadline, *seq));
             }
@@ -284,15 +283,16 @@ impl Group {
         subjects.dedup();
         // Those of many subjects in one step: a step costs more than a message.
         let mut seqs = Vec::new();
+        let first_new = self.touch(stream).unapplied.unwrap_or(Seq::MAX);
         for subject in subjects {
             let totals = stream.state.lock().committed.subjects.get(&subject).copied();
             let Some(totals) = totals.filter(|totals| totals.count > most) else { continue };
-            if most == 1 && totals.count == 2 && is_of(stream, totals.first, &subject) {
+            if most == 1 && totals.count == 2 && first_is_there(stream, &totals, &subject, first_new) {
                 // Each new message replaces the one before: that is known without a search.
                 seqs.push(totals.first);
             } else {
                 self.apply_waiting(stream)?;
-                oldest_of(stream, &subject, totals, totals.count - most, &mut seqs)?;
+                oldest_of(stream, &subject, most, &mut seqs)?;
             }
             if seqs.len() >= STEP {
                 self.remove_at(stream, &mut seqs)?;

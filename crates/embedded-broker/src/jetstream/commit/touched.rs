@@ -1,15 +1,14 @@
 //! What a group did to one stream.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
+
+use foldhash::fast::RandomState;
 
 use super::{Publish, Rollup};
 use crate::jetstream::{
     follower::Purged,
-    store::{Change, Seq},
-    stream::{Changing, Stream, message_bytes, subject_key},
+    store::{Change, Seq, only},
+    stream::{Changing, Listing, Stream, SubjectTotals, message_bytes},
 };
 
 /// What a group did to one stream.
@@ -29,7 +28,11 @@ pub(super) struct TouchedStream {
     /// The first of the messages that are counted and not applied yet.
     pub(super) unapplied: Option<Seq>,
     /// Subjects whose totals have changed since they were last written.
-    pub(super) subjects: BTreeSet<Arc<str>>,
+    pub(super) subjects: Vec<Arc<str>>,
+    /// Subjects whose messages among the changes are to be listed in the store's index.
+    pub(super) listed: HashSet<Arc<str>, RandomState>,
+    /// Subjects of which that holds for the first time: readers go by it when it is applied.
+    newly_listed: Vec<Arc<str>>,
     /// Totals have changed since they were last written.
     pub(super) dirty: bool,
     /// Messages to remove because a later one replaces them.
@@ -85,7 +88,9 @@ impl TouchedStream {
             purged: Vec::new(),
             waiting: Vec::new(),
             unapplied: None,
-            subjects: BTreeSet::new(),
+            subjects: Vec::new(),
+            listed: HashSet::default(),
+            newly_listed: Vec::new(),
             dirty: false,
             rollups: Vec::new(),
             processed: Vec::new(),
@@ -118,7 +123,7 @@ impl TouchedStream {
         self.dirty = true;
         let first_new = self.added.first().map_or(Seq::MAX, |(seq, _)| *seq);
         for (seq, subject) in messages {
-            self.subjects.insert(Arc::clone(&subject));
+            self.subjects.push(Arc::clone(&subject));
             if seq >= first_new {
                 self.short_lived.insert(seq);
             } else {
@@ -149,7 +154,7 @@ impl TouchedStream {
                     self.added.push((seq, Arc::clone(&subject)));
                     // Neighbours often have the same one.
                     if before.as_ref() != Some(&subject) {
-                        self.subjects.insert(Arc::clone(&subject));
+                        self.subjects.push(Arc::clone(&subject));
                         before = Some(subject);
                     }
                 }
@@ -161,21 +166,54 @@ impl TouchedStream {
     /// Counts what waits, and appends the totals that have changed: all of it is applied next.
     pub(super) fn settle(&mut self, changes: &mut Vec<Change>) {
         self.count();
-        self.unapplied = None;
+        let first_new = self.unapplied.take().unwrap_or(Seq::MAX);
         if !self.dirty {
             return;
         }
         let id = self.stream.id;
-        let state = self.stream.state.lock();
-        for subject in std::mem::take(&mut self.subjects) {
-            let key = subject_key(&subject);
-            changes.push(match state.committed.subjects.get(&subject) {
-                Some(totals) => Change::SetState { stream: id, key, value: totals.encode() },
-                None => Change::ClearState { stream: id, key },
-            });
+        let mut state = self.stream.state.lock();
+        self.subjects.sort_unstable();
+        self.subjects.dedup();
+        for subject in self.subjects.drain(..) {
+            let key = only::key(&subject);
+            let Some(totals) = state.committed.subjects.get_mut(&subject) else {
+                changes.push(Change::ClearState { stream: id, key });
+                continue;
+            };
+            let value = match totals.listing(first_new) {
+                Listing::Nothing => {
+                    *totals = SubjectTotals::of_one(totals.last);
+                    totals.encode()
+                }
+                Listing::All { late } => {
+                    if let Some(seq) = late {
+                        changes.push(Change::List { stream: id, seq, subject: Arc::clone(&subject) });
+                    }
+                    if totals.unlisted.is_some() {
+                        self.newly_listed.push(Arc::clone(&subject));
+                    }
+                    self.listed.insert(subject);
+                    SubjectTotals { unlisted: None, ..*totals }.encode()
+                }
+            };
+            changes.push(Change::SetState { stream: id, key, value });
         }
         self.dirty = false;
         changes.push(state.committed.totals.change(id));
+    }
+
+    /// Notes that what was settled is applied.
+    pub(super) fn applied(&mut self) {
+        self.listed.clear();
+        if self.newly_listed.is_empty() {
+            return;
+        }
+        let mut state = self.stream.state.lock();
+        for subject in self.newly_listed.drain(..) {
+            if let Some(totals) = state.committed.subjects.get_mut(&subject) {
+                totals.unlisted = None;
+            }
+        }
     }
 
     /// Lets everybody see what was done.

@@ -15,7 +15,6 @@ use crate::{
         engine::Engine,
         headers::{FIRST_LINE, Headers},
         scheduler::Worker,
-        sender::Sender,
         store::{Record, Seq},
         stream_config::Retention,
     },
@@ -433,13 +432,4 @@ fn without_body(record: &Record) -> Bytes {
     let size = record.data.len() - record.header_len;
     block.extend_from_slice(format!("Nats-Msg-Size: {size}\r\n\r\n").as_bytes());
     block.into()
-}
-
-impl Sender {
-    /// Wakes the clients that something was sent to. Answers whether one of them is nearly full.
-    fn flush_and_see_full(&mut self) -> bool {
-        let full = self.sees_full();
-        self.flush();
-        full
-    }
 }

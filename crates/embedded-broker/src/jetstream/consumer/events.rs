@@ -168,11 +168,34 @@ impl Consumer {
             Ok(waiting) if waiting.is_expired(now) => {
                 status::send(&mut worker.sender, &to, "408 Request Timeout", &waiting.rest());
             }
-            Ok(waiting) if waiting.no_wait && waiting.expires.is_none() && state.progress.is_at_end() => {
+            Ok(waiting)
+                if waiting.no_wait && waiting.expires.is_none() && state.progress.to_deliver() == 0 =>
+            {
                 status::send(&mut worker.sender, &to, "404 No Messages", "");
+            }
+            Ok(waiting) if waiting.no_wait && self.is_spoken_for(state, config, now) => {
+                status::send(&mut worker.sender, &to, "408 Requests Pending", "");
             }
             Ok(waiting) => self.admit(state, config, worker, waiting, now),
         }
+    }
+
+    /// Whether those who wait want more than there is, and nothing is delivered for now: a request that does not wait
+    /// would. While messages are delivered, those who wait have what there is at any moment.
+    fn is_spoken_for(&self, state: &State, config: &ConsumerConfig, now: i64) -> bool {
+        let is_paused = config.pause_until.is_some_and(|until| until.0 > now);
+        let is_full = || {
+            let most = config.max_ack_pending();
+            most.is_some_and(|most| state.progress.num_ack_pending() >= most)
+        };
+        let there = state.progress.to_deliver();
+        if there == 0 || !(is_paused || is_full()) {
+            return false;
+        }
+        let wait = |known: &&Waiting| !known.is_expired(now) && self.index.has_interest(&known.reply);
+        let wanted =
+            state.waiting.iter().filter(wait).fold(0_u64, |sum, known| sum.saturating_add(known.left));
+        there < wanted
     }
 
     /// Lets a request wait, if there is a place.

@@ -137,9 +137,9 @@ impl Progress {
         }
     }
 
-    /// Whether nothing is to be delivered, as far as it is counted.
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.num_pending == 0 && self.in_again.is_empty()
+    /// How many messages are to be delivered, as far as it is counted.
+    pub(crate) fn to_deliver(&self) -> u64 {
+        self.num_pending + self.in_again.len() as u64
     }
 
     /// How often a message was delivered.

@@ -5,6 +5,22 @@ use busauth::SubjectFilter;
 use super::{Headers, Rollup, Stream, StreamConfig, StreamState};
 use crate::jetstream::{api_error::ApiError, store::Seq, ttl::Ttl};
 
+/// The names that are looked for.
+const NAMES: [&str; 12] = [
+    "Nats-Stream-Source",
+    "Nats-Incr",
+    "Nats-Batch-Id",
+    "Nats-Schedule",
+    "Nats-Msg-Id",
+    "Nats-Expected-Stream",
+    "Nats-Expected-Last-Sequence",
+    "Nats-Expected-Last-Subject-Sequence",
+    "Nats-Expected-Last-Subject-Sequence-Subject",
+    "Nats-Expected-Last-Msg-Id",
+    "Nats-Rollup",
+    "Nats-TTL",
+];
+
 /// The headers of one message that mean something here.
 #[derive(Debug, Default)]
 pub(super) struct Conditions<'a> {
@@ -20,28 +36,43 @@ pub(super) struct Conditions<'a> {
 
 impl<'a> Conditions<'a> {
     pub(super) fn read(headers: Headers<'a>) -> Result<Self, ApiError> {
-        if !headers.any_begins_with("Nats-") {
+        if headers.is_empty() {
             return Ok(Self::default());
         }
+        let [
+            source,
+            counter,
+            batch,
+            schedule,
+            msg_id,
+            expected_stream,
+            expected_last_seq,
+            expected_last_subject_seq,
+            expected_last_subject,
+            expected_last_msg_id,
+            rollup,
+            ttl,
+        ] = headers.get_all("Nats-", &NAMES);
         for (header, refusal) in [
-            ("Nats-Stream-Source", ApiError::stream_source_not_allowed as fn() -> ApiError),
-            ("Nats-Incr", ApiError::counters_disabled),
-            ("Nats-Batch-Id", ApiError::atomic_publish_disabled),
-            ("Nats-Schedule", ApiError::schedules_disabled),
+            (source, ApiError::stream_source_not_allowed as fn() -> ApiError),
+            (counter, ApiError::counters_disabled),
+            (batch, ApiError::atomic_publish_disabled),
+            (schedule, ApiError::schedules_disabled),
         ] {
-            if headers.get(header).is_some() {
+            if header.is_some() {
                 return Err(refusal());
             }
         }
+        let filled = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
         Ok(Self {
-            msg_id: headers.get("Nats-Msg-Id").filter(|id| !id.is_empty()),
-            expected_stream: headers.get("Nats-Expected-Stream").filter(|name| !name.is_empty()),
-            expected_last_seq: headers.get("Nats-Expected-Last-Sequence").filter(|seq| !seq.is_empty()),
-            expected_last_subject_seq: headers.get("Nats-Expected-Last-Subject-Sequence"),
-            expected_last_subject: headers.get("Nats-Expected-Last-Subject-Sequence-Subject"),
-            expected_last_msg_id: headers.get("Nats-Expected-Last-Msg-Id").filter(|id| !id.is_empty()),
-            rollup: headers.get("Nats-Rollup").filter(|value| !value.is_empty()),
-            ttl: headers.get("Nats-TTL").filter(|value| !value.is_empty()),
+            msg_id: filled(msg_id),
+            expected_stream: filled(expected_stream),
+            expected_last_seq: filled(expected_last_seq),
+            expected_last_subject_seq,
+            expected_last_subject,
+            expected_last_msg_id: filled(expected_last_msg_id),
+            rollup: filled(rollup),
+            ttl: filled(ttl),
         })
     }
 

@@ -114,11 +114,11 @@ pub(super) fn record(subject: &str, seq: Seq, payload: &[u8]) -> Record {
 }
 
 pub(super) fn put(stream: StreamId, seq: Seq, subject: &str, payload: &[u8]) -> Change {
-    Change::Put { stream, seq, record: record(subject, seq, payload) }
+    Change::Put { stream, seq, record: record(subject, seq, payload), listed: true }
 }
 
 pub(super) fn remove(stream: StreamId, seq: Seq, subject: &str) -> Change {
-    Change::Remove { stream, seq, subject: subject.into() }
+    Change::Remove { stream, seq, subject: subject.into(), listed: true }
 }
 
 pub(super) fn set(stream: StreamId, key: &[u8], value: &'static [u8]) -> Change {
@@ -444,7 +444,7 @@ fn large_messages_are_kept(subject: &mut dyn Subject) {
 
 fn what_was_refused_was_not_applied(subject: &mut dyn Subject) {
     let wrong = Record { subject: "s".into(), time: 0, header_len: 2, data: Bytes::from_static(b"x") };
-    let changes = [put(ONE, 1, "s", b"x"), Change::Put { stream: ONE, seq: 2, record: wrong }];
+    let changes = [put(ONE, 1, "s", b"x"), Change::Put { stream: ONE, seq: 2, record: wrong, listed: true }];
     assert!(matches!(subject.store().apply(&changes), Err(StoreError::Failed(_))));
     assert!(matches!(subject.store().apply(&[put(StreamId(0), 1, "s", b"x")]), Err(StoreError::Failed(_))));
     for _ in 0..2 {

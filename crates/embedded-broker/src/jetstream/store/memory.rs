@@ -64,6 +64,12 @@ impl MemoryStore {
     }
 }
 
+impl Stream {
+    fn list(&mut self, subject: &Arc<str>, seq: Seq) {
+        self.subjects.entry(Arc::clone(subject)).or_default().insert(seq);
+    }
+}
+
 impl Inner {
     fn apply(&mut self, change: &Change) {
         let id = change.stream();
@@ -74,13 +80,16 @@ impl Inner {
         }
         let stream = self.streams.entry(id).or_default();
         match change {
-            Change::Put { seq, record, .. } => {
-                stream.subjects.entry(Arc::clone(&record.subject)).or_default().insert(*seq);
+            Change::Put { seq, record, listed, .. } => {
+                if *listed {
+                    stream.list(&record.subject, *seq);
+                }
                 stream.messages.insert(*seq, record.clone());
             }
-            Change::Remove { seq, subject, .. } => {
+            Change::List { seq, subject, .. } => stream.list(subject, *seq),
+            Change::Remove { seq, subject, listed, .. } => {
                 stream.messages.remove(seq);
-                if let Some(sequences) = stream.subjects.get_mut(subject) {
+                if *listed && let Some(sequences) = stream.subjects.get_mut(subject) {
                     sequences.remove(seq);
                     if sequences.is_empty() {
                         stream.subjects.remove(subject);

@@ -1,6 +1,6 @@
 //! Reading a stream. Every search has explicit bounds: from the first sequence to the visible mark.
 
-use std::{borrow::Cow, ops::ControlFlow, ops::RangeInclusive, sync::Arc};
+use std::{borrow::Cow, num::NonZero, ops::ControlFlow, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 
@@ -131,7 +131,7 @@ impl Stream {
             let end = first.map_or(*range.end(), |seq| seq - 1);
             let begin = totals.first.max(*range.start());
             if begin <= end {
-                self.store.scan_subject(self.id, subject, begin..=end, &mut |seq| {
+                self.scan_subject(subject, totals, begin..=end, &mut |seq| {
                     first = Some(seq);
                     ControlFlow::Break(())
                 })?;
@@ -171,7 +171,7 @@ impl Stream {
             let of_subject = if totals.last <= upto {
                 Some(totals.last)
             } else {
-                self.store.last_of_subject(self.id, &subject, totals.first..=upto)?
+                self.last_of_subject(&subject, &totals, totals.first..=upto)?
             };
             last = last.max(of_subject);
         }
@@ -186,7 +186,7 @@ impl Stream {
             if totals.last <= upto {
                 seqs.push(totals.last);
             } else if totals.first <= upto {
-                seqs.extend(self.store.last_of_subject(self.id, &subject, totals.first..=upto)?);
+                seqs.extend(self.last_of_subject(&subject, &totals, totals.first..=upto)?);
             }
         }
         seqs.sort_unstable();
@@ -220,13 +220,43 @@ impl Stream {
                 count += totals.count;
             } else if totals.first <= to && totals.last >= from {
                 let range = totals.first.max(from)..=totals.last.min(to);
-                self.store.scan_subject(self.id, &subject, range, &mut |_| {
+                self.scan_subject(&subject, &totals, range, &mut |_| {
                     count += 1;
                     ControlFlow::Continue(())
                 })?;
             }
         }
         Ok(count)
+    }
+
+    /// Hands the sequences of one subject within a range to `visit`, ascending, until it breaks: those that were stored
+    /// when its totals were looked at.
+    pub(in crate::jetstream) fn scan_subject(
+        &self,
+        subject: &str,
+        totals: &SubjectTotals,
+        range: RangeInclusive<Seq>,
+        visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        match totals.unlisted.map(NonZero::get) {
+            None => return self.store.scan_subject(self.id, subject, range, visit),
+            Some(only) if range.contains(&only) => _ = visit(only),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The last sequence of one subject within a range.
+    pub(in crate::jetstream) fn last_of_subject(
+        &self,
+        subject: &str,
+        totals: &SubjectTotals,
+        range: RangeInclusive<Seq>,
+    ) -> Result<Option<Seq>, StoreError> {
+        match totals.unlisted.map(NonZero::get) {
+            None => self.store.last_of_subject(self.id, subject, range),
+            only => Ok(only.filter(|seq| range.contains(seq))),
+        }
     }
 
     /// Subjects with messages that match, with their counters; at most `limit`.

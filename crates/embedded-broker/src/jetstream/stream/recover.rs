@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::SeqCst},
 };
@@ -10,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Committed, Stream, StreamParts, StreamState, SubjectTotals, Totals,
-    totals::{SUBJECT, TOTALS, message_bytes, subject_key},
+    totals::{TOTALS, message_bytes},
 };
 use crate::jetstream::{
     clock,
     dedupe::Dedupe,
     headers::Headers,
-    store::{Change, FoundStream, Seq, StoreError, StreamId, StreamStore},
+    store::{Change, FoundStream, Seq, StoreError, StreamId, StreamStore, only},
     stream_config::{Storage, StreamConfig},
 };
 
@@ -73,11 +74,10 @@ impl Stream {
         if found.recount || found.lost.is_some() {
             let lost = found.lost.as_ref().map_or(0, |lost| *lost.end());
             let last = committed.totals.last_seq.max(lost);
-            let before = std::mem::replace(
-                &mut committed,
-                recount(store.as_ref(), found.stream, config.storage, first, last)?,
-            );
+            let counted = recount(store.as_ref(), found.stream, config.storage, first, last)?;
+            let before = std::mem::replace(&mut committed, counted.committed);
             repairs = committed.corrections(&before, found.stream);
+            repairs.extend(counted.to_list);
         }
         let state = StreamState::new(committed, Dedupe::default());
         let stream = Self::with_state(found.stream, config, created, parts, state);
@@ -166,6 +166,13 @@ fn stored(store: &dyn StreamStore, stream: StreamId) -> Result<Stored, RecoverEr
     serde_json::from_slice(&stored).map_err(|_| unreadable())
 }
 
+/// What was counted.
+struct Counted {
+    committed: Committed,
+    /// Messages that are to be listed in the index of subjects, and are not.
+    to_list: Vec<Change>,
+}
+
 /// Counts what is there, message by message.
 fn recount(
     store: &dyn StreamStore,
@@ -173,23 +180,43 @@ fn recount(
     storage: Storage,
     first: Seq,
     last: Seq,
-) -> Result<Committed, StoreError> {
+) -> Result<Counted, StoreError> {
     let totals = Totals { messages: 0, bytes: 0, first_seq: first, last_seq: 0, last_time: 0 };
     let mut committed = Committed { totals, subjects: BTreeMap::new() };
-    let mut damaged = 0_u64;
+    let (mut damaged, mut to_list, mut failed) = (0_u64, Vec::new(), None);
     store.scan(stream, 1..=Seq::MAX, &mut |seq, record| {
-        match record {
-            Ok(record) => committed.add(seq, &record.subject, record.time, message_bytes(storage, &record)),
-            Err(_) => damaged += 1,
+        let Ok(record) = record else {
+            damaged += 1;
+            return ControlFlow::Continue(());
+        };
+        let subject = &record.subject;
+        committed.add(seq, subject, record.time, message_bytes(storage, &record));
+        let is_listed = match store.last_of_subject(stream, subject, seq..=seq) {
+            Ok(listed) => listed.is_some(),
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        };
+        let Some(totals) = committed.subjects.get_mut(subject) else { return ControlFlow::Continue(()) };
+        if totals.count == 1 {
+            totals.unlisted = totals.unlisted.filter(|_| !is_listed);
+        } else {
+            let late = totals.unlisted.take().map(NonZero::get);
+            let late = late.into_iter().chain((!is_listed).then_some(seq));
+            to_list.extend(late.map(|seq| Change::List { stream, seq, subject: Arc::clone(subject) }));
         }
         ControlFlow::Continue(())
     })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
     if damaged > 0 {
         tracing::error!(stream = stream.0, damaged, "messages cannot be read");
     }
     committed.jump(last.saturating_add(1));
     committed.totals.first_seq = committed.totals.first_seq.max(1);
-    Ok(committed)
+    Ok(Counted { committed, to_list })
 }
 
 /// What is stored as counted.
@@ -203,7 +230,7 @@ fn committed(store: &dyn StreamStore, stream: StreamId, first: u64) -> Result<Co
         last_time: 0,
     });
     let mut subjects = BTreeMap::new();
-    store.scan_state(stream, &[SUBJECT], &mut |key, value| {
+    store.scan_state(stream, &[only::SUBJECT], &mut |key, value| {
         let subject = std::str::from_utf8(&key[1..]).ok();
         if let (Some(subject), Some(totals)) = (subject, SubjectTotals::decode(&value)) {
             subjects.insert(Arc::from(subject), totals);
@@ -217,12 +244,12 @@ impl Committed {
     /// The changes that store these totals where others are stored.
     fn corrections(&self, stored: &Self, stream: StreamId) -> Vec<Change> {
         let gone = stored.subjects.keys().filter(|subject| !self.subjects.contains_key(*subject));
-        let gone = gone.map(|subject| Change::ClearState { stream, key: subject_key(subject) });
+        let gone = gone.map(|subject| Change::ClearState { stream, key: only::key(subject) });
         let other =
             self.subjects.iter().filter(|(subject, totals)| stored.subjects.get(*subject) != Some(totals));
         let other = other.map(|(subject, totals)| Change::SetState {
             stream,
-            key: subject_key(subject),
+            key: only::key(subject),
             value: totals.encode(),
         });
         gone.chain(other).chain([self.totals.change(stream)]).collect()

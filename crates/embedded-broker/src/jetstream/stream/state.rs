@@ -142,8 +142,7 @@ impl Committed {
             totals.last = seq;
             totals.count += 1;
         } else {
-            let totals = SubjectTotals { first: seq, last: seq, count: 1 };
-            self.subjects.insert(Arc::clone(subject), totals);
+            self.subjects.insert(Arc::clone(subject), SubjectTotals::of_one(seq));
         }
     }
 
@@ -162,11 +161,12 @@ impl Committed {
         }
     }
 
-    /// Counts a message that is removed.
-    pub(crate) fn remove(&mut self, seq: Seq, subject: &str, bytes: u64) {
+    /// Counts a message that is removed. Answers whether it is listed in the store's index of subjects.
+    pub(crate) fn remove(&mut self, seq: Seq, subject: &str, bytes: u64) -> bool {
         self.totals.messages = self.totals.messages.saturating_sub(1);
         self.totals.bytes = self.totals.bytes.saturating_sub(bytes);
-        let Some(totals) = self.subjects.get_mut(subject) else { return };
+        let Some(totals) = self.subjects.get_mut(subject) else { return true };
+        let is_listed = totals.unlisted.is_none_or(|unlisted| unlisted.get() != seq);
         totals.count = totals.count.saturating_sub(1);
         if totals.count == 0 {
             self.subjects.remove(subject);
@@ -174,6 +174,7 @@ impl Committed {
             // The only one that is left is the last, unless that is the one that is removed.
             totals.first = if totals.count == 1 && totals.last != seq { totals.last } else { seq + 1 };
         }
+        is_listed
     }
 
     /// Notes the last message of a subject that is left.

@@ -1,18 +1,17 @@
 //! What a stream counts, and how it is stored: so that starting takes time with the number of subjects, not with the
 //! number of messages.
 
+use std::num::NonZero;
+
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::jetstream::{
-    store::{Change, Record, Seq, StreamId},
+    store::{Change, Record, Seq, StreamId, only},
     stream_config::Storage,
 };
 
 /// Key of a stream's totals among its state entries.
 pub(crate) const TOTALS: &[u8] = b"t";
-
-/// What the keys of a stream's subjects begin with.
-pub(crate) const SUBJECT: u8 = b's';
 
 /// Counters of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +33,9 @@ pub(crate) struct SubjectTotals {
     pub(crate) first: Seq,
     pub(crate) last: Seq,
     pub(crate) count: u64,
+    /// The one stored message that is not listed in the store's index of subjects, because no other was stored with it;
+    /// none when all that are stored are listed.
+    pub(crate) unlisted: Option<NonZero<Seq>>,
 }
 
 impl Totals {
@@ -63,7 +65,15 @@ impl Totals {
 }
 
 impl SubjectTotals {
+    /// Of a subject whose first message this is.
+    pub(crate) fn of_one(seq: Seq) -> Self {
+        Self { first: seq, last: seq, count: 1, unlisted: NonZero::new(seq) }
+    }
+
     pub(crate) fn encode(self) -> Bytes {
+        if let Some(seq) = self.unlisted {
+            return only::value(seq.get());
+        }
         let mut bytes = Vec::with_capacity(24);
         for number in [self.first, self.last, self.count] {
             bytes.put_u64(number);
@@ -72,20 +82,35 @@ impl SubjectTotals {
     }
 
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        if let Some(seq) = only::parse(bytes) {
+            return Some(Self::of_one(seq));
+        }
         (bytes.len() == 24).then(|| Self {
             first: bytes.get_u64(),
             last: bytes.get_u64(),
             count: bytes.get_u64(),
+            unlisted: None,
         })
+    }
+
+    /// Which messages are listed once all that is counted is stored; `first_new` and later ones are stored next.
+    pub(crate) fn listing(&self, first_new: Seq) -> Listing {
+        if self.count == 1 && (self.unlisted.is_some() || self.last >= first_new) {
+            return Listing::Nothing;
+        }
+        // It was removed if the first one is a later one.
+        let late = self.unlisted.map(NonZero::get).filter(|seq| *seq == self.first && *seq < first_new);
+        Listing::All { late }
     }
 }
 
-/// Key of a subject's totals among the state entries of its stream.
-pub(crate) fn subject_key(subject: &str) -> Box<[u8]> {
-    let mut key = Vec::with_capacity(1 + subject.len());
-    key.push(SUBJECT);
-    key.extend_from_slice(subject.as_bytes());
-    key.into()
+/// Which messages of a subject are listed in the store's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// The only one is not.
+    Nothing,
+    /// All are; of those that are stored already, this one is not yet.
+    All { late: Option<Seq> },
 }
 
 /// What a message counts for in limits and totals, as nats-server counts it.

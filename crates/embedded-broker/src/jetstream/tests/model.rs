@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::running::Running;
 use crate::jetstream::{
-    store::Seq,
+    store::{Change, Seq, StreamStore as _},
     stream::{Filters, Stream},
 };
 
@@ -17,6 +17,10 @@ const FILTERS: [&str; 9] = [">", "s.a", "s.*", "s.*.x", "s.>", "s.a.>", "s.c.*",
 #[derive(Debug, Clone)]
 enum Step {
     Publish(&'static str),
+    /// So many at once, round and round.
+    Burst(&'static str, &'static str, usize),
+    /// How many messages of a subject are kept.
+    Limit(Option<usize>),
     RollUp(&'static str),
     Delete(Seq),
     Purge(&'static str, Option<Seq>, Option<u64>),
@@ -25,6 +29,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => select(&SUBJECTS[..]).prop_map(Step::Publish),
+        2 => (select(&SUBJECTS[..]), select(&SUBJECTS[..]), 2_usize..6).prop_map(|(a, b, n)| Step::Burst(a, b, n)),
+        1 => prop_oneof![Just(None), Just(Some(1)), Just(Some(3))].prop_map(Step::Limit),
         1 => select(&SUBJECTS[..]).prop_map(Step::RollUp),
         2 => (1_u64..40).prop_map(Step::Delete),
         1 => (select(&FILTERS[..]), proptest::option::of(1_u64..40)).prop_map(|(f, seq)| Step::Purge(f, seq, None)),
@@ -41,9 +47,25 @@ fn filters(filter: &str) -> Filters {
 struct Model {
     messages: BTreeMap<Seq, &'static str>,
     last: Seq,
+    limit: Option<usize>,
 }
 
 impl Model {
+    fn publish(&mut self, subject: &'static str) {
+        self.last += 1;
+        self.messages.insert(self.last, subject);
+        self.keep_limit(subject);
+    }
+
+    fn keep_limit(&mut self, subject: &str) {
+        let of_subject = self.messages.iter().filter(|(_, of)| **of == subject).map(|(seq, _)| *seq);
+        let of_subject: Vec<_> = of_subject.collect();
+        let excess = self.limit.map_or(0, |most| of_subject.len().saturating_sub(most));
+        for seq in &of_subject[..excess] {
+            self.messages.remove(seq);
+        }
+    }
+
     fn matching(&self, filter: &str, from: Seq, to: Seq) -> Vec<Seq> {
         if from > to {
             return Vec::new();
@@ -57,9 +79,19 @@ impl Model {
         let before = self.messages.len();
         match *step {
             Step::Publish(subject) => {
-                self.last += 1;
-                self.messages.insert(self.last, subject);
+                self.publish(subject);
                 return self.last;
+            }
+            Step::Burst(one, other, count) => {
+                (0..count).for_each(|n| self.publish(if n % 2 == 0 { one } else { other }));
+                return self.last;
+            }
+            Step::Limit(limit) => {
+                self.limit = limit;
+                for subject in SUBJECTS {
+                    self.keep_limit(subject);
+                }
+                return 0;
             }
             Step::RollUp(subject) => {
                 self.last += 1;
@@ -90,6 +122,23 @@ fn act(running: &mut Running, step: &Step) -> u64 {
     let number = |answer: &Value, member: &str| answer[member].as_u64().unwrap_or(0);
     match *step {
         Step::Publish(subject) => number(&running.ask(subject, "x"), "seq"),
+        Step::Burst(one, other, count) => {
+            // Those that wait for the first one are one group.
+            running.files.hold();
+            let send = |n| running.send(if n % 2 == 0 { one } else { other }, &[], "x");
+            let inboxes: Vec<_> = (0..count).map(send).collect();
+            running.files.release();
+            number(&running.answer(inboxes.last().unwrap()), "seq")
+        }
+        Step::Limit(limit) => {
+            let most = limit.map_or(-1, |most| i64::try_from(most).unwrap());
+            let update = format!(
+                r#"{{"name":"S","subjects":["s.>"],"allow_rollup_hdrs":true,"max_msgs_per_subject":{most}}}"#
+            );
+            let answer = running.api("STREAM.UPDATE.S", &update);
+            assert_eq!(answer["error"], Value::Null, "{answer}");
+            0
+        }
         Step::RollUp(subject) => {
             let inbox = running.send(subject, &[("Nats-Rollup", "sub")], "x");
             number(&running.answer(&inbox), "seq")
@@ -157,7 +206,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_stream_is_what_was_done_to_it(steps in steps()) {
+    fn a_stream_is_what_was_done_to_it(steps in steps(), index in any::<u64>()) {
         let mut running = Running::new();
         let stream = running.stream(r#""allow_rollup_hdrs":true"#);
         let mut model = Model::default();
@@ -169,6 +218,26 @@ proptest! {
         let files = Arc::clone(&running.files);
         drop(running);
         let running = Running::on(files);
+        let stream = running.engine.stream("S").unwrap();
+        check(&stream, &model);
+        // And after damage that took part of the index with it.
+        let (files, id) = (Arc::clone(&running.files), stream.id);
+        drop((stream, running));
+        let lost: Vec<_> = model.messages.keys().filter(|seq| index >> (*seq % 64) & 1 == 1).copied().collect();
+        for seq in lost {
+            let record = files.get(id, seq).unwrap().unwrap();
+            let subject = Arc::clone(&record.subject);
+            files.apply(&[
+                Change::Remove { stream: id, seq, subject, listed: true },
+                Change::Put { stream: id, seq, record, listed: false },
+            ]).unwrap();
+        }
+        files.set_damaged();
+        let mut running = Running::on(files);
+        check(&running.engine.stream("S").unwrap(), &model);
+        for step in &steps {
+            prop_assert_eq!(act(&mut running, step), model.step(step), "{:?}", step);
+        }
         check(&running.engine.stream("S").unwrap(), &model);
     }
 

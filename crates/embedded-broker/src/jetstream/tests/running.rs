@@ -27,6 +27,9 @@ use crate::{
 /// No answer takes that long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Where it is said that requests were dropped.
+pub(super) const LIMIT_REACHED: &str = "$JS.EVENT.ADVISORY.API.LIMIT_REACHED";
+
 /// Takes the answers.
 struct Inbox(Mutex<Channel<(String, Vec<u8>)>>);
 
@@ -65,7 +68,9 @@ impl Running {
         let index = Arc::new(Index::new());
         let (inbox, answers) = channel();
         let inbox: Arc<dyn Sink> = Arc::new(Inbox(Mutex::new(inbox)));
-        index.insert_sink(&"inbox.*".parse().unwrap(), &inbox);
+        for subject in ["inbox.*", LIMIT_REACHED] {
+            index.insert_sink(&subject.parse().unwrap(), &inbox);
+        }
         let memory = MoodyStore::new();
         let clients =
             Clients { authentication: Authentication::Open, reply_policy: ReplyPolicy::AsNatsServer };

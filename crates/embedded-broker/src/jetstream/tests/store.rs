@@ -3,6 +3,7 @@
 use std::{
     ops::{ControlFlow, RangeInclusive},
     sync::Arc,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -38,16 +39,33 @@ struct State {
     held: bool,
     /// Somebody waits.
     waits: bool,
+    /// Says that streams are to be counted again.
+    is_damaged: bool,
+    /// How often it was to make durable what was applied, and when last.
+    syncs: usize,
+    synced: Instant,
 }
 
 impl MoodyStore {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { mood: Mood::Well, held: false, waits: false };
+        let state = State {
+            mood: Mood::Well,
+            held: false,
+            waits: false,
+            is_damaged: false,
+            syncs: 0,
+            synced: Instant::now(),
+        };
         Arc::new(Self { inner: MemoryStore::new(), state: Mutex::new(state), changed: Condvar::new() })
     }
 
     pub(super) fn set(&self, mood: Mood) {
         self.state.lock().mood = mood;
+    }
+
+    /// Says that streams are to be counted again.
+    pub(super) fn set_damaged(&self) {
+        self.state.lock().is_damaged = true;
     }
 
     /// Lets whoever applies next wait.
@@ -63,6 +81,20 @@ impl MoodyStore {
         }
     }
 
+    /// How often it was to make durable what was applied.
+    pub(super) fn syncs(&self) -> usize {
+        self.state.lock().syncs
+    }
+
+    /// Waits until it was to do that so often; answers when that was.
+    pub(super) fn until_synced(&self, times: usize) -> Instant {
+        let mut state = self.state.lock();
+        while state.syncs < times {
+            self.changed.wait(&mut state);
+        }
+        state.synced
+    }
+
     /// Lets whoever waits go on.
     pub(super) fn release(&self) {
         self.state.lock().held = false;
@@ -72,7 +104,9 @@ impl MoodyStore {
 
 impl StreamStore for MoodyStore {
     fn streams(&self) -> Result<Vec<FoundStream>, StoreError> {
-        self.inner.streams()
+        let recount = self.state.lock().is_damaged;
+        let found = self.inner.streams()?.into_iter();
+        Ok(found.map(|found| FoundStream { recount, ..found }).collect())
     }
 
     fn next_stream(&self) -> Result<StreamId, StoreError> {
@@ -96,7 +130,11 @@ impl StreamStore for MoodyStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        match self.state.lock().mood {
+        let mut state = self.state.lock();
+        state.syncs += 1;
+        state.synced = Instant::now();
+        self.changed.notify_all();
+        match state.mood {
             Mood::Failing | Mood::Unsynced => Err(StoreError::Failed("told to".into())),
             Mood::Well | Mood::Full => Ok(()),
         }

@@ -11,24 +11,30 @@ use crate::jetstream::{
     stream::{Filters, Stream, SubjectTotals},
 };
 
-/// Appends the oldest messages of a subject, so many of them.
+/// Appends all but the newest messages of a subject, of which so many stay. All are stored.
 pub(super) fn oldest_of(
     stream: &Stream,
     subject: &str,
-    totals: SubjectTotals,
-    mut left: u64,
+    keep: u64,
     seqs: &mut Vec<Seq>,
 ) -> Result<(), StoreError> {
-    stream.store.scan_subject(stream.id, subject, totals.first..=totals.last, &mut |seq| {
+    let totals = stream.state.lock().committed.subjects.get(subject).copied();
+    let Some(totals) = totals.filter(|totals| totals.count > keep) else { return Ok(()) };
+    let mut left = totals.count - keep;
+    stream.scan_subject(subject, &totals, totals.first..=totals.last, &mut |seq| {
         seqs.push(seq);
         left -= 1;
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
 }
 
-/// Whether this subject's message is at a sequence.
-pub(super) fn is_of(stream: &Stream, seq: Seq, subject: &str) -> bool {
-    matches!(stream.peek(seq), Ok(Some(record)) if *record.subject == *subject)
+/// Whether the first sequence of a subject is that of a message that is stored, and not one before it. What comes from
+/// `first_new` on is not stored yet.
+pub(super) fn first_is_there(stream: &Stream, totals: &SubjectTotals, subject: &str, first_new: Seq) -> bool {
+    if totals.unlisted.is_some_and(|seq| seq.get() == totals.first) {
+        return totals.first < first_new;
+    }
+    matches!(stream.peek(totals.first), Ok(Some(record)) if *record.subject == *subject)
 }
 
 /// The first message that is left; one after the last when none is.
@@ -69,7 +75,7 @@ pub(super) fn first_of(stream: &Stream, filter: &Filters) -> Result<Option<Seq>,
     for (subject, totals) in stream.subjects(filter, usize::MAX) {
         let end = first.map_or(totals.last, |seq| totals.last.min(seq - 1));
         if totals.first <= end {
-            stream.store.scan_subject(stream.id, &subject, totals.first..=end, &mut |seq| {
+            stream.scan_subject(&subject, &totals, totals.first..=end, &mut |seq| {
                 first = Some(seq);
                 ControlFlow::Break(())
             })?;
@@ -96,7 +102,7 @@ pub(super) fn lasts_left(
     for (subject, totals) in concerned {
         let mut end = totals.last;
         while end > totals.first {
-            match stream.store.last_of_subject(stream.id, &subject, totals.first..=end - 1)? {
+            match stream.last_of_subject(&subject, &totals, totals.first..=end - 1)? {
                 Some(seq) if is_removed(seq) => end = seq,
                 Some(seq) => {
                     lasts.push((subject, seq));
@@ -138,7 +144,7 @@ pub(super) fn scan_subjects(
             continue;
         }
         let mut seqs = Vec::new();
-        stream.store.scan_subject(stream.id, &subject, within, &mut |seq| {
+        stream.scan_subject(&subject, &totals, within, &mut |seq| {
             seqs.push(seq);
             if seqs.len() >= STEP - page.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -176,7 +182,7 @@ pub(super) fn end_of_older(stream: &Stream, filter: &Filters, keep: u64) -> Resu
         return Ok(end);
     }
     for (subject, totals) in stream.subjects(filter, usize::MAX) {
-        stream.store.scan_subject(stream.id, &subject, totals.first..=totals.last, &mut |seq| {
+        stream.scan_subject(&subject, &totals, totals.first..=totals.last, &mut |seq| {
             seqs.push(seq);
             ControlFlow::Continue(())
         })?;

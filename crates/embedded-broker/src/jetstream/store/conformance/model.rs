@@ -17,6 +17,12 @@ enum Step {
         count: u8,
         subject: u8,
         size: u16,
+        listed: bool,
+    },
+    /// The n-th message is listed, if it is there and was not.
+    List {
+        stream: u8,
+        nth: u8,
     },
     /// The n-th message that is there, if there are so many.
     Remove {
@@ -46,7 +52,8 @@ enum Action {
 
 #[derive(Debug, Default)]
 struct Model {
-    messages: BTreeMap<(StreamId, Seq), Record>,
+    /// With whether it is listed.
+    messages: BTreeMap<(StreamId, Seq), (Record, bool)>,
     state: BTreeMap<(StreamId, Vec<u8>), Bytes>,
     last: BTreeMap<StreamId, Seq>,
     /// The streams that steps name; a dropped one gets a new number.
@@ -58,8 +65,10 @@ struct Model {
 fn step() -> impl Strategy<Value = Step> {
     let key = || proptest::collection::vec(0_u8..3, 0..3);
     prop_oneof![
-        4 => (0_u8..3, 1_u8..5, 0_u8..4, prop_oneof![0_u16..64, 4000_u16..5000])
-            .prop_map(|(stream, count, subject, size)| Step::Put { stream, count, subject, size }),
+        4 => (0_u8..3, 1_u8..5, 0_u8..4, prop_oneof![0_u16..64, 4000_u16..5000], any::<bool>()).prop_map(
+            |(stream, count, subject, size, listed)| Step::Put { stream, count, subject, size, listed }
+        ),
+        1 => (0_u8..3, any::<u8>()).prop_map(|(stream, nth)| Step::List { stream, nth }),
         2 => (0_u8..3, any::<u8>()).prop_map(|(stream, nth)| Step::Remove { stream, nth }),
         2 => (0_u8..3, key(), any::<u8>()).prop_map(|(stream, key, value)| Step::Set { stream, key, value }),
         1 => (0_u8..3, key()).prop_map(|(stream, key)| Step::Clear { stream, key }),
@@ -86,7 +95,7 @@ impl Model {
 
     fn changes(&mut self, step: &Step) -> Vec<Change> {
         match step {
-            Step::Put { stream, count, subject, size } => {
+            Step::Put { stream, count, subject, size, listed } => {
                 let stream = self.number(*stream);
                 let put = |number: u8| {
                     let last = self.last.entry(stream).or_insert(0);
@@ -97,18 +106,29 @@ impl Model {
                         header_len: usize::from(*size / 2),
                         data: vec![number; usize::from(*size)].into(),
                     };
-                    self.messages.insert((stream, *last), record.clone());
-                    Change::Put { stream, seq: *last, record }
+                    self.messages.insert((stream, *last), (record.clone(), *listed));
+                    Change::Put { stream, seq: *last, record, listed: *listed }
                 };
                 (0..*count).map(put).collect()
             }
             Step::Remove { stream, nth } => {
                 let stream = self.number(*stream);
                 let mut there = self.messages.range((stream, 0)..=(stream, Seq::MAX));
-                let Some((&(_, seq), record)) = there.nth(usize::from(*nth) % 16) else { return Vec::new() };
-                let subject = record.subject.clone();
+                let nth = there.nth(usize::from(*nth) % 16);
+                let Some((&(_, seq), (record, listed))) = nth else { return Vec::new() };
+                let change = Change::Remove { stream, seq, subject: record.subject.clone(), listed: *listed };
                 self.messages.remove(&(stream, seq));
-                vec![Change::Remove { stream, seq, subject }]
+                vec![change]
+            }
+            Step::List { stream, nth } => {
+                let stream = self.number(*stream);
+                let mut there = self.messages.range_mut((stream, 0)..=(stream, Seq::MAX));
+                let nth = there.nth(usize::from(*nth) % 16);
+                let Some((&(_, seq), (record, listed))) = nth.filter(|(_, (_, listed))| !*listed) else {
+                    return Vec::new();
+                };
+                *listed = true;
+                vec![Change::List { stream, seq, subject: record.subject.clone() }]
             }
             Step::Set { stream, key, value } => {
                 let stream = self.number(*stream);
@@ -146,8 +166,9 @@ impl Model {
                 continue;
             }
             let messages = self.messages.range((stream, 0)..=(stream, Seq::MAX));
-            let messages: Vec<_> = messages.map(|((_, seq), record)| (*seq, record.clone())).collect();
-            assert_eq!(scanned(store, stream, 0..=Seq::MAX), messages);
+            let messages: Vec<_> = messages.map(|((_, seq), kept)| (*seq, kept.clone())).collect();
+            let records: Vec<_> = messages.iter().map(|(seq, (record, _))| (*seq, record.clone())).collect();
+            assert_eq!(scanned(store, stream, 0..=Seq::MAX), records);
             let sequences: Vec<_> = messages.iter().map(|(seq, _)| *seq).rev().collect();
             assert_eq!(backwards(store, stream, 0..=Seq::MAX), sequences);
             let end = self.last.get(&stream).copied().unwrap_or(0);
@@ -155,7 +176,9 @@ impl Model {
             for subject in (0..4).map(name) {
                 let expected = messages
                     .iter()
-                    .filter(|(seq, record)| range.contains(seq) && record.subject == subject)
+                    .filter(|(seq, (record, listed))| {
+                        *listed && range.contains(seq) && record.subject == subject
+                    })
                     .map(|(seq, _)| *seq);
                 let expected: Vec<_> = expected.collect();
                 assert_eq!(of_subject(store, stream, &subject, range.clone()), expected);

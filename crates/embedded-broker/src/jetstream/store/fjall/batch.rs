@@ -8,9 +8,12 @@ use super::{
     keys,
     record::{self, Salt, Unstorable},
 };
-use crate::jetstream::store::{Change, Record, Seq, StreamId};
+use crate::jetstream::store::{Change, Seq, StreamId};
 use fjall::{OwnedWriteBatch, PersistMode, UserKey};
 use foldhash::{HashSet, HashSetExt as _};
+
+/// Longer buffers are given back.
+const KEEP_BUFFER: usize = 1024 * 1024;
 
 /// Version of [`Head`] as bytes.
 const VERSION: u8 = 1;
@@ -56,6 +59,22 @@ impl Head {
     }
 }
 
+/// Where keys and values are put together, one after the other: the engine copies them.
+#[derive(Default)]
+pub(super) struct Buffers {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Buffers {
+    /// Gives back what a large message made grow.
+    pub(super) fn limit(&mut self) {
+        if self.value.capacity() > KEEP_BUFFER {
+            self.value = Vec::new();
+        }
+    }
+}
+
 /// A batch that is being put together.
 pub(super) struct Batch<'a> {
     engine: &'a Engine,
@@ -66,8 +85,8 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(engine: &'a Engine, salt: Salt, number: u64, changes: usize) -> Self {
-        let mut entries = OwnedWriteBatch::with_capacity(engine.database.clone(), 2 * changes + 2)
+    pub(super) fn new(engine: &'a Engine, salt: Salt, number: u64, count: usize) -> Self {
+        let mut entries = OwnedWriteBatch::with_capacity(engine.database.clone(), count + 2)
             // To the operating system, so that it outlives the process; to the disk with the next sync.
             .durability(Some(PersistMode::Buffer));
         let head = Head { number, engine_number: engine.database.snapshot().seqno() };
@@ -76,7 +95,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Adds changes, last first: the first that is seen of a key is the one that counts.
-    pub(super) fn add(&mut self, changes: &[Change], buffer: &mut Vec<u8>) -> Result<(), Failed> {
+    pub(super) fn add(
+        &mut self,
+        changes: &[Change],
+        Buffers { key, value }: &mut Buffers,
+    ) -> Result<(), Failed> {
         let mut state = HashSet::new();
         let mut removed = HashSet::new();
         let mut dropped = HashSet::new();
@@ -90,23 +113,40 @@ impl<'a> Batch<'a> {
                 continue;
             }
             match change {
-                Change::Put { stream, seq, record } => {
+                Change::Put { stream, seq, record, listed } => {
                     if removed.is_empty() || !removed.contains(&(*stream, *seq)) {
-                        self.put(*stream, *seq, record, buffer)?;
+                        record::encode(self.salt, *stream, *seq, record, value)?;
+                        let at = keys::message(*stream, *seq);
+                        self.entries.insert(&self.engine.messages, at, value.as_slice());
+                        if *listed {
+                            self.list(*stream, *seq, &record.subject, key);
+                        }
                     }
                 }
-                Change::Remove { stream, seq, subject } => {
+                Change::List { stream, seq, subject } => {
+                    if removed.is_empty() || !removed.contains(&(*stream, *seq)) {
+                        self.list(*stream, *seq, subject, key);
+                    }
+                }
+                Change::Remove { stream, seq, subject, listed } => {
                     removed.insert((*stream, *seq));
-                    self.remove(*stream, *seq, subject);
-                }
-                Change::SetState { stream, key, value } => {
-                    if state.insert((*stream, &**key)) {
-                        self.set_state(&keys::state(*stream, key), value);
+                    self.entries.remove(&self.engine.messages, keys::message(*stream, *seq));
+                    if *listed {
+                        keys::subject_into(key, *stream, subject, *seq);
+                        self.entries.remove(&self.engine.subjects, key.as_slice());
                     }
                 }
-                Change::ClearState { stream, key } => {
-                    if state.insert((*stream, &**key)) {
-                        self.clear_state(keys::state(*stream, key));
+                Change::SetState { stream, key: name, value: set } => {
+                    if state.insert((*stream, &**name)) {
+                        keys::state_into(key, *stream, name);
+                        record::seal_into(value, self.salt, key, set);
+                        self.entries.insert(&self.engine.state, key.as_slice(), value.as_slice());
+                    }
+                }
+                Change::ClearState { stream, key: name } => {
+                    if state.insert((*stream, &**name)) {
+                        keys::state_into(key, *stream, name);
+                        self.clear_state(key.as_slice());
                     }
                 }
                 Change::DropStream { stream } => {
@@ -124,29 +164,16 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        stream: StreamId,
-        seq: Seq,
-        record: &Record,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), Unstorable> {
-        record::encode(self.salt, stream, seq, record, buffer)?;
-        self.entries.insert(&self.engine.messages, keys::message(stream, seq), buffer.as_slice());
-        self.entries.insert(&self.engine.subjects, keys::subject(stream, &record.subject, seq), []);
-        Ok(())
+    /// Adds a message to the index.
+    fn list(&mut self, stream: StreamId, seq: Seq, subject: &str, key: &mut Vec<u8>) {
+        keys::subject_into(key, stream, subject, seq);
+        self.entries.insert(&self.engine.subjects, key.as_slice(), []);
     }
 
-    /// Stores a message whose record is encoded already.
+    /// Stores a message whose record is encoded already, and lists it.
     pub(super) fn put_encoded(&mut self, stream: StreamId, seq: Seq, subject: &str, record: fjall::Slice) {
         self.entries.insert(&self.engine.messages, keys::message(stream, seq), record);
-        self.entries.insert(&self.engine.subjects, keys::subject(stream, subject, seq), []);
-    }
-
-    /// Deletes a message and its entry in the index.
-    pub(super) fn remove(&mut self, stream: StreamId, seq: Seq, subject: &str) {
-        self.entries.remove(&self.engine.messages, keys::message(stream, seq));
-        self.entries.remove(&self.engine.subjects, keys::subject(stream, subject, seq));
+        self.list(stream, seq, subject, &mut Vec::new());
     }
 
     /// Deletes a message by its key.

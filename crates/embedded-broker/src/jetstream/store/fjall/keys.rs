@@ -3,7 +3,7 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | messages | stream, sequence | record |
-//! | subjects | stream, subject, 0, sequence | nothing |
+//! | subjects | stream, subject, 0, sequence | nothing; for the messages that are listed |
 //! | state | stream, key | sealed value |
 //!
 //! A subject has no zero byte in it, so one subject's range never runs into that of a longer one. Stream 0 is the
@@ -34,20 +34,34 @@ pub(super) fn message(stream: StreamId, seq: Seq) -> [u8; STREAM + SEQ] {
 
 /// Key of a message in the index of subjects.
 pub(super) fn subject(stream: StreamId, subject: &str, seq: Seq) -> Vec<u8> {
-    let mut key = Vec::with_capacity(STREAM + subject.len() + 1 + SEQ);
+    let mut key = Vec::new();
+    subject_into(&mut key, stream, subject, seq);
+    key
+}
+
+/// The same, in place of what `key` holds.
+pub(super) fn subject_into(key: &mut Vec<u8>, stream: StreamId, subject: &str, seq: Seq) {
+    key.clear();
+    key.reserve(STREAM + subject.len() + 1 + SEQ);
     key.extend_from_slice(&stream.0.to_be_bytes());
     key.extend_from_slice(subject.as_bytes());
     key.push(0);
     key.extend_from_slice(&seq.to_be_bytes());
-    key
 }
 
 /// Key of a state entry, or what the keys of several begin with.
 pub(super) fn state(stream: StreamId, key: &[u8]) -> Vec<u8> {
-    let mut full = Vec::with_capacity(STREAM + key.len());
+    let mut full = Vec::new();
+    state_into(&mut full, stream, key);
+    full
+}
+
+/// The same, in place of what `full` holds.
+pub(super) fn state_into(full: &mut Vec<u8>, stream: StreamId, key: &[u8]) {
+    full.clear();
+    full.reserve(STREAM + key.len());
     full.extend_from_slice(&stream.0.to_be_bytes());
     full.extend_from_slice(key);
-    full
 }
 
 /// Key of the mark that a dropped stream is still to be swept.

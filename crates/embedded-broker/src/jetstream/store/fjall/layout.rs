@@ -10,7 +10,9 @@ use std::{
 };
 
 /// Version of everything in the directory.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The version before, in which every message is listed in the index of subjects: it is read as it is.
+const BEFORE: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const PREFIX: &str = "unibus streams, format ";
 
@@ -20,7 +22,7 @@ pub(crate) enum LayoutError {
     #[error("streams in {} are in use by another process: stop it first, or use another directory", .0.display())]
     Locked(PathBuf),
     #[error(
-        "streams in {} were written by another version (format {found}; this one reads {FORMAT}): \
+        "streams in {} were written by another version (format {found}; this one reads {BEFORE} and {FORMAT}): \
          run the version that wrote them, or use another directory",
         directory.display()
     )]
@@ -48,8 +50,8 @@ impl Drop for Layout {
 pub(super) enum Format {
     /// Nothing was ever stored in it.
     New,
-    /// It has the version that we write, and this salt.
-    Known(Salt),
+    /// It has a version that we read, and this salt.
+    Known { salt: Salt, is_current: bool },
     /// It cannot be read what version it has.
     Damaged,
 }
@@ -97,7 +99,8 @@ impl Layout {
             Err(source) => return Err(LayoutError::Io { path, source }),
         }
         match parse_format(&text) {
-            Some((FORMAT, salt)) => Ok(Format::Known(salt)),
+            Some((FORMAT, salt)) => Ok(Format::Known { salt, is_current: true }),
+            Some((BEFORE, salt)) => Ok(Format::Known { salt, is_current: false }),
             Some((found, _)) => Err(LayoutError::Version { directory: self.directory.clone(), found }),
             None => Ok(Format::Damaged),
         }
@@ -172,7 +175,7 @@ pub(super) fn format_text(version: u32, salt: Salt) -> String {
 
 /// The version a text names, and the salt; none when the text is not one of ours as it was written. Later versions keep
 /// to this form.
-fn parse_format(text: &[u8]) -> Option<(u32, Salt)> {
+pub(super) fn parse_format(text: &[u8]) -> Option<(u32, Salt)> {
     let text = std::str::from_utf8(text).ok()?;
     let (version, rest) = text.strip_prefix(PREFIX)?.split_once(", salt ")?;
     let version = version.parse().ok()?;

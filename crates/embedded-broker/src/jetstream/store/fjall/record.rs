@@ -107,10 +107,17 @@ pub(super) fn decode(salt: Salt, stream: StreamId, seq: Seq, value: fjall::Slice
 
 /// A state entry as it is stored: its value and a checksum over its whole key and value.
 pub(super) fn seal(salt: Salt, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(value.len() + CHECKSUM);
+    let mut sealed = Vec::new();
+    seal_into(&mut sealed, salt, key, value);
+    sealed
+}
+
+/// The same, in place of what `sealed` holds.
+pub(super) fn seal_into(sealed: &mut Vec<u8>, salt: Salt, key: &[u8], value: &[u8]) {
+    sealed.clear();
+    sealed.reserve(value.len() + CHECKSUM);
     sealed.extend_from_slice(value);
     sealed.extend_from_slice(&salt.checksum(key, value).to_le_bytes());
-    sealed
 }
 
 /// The value of a state entry; none when it is not what was written under this key.

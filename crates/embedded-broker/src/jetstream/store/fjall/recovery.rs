@@ -61,14 +61,14 @@ pub(super) fn open(layout: &Layout, check: Check) -> Result<Opened, OpenError> {
     let mut problems = Vec::new();
     let mut marks = match (format, marks) {
         (Format::New, None) => Marks::new(Salt::random()),
-        (Format::Known(salt), Some(marks)) if marks.salt == salt => marks,
+        (Format::Known { salt, .. }, Some(marks)) if marks.salt == salt => marks,
         (Format::New | Format::Damaged, Some(marks)) => {
             if format == Format::Damaged {
                 problems.push("the file FORMAT was damaged, and was written again".to_owned());
             }
             marks
         }
-        (Format::Known(salt), _) => {
+        (Format::Known { salt, .. }, _) => {
             problems.push(format!(
                 "{unreadable} files of marks were damaged: messages that are missing at the end of a stream, if \
                  any, go unnoticed this time"
@@ -82,7 +82,8 @@ pub(super) fn open(layout: &Layout, check: Check) -> Result<Opened, OpenError> {
             problems.push("the directory db was gone: all messages are lost".to_owned());
         }
         make(layout, &mut marks_file, &marks)?;
-    } else if format == Format::Damaged {
+    } else if matches!(format, Format::Damaged | Format::Known { is_current: false, .. }) {
+        // Before anything is written that the version before would not understand.
         layout.write_format(marks.salt)?;
     }
     let mut recovery = Recovery { layout, problems, damage: None };

@@ -2,8 +2,9 @@
 //!
 //! The engine opens all of its files or nothing. When it cannot, or when it stopped because of what it read, each table,
 //! value log and journal is read for itself. Messages speak for themselves: their record has a checksum, and the index
-//! of subjects is made anew from them. An entry of the old index whose message is not found names a message that is
-//! lost. Of each state entry the newest that can be read is taken.
+//! of subjects is made anew from them: all are listed. An entry of the old index whose message is not found names a
+//! message that is lost, and so does the state entry of a subject that names its only one. Of each state entry the newest
+//! that can be read is taken.
 //!
 //! A deleted message can come back when what deleted it is what was damaged; that is one reason why streams are told to
 //! count again.
@@ -19,6 +20,7 @@ use super::{
     record::{self, Salt},
     tables::{self, Place, TableValue},
 };
+use crate::jetstream::store::{Seq, StreamId, only};
 use foldhash::{HashSet, HashSetExt as _};
 use std::{
     collections::BTreeMap,
@@ -169,7 +171,7 @@ impl<'a> New<'a> {
         let (engine, salt, number) = (self.engine, self.salt, &mut self.number);
         Ok(self.batch.get_or_insert_with(|| {
             *number += 1;
-            Batch::new(engine, salt, *number, STEP)
+            Batch::new(engine, salt, *number, 2 * STEP)
         }))
     }
 
@@ -214,7 +216,7 @@ fn fill(old: &mut Old<'_>, engine: &Engine, marks: &Marks) -> Result<Damage, Sal
     let mut damage = Damage::default();
     messages(old, &mut new, &mut damage)?;
     new.commit()?;
-    missing(old, engine, &mut damage)?;
+    missing(old, engine, &state, &mut damage)?;
     Ok(damage)
 }
 
@@ -246,28 +248,39 @@ fn messages(old: &mut Old<'_>, new: &mut New<'_>, damage: &mut Damage) -> Result
     outcome
 }
 
-/// Looks for messages that the old index names and the new database does not have.
-fn missing(old: &mut Old<'_>, engine: &Engine, damage: &mut Damage) -> Result<(), SalvageError> {
+/// Looks for messages that the old index or a state entry names and the new database does not have.
+fn missing(
+    old: &mut Old<'_>,
+    engine: &Engine,
+    state: &Entries,
+    damage: &mut Damage,
+) -> Result<(), SalvageError> {
     let deleted = old.deleted(SUBJECTS)?;
     let deleted_messages = old.deleted(MESSAGES)?;
+    let mut look = |stream: StreamId, seq: Seq| {
+        let message = keys::message(stream, seq);
+        if !deleted_messages.contains(message.as_slice())
+            && !engine.messages.contains_key(message).map_err(SalvageError::write)?
+        {
+            damage.lose(stream, seq, seq);
+        }
+        Ok(())
+    };
     let mut outcome = Ok(());
     old.each(SUBJECTS, |key, _, value| {
         let (Some(stream), Some(seq)) = (keys::stream_of(key), keys::seq_of(key)) else { return };
-        let message = keys::message(stream, seq);
-        if outcome.is_err()
-            || !matches!(value, Found::Bytes(_))
-            || deleted.contains(key)
-            || deleted_messages.contains(message.as_slice())
-        {
-            return;
-        }
-        match engine.messages.contains_key(message) {
-            Ok(true) => {}
-            Ok(false) => damage.lose(stream, seq, seq),
-            Err(error) => outcome = Err(SalvageError::write(error)),
+        if outcome.is_ok() && matches!(value, Found::Bytes(_)) && !deleted.contains(key) {
+            outcome = look(stream, seq);
         }
     })?;
-    outcome
+    outcome?;
+    for (key, value) in state {
+        let named = only::named_by(keys::state_name(key), value);
+        if let (Some(stream), Some(seq)) = (keys::stream_of(key).filter(|id| *id != keys::OWN), named) {
+            look(stream, seq)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(directory: &Path) -> io::Result<()> {

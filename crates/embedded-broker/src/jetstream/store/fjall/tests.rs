@@ -72,9 +72,29 @@ fn a_version_from_the_future_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let salt = record::Salt([7; 8]);
-    fs::write(directory.path().join("FORMAT"), layout::format_text(2, salt)).unwrap();
+    fs::write(directory.path().join("FORMAT"), layout::format_text(3, salt)).unwrap();
     let error = FjallStore::open(directory.path(), no_limits()).err().unwrap();
-    assert!(error.to_string().contains("format 2; this one reads 1"), "{error}");
+    assert!(error.to_string().contains("format 3; this one reads 1 and 2"), "{error}");
+}
+
+#[test]
+fn a_store_of_the_version_before_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("FORMAT");
+    let store = open(directory.path());
+    store.apply(&[put(ONE, 1, "s", b"x")]).unwrap();
+    drop(store);
+    let current = fs::read(&path).unwrap();
+    let salt = layout::parse_format(&current).unwrap().1;
+    fs::write(&path, layout::format_text(1, salt)).unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.health().problems, Vec::<String>::new());
+    assert_eq!(store.get(ONE, 1).unwrap(), Some(record("s", 1, b"x")));
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        current,
+        "the version before would not understand what is written now"
+    );
 }
 
 #[test]

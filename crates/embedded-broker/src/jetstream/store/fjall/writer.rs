@@ -2,7 +2,7 @@
 
 use super::{
     Shared,
-    batch::{Batch, Failed},
+    batch::{Batch, Buffers, Failed},
     engine::Engine,
     failed, keys,
     marks::{Damage, Marks, MarksFile},
@@ -24,8 +24,6 @@ const MARKS_RATE: u64 = 10_000;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What a message takes beside its bytes, roughly.
 const OVERHEAD: usize = 200;
-/// Longer buffers are given back.
-const KEEP_BUFFER: usize = 1024 * 1024;
 
 /// Why nothing can be read or written.
 pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet";
@@ -65,7 +63,7 @@ pub(super) struct Writer {
     durability: Durability,
     notice: Notice,
     next_try: Instant,
-    buffer: Vec<u8>,
+    buffers: Buffers,
 }
 
 impl Writer {
@@ -83,7 +81,7 @@ impl Writer {
             durability: Durability::Durable,
             notice: Notice::None,
             next_try: now,
-            buffer: Vec::new(),
+            buffers: Buffers::default(),
         };
         (engine, writer, problems)
     }
@@ -183,7 +181,8 @@ impl Shared {
         }
         let mut writer = self.writer.lock();
         self.ensure_open(&mut writer)?;
-        self.commit(&mut writer, 2 * changes.len(), |batch, buffer| batch.add(changes, buffer))?;
+        let in_index = changes.iter().filter(|change| change.is_listed()).count();
+        self.commit(&mut writer, changes.len() + in_index, |batch, buffers| batch.add(changes, buffers))?;
         writer.is_applied(changes);
         if writer.notice == Notice::Given {
             writer.notice = Notice::Taken;
@@ -210,16 +209,14 @@ impl Shared {
         &self,
         writer: &mut Writer,
         entries: usize,
-        fill: impl FnOnce(&mut Batch<'_>, &mut Vec<u8>) -> Result<T, Failed>,
+        fill: impl FnOnce(&mut Batch<'_>, &mut Buffers) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
         let outcome = {
             let engine = self.engine.read_recursive();
             let engine = engine.as_ref().ok_or_else(|| failed(NOT_OPEN))?;
             let mut batch = Batch::new(engine, self.salt, writer.number + 1, entries);
-            let filled = fill(&mut batch, &mut writer.buffer).map_err(failed)?;
-            if writer.buffer.capacity() > KEEP_BUFFER {
-                writer.buffer = Vec::new();
-            }
+            let filled = fill(&mut batch, &mut writer.buffers).map_err(failed)?;
+            writer.buffers.limit();
             if batch.highest > writer.highest {
                 batch.set_state(&keys::state(keys::OWN, keys::HIGHEST), &batch.highest.to_le_bytes());
             }

@@ -4,7 +4,10 @@
 //! something was, and takes new messages.
 
 use super::*;
-use crate::jetstream::store::conformance::{of_subject, states};
+use crate::jetstream::store::{
+    conformance::{of_subject, states},
+    only,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
@@ -241,4 +244,35 @@ fn overwritten_ranges() {
         fs::write(path, bytes).unwrap();
         Some(format!("bytes {at} to {end}"))
     });
+}
+
+/// No index lists them; the entries of their subjects name them.
+#[test]
+fn messages_that_are_not_listed_are_missed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let name = |seq: Seq| format!("s.{seq}");
+    for seq in 1..=9 {
+        let record = record(&name(seq), seq, b"x");
+        let value = only::value(seq);
+        store
+            .apply(&[
+                Change::Put { stream: ONE, seq, record, listed: false },
+                Change::SetState { stream: ONE, key: only::key(&name(seq)), value },
+            ])
+            .unwrap();
+    }
+    store.apply(&[Change::Remove { stream: ONE, seq: 5, subject: name(5).into(), listed: false }]).unwrap();
+    store.flush();
+    drop(store);
+    let database = directory.path().join("db");
+    for table in tables::list(&inspect::keyspace_directory(&database, engine::MESSAGES)).unwrap() {
+        fs::write(table, b"").unwrap();
+    }
+    for journal in journal::list(&database).unwrap() {
+        fs::File::options().write(true).open(journal).unwrap().set_len(0).unwrap();
+    }
+    let store = open(directory.path());
+    let found = store.streams().unwrap().remove(0);
+    assert_eq!((found.stream, found.lost, found.recount), (ONE, Some(1..=9), true));
 }

@@ -62,7 +62,7 @@ pub(super) fn changes(batch: u64, size: Size) -> Vec<Change> {
     if let Some(old) = batch.checked_sub(DELETE_AFTER).filter(|old| *old > 0) {
         for seq in messages(old).filter(|seq| seq.is_multiple_of(2)) {
             let subject = subject(seq).into();
-            changes.push(Change::Remove { stream: stream(old), seq, subject });
+            changes.push(Change::Remove { stream: stream(old), seq, subject, listed: true });
         }
     }
     // Streams that come and go.
