@@ -12,7 +12,7 @@ use nats_testkit::{Proxy, Servers, connect};
 /// Buckets of their own on servers that others use, too. A second handle talks to another server.
 pub(crate) struct KvBackend {
     servers: Arc<Servers>,
-    prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl KvBackend {
