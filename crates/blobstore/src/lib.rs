@@ -40,6 +40,7 @@
 //! Who may read what, and which blobs are still wanted, is for the caller to know: [`sweep()`] asks.
 
 mod block_sum;
+mod copy;
 mod digest;
 mod error;
 mod fs;
@@ -52,6 +53,7 @@ mod sweep;
 
 pub mod conformance;
 
+pub use copy::{Copied, CopyError, copy_all};
 pub use digest::{Digest, DigestError};
 pub use error::BlobError;
 pub use fs::{FsOptions, FsStore, OpenError};

@@ -4,6 +4,8 @@
 mod conformance;
 #[path = "jetstream/copies.rs"]
 mod copies;
+#[path = "jetstream/copying.rs"]
+mod copying;
 #[path = "jetstream/failover.rs"]
 mod failover;
 #[path = "jetstream/leftovers.rs"]
