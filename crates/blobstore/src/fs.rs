@@ -5,7 +5,6 @@
 
 mod download;
 mod format;
-mod jobs;
 mod layout;
 mod open;
 mod upload;
@@ -23,13 +22,13 @@ use tokio::sync::Mutex;
 use crate::{
     BlobError, BlobId, BlobInfo, BlobStore, Download, Expected, Found, FsLimits, Health, ReadRange, Space,
     Upload,
+    jobs::{Jobs, Promise},
 };
 use download::{FsDownload, damaged};
 use format::Header;
-use jobs::Jobs;
 use layout::Layout;
 use open::Lock;
-use upload::{FsUpload, Promise};
+use upload::FsUpload;
 
 pub use open::OpenError;
 

@@ -2,10 +2,11 @@
 //!
 //! A [`BlobStore`] keeps *blobs*, each in a [`Space`] and named by the [`Digest`] (SHA-256) of its bytes. Spaces know
 //! nothing of each other: the same content in two of them is stored twice, and deleted with its space. [`FsStore`] keeps
-//! them in a directory; [`conformance`] proves the promises of the trait against any backend.
+//! them in a directory of one machine, [`JetStreamStore`] in a replicated bucket that all nodes of a cluster share and that
+//! other NATS clients read as an object store; [`conformance`] proves the promises of the trait against any backend.
 //!
 //! Data flows in blocks: an [`Upload`] is staged out of sight, hashed while it is written, and appears under its digest
-//! by one rename once it is whole, genuine and on the disk. A [`Download`] checks every block before it hands it out.
+//! by one step (a rename, or one message) once it is whole, genuine and durable. A [`Download`] checks every block before it hands it out.
 //! Neither holds more than a few blocks in memory, whatever a blob's size.
 //!
 //! ```
@@ -33,14 +34,18 @@
 //! - A blob is visible whole or not at all, also after a crash, and what was committed is on the disk.
 //! - No wrong byte is handed out: every block is checked before it leaves, and a read of a whole blob ends cleanly only
 //!   when its digest matched.
-//! - What an upload that did not end well has written is removed: at once, or at the next start.
+//! - What an upload that did not end well has written is removed: at once, at the next start, or by a sweep once it is old.
 //! - File I/O and hashing run in a bounded number of blocking jobs, all of them joined by [`BlobStore::close`].
 //!
 //! Who may read what, and which blobs are still wanted, is for the caller to know: [`sweep()`] asks.
 
+mod block_sum;
+mod copy;
 mod digest;
 mod error;
 mod fs;
+mod jetstream;
+mod jobs;
 mod limits;
 mod space;
 mod store;
@@ -48,9 +53,11 @@ mod sweep;
 
 pub mod conformance;
 
+pub use copy::{Copied, CopyError, copy_all};
 pub use digest::{Digest, DigestError};
 pub use error::BlobError;
 pub use fs::{FsOptions, FsStore, OpenError};
+pub use jetstream::{JetStreamOpenError, JetStreamOptions, JetStreamStore};
 pub use limits::FsLimits;
 pub use space::{BlobId, Space, SpaceError};
 pub use store::{BlobInfo, BlobStore, Committed, Download, Expected, Found, Health, ReadRange, Upload};

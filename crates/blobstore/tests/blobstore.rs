@@ -11,5 +11,7 @@ mod directory;
 #[cfg(target_os = "linux")]
 #[path = "blobstore/full_disk.rs"]
 mod full_disk;
+#[path = "blobstore/jetstream.rs"]
+mod jetstream;
 #[path = "blobstore/support.rs"]
 mod support;

@@ -29,6 +29,7 @@ mod audit;
 mod cleaning;
 mod commit;
 mod follower;
+mod import;
 mod index;
 mod keys;
 mod messages;
@@ -66,6 +67,8 @@ use index::Index;
 use keys::{Key, Names};
 use open::Buckets;
 use progress::{End, Progress};
+
+pub(crate) use import::Imported;
 
 pub use keys::{NodeName, NodeNameError};
 pub use nonces::{KvNonceOptions, KvNonceStore};

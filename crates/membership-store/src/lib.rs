@@ -3,7 +3,8 @@
 //! A [`MembershipStore`] keeps the allowlist, every room's signed membership log, the keys sealed to its members,
 //! which files are in it, and an audit. [`SqliteStore`] is the backend for one machine: one file, locked, readable by
 //! its owner alone. [`KvStore`] is the one for several: buckets in JetStream that all nodes write to and follow.
-//! [`conformance`] proves the promises of the trait against any backend.
+//! [`conformance`] proves the promises of the trait against any backend, and a [`Migration`] moves a bus from the first to
+//! the second.
 //!
 //! Data flows one way: a write is checked against the [`View`] (users, rooms and memberships in memory),
 //! committed to the backend, applied to the view, and only then acknowledged. Permissions are answered from the
@@ -52,6 +53,7 @@
 mod blobs;
 mod error;
 mod kv;
+mod migrate;
 mod model;
 mod record;
 mod rules;
@@ -68,6 +70,7 @@ pub use kv::{
     Changed, Confirmed, KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, NodeName,
     NodeNameError, NodeRecord,
 };
+pub use migrate::{Compared, Counts, MigrateError, Migrated, Migration, Plan, Progress, Step};
 pub use model::{
     Actor, Append, Appended, AuditEntry, AuditQuery, BusRole, Listing, NewAuditEntry, NewRoom, NewUser, Page,
     Revocation, RoomRecord, Tombstone, User,

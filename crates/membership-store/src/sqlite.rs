@@ -6,6 +6,7 @@
 //! is thrown away, never used again in an unknown state.
 
 mod errors;
+mod export;
 mod load;
 mod open;
 mod read;
@@ -23,6 +24,7 @@ use room_protocol::{BlobDigest, RoomId, SealedKey};
 use sqlx::{Connection as _, SqlitePool};
 use tokio_util::task::TaskTracker;
 
+use crate::migrate::Counts;
 use crate::state_cache::StateCache;
 use crate::{
     Append, Appended, AuditEntry, AuditQuery, BlobPut, BlobQuota, BlobRecord, BlobUsage, BusRole, Listing,
@@ -97,6 +99,42 @@ impl SqliteStore {
                 lock: Mutex::new(Some(place.into_lock())),
             }),
         })
+    }
+
+    /// How much there is of everything.
+    pub(crate) async fn counts(&self) -> Result<Counts, StoreError> {
+        export::counts(&self.inner.readers).await
+    }
+
+    /// Deleted rooms by id: at most `limit` behind `after`.
+    pub(crate) async fn deleted_rooms(
+        &self,
+        after: Option<RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreError> {
+        export::deleted_rooms(&self.inner.readers, after, limit).await
+    }
+
+    /// All keys of a room, by recipient and epoch.
+    pub(crate) async fn keys_of_room(
+        &self,
+        room: &RoomId,
+    ) -> Result<Vec<(UserId, u64, SealedKey)>, StoreError> {
+        export::keys_of_room(&self.inner.readers, room).await
+    }
+
+    /// Audit records in the order in which they were written: at most `limit` behind the first `skip`.
+    pub(crate) async fn oldest_audit(
+        &self,
+        skip: u64,
+        limit: usize,
+    ) -> Result<Vec<NewAuditEntry>, StoreError> {
+        export::audit(&self.inner.readers, skip, limit).await
+    }
+
+    /// When the bus was set up, if that was marked.
+    pub(crate) async fn first_start(&self) -> Result<Option<u64>, StoreError> {
+        export::first_start(&self.inner.readers).await
     }
 
     /// What memory alone could answer is refused, too, once the store is closed.

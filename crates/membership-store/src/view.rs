@@ -236,6 +236,11 @@ impl View {
         Ok(change)
     }
 
+    /// How the members change when the room goes to `next`, as it was allowed once.
+    pub(crate) fn member_change(&self, next: &RoomState) -> MemberChange {
+        self.tables.read().member_change(next)
+    }
+
     fn check_members(
         &self,
         tables: &Tables,

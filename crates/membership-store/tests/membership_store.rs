@@ -10,6 +10,8 @@ mod files;
 mod full_disk;
 #[path = "membership_store/kv.rs"]
 mod kv;
+#[path = "membership_store/migrate.rs"]
+mod migrate;
 #[path = "membership_store/model.rs"]
 mod model;
 #[path = "membership_store/people.rs"]

@@ -22,10 +22,11 @@ const EDGES: &[Allowed] = &[
         name: "membership-store",
         uses: &["busauth", "room-protocol"],
         // The one backend runs against everything that offers JetStream.
-        tests_use: &["embedded-broker"],
+        tests_use: &["nats-testkit"],
     },
-    Allowed { name: "blobstore", uses: &[], tests_use: &[] },
+    Allowed { name: "blobstore", uses: &[], tests_use: &["nats-testkit"] },
     Allowed { name: "embedded-broker", uses: &["busauth"], tests_use: &[] },
+    Allowed { name: "nats-testkit", uses: &["embedded-broker"], tests_use: &[] },
     Allowed { name: "cluster", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {

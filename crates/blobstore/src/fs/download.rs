@@ -10,9 +10,10 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
-use super::format::{BLOCK, Damage, Header, SUM, block_sum, frame_offset};
-use super::jobs::Jobs;
+use super::format::{Damage, Header, frame_offset};
 use super::{BATCH, failure};
+use crate::block_sum::{BLOCK, SUM, block_sum};
+use crate::jobs::Jobs;
 use crate::{BlobError, BlobId, Digest, Download, ReadRange};
 
 /// A download from a directory.

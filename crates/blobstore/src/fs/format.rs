@@ -13,14 +13,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Digest;
+use crate::block_sum::{BLOCK, SUM};
 
-/// Bytes of a blob that are checked together.
-pub(super) const BLOCK: usize = 64 * 1024;
-/// Bytes of a checksum.
-pub(super) const SUM: usize = 16;
 /// A block and its checksum.
 pub(super) const FRAME: usize = BLOCK + SUM;
 /// Bytes before the first block.
@@ -115,11 +112,4 @@ pub(super) fn file_size(length: u64) -> Option<u64> {
 /// Where a block's frame begins in the file.
 pub(super) fn frame_offset(number: u64) -> u64 {
     HEADER as u64 + number * FRAME as u64
-}
-
-/// The checksum of a block.
-pub(super) fn block_sum(digest: &Digest, number: u64, block: &[u8]) -> [u8; SUM] {
-    let mut start = [0; 8];
-    start.copy_from_slice(&digest.as_bytes()[..8]);
-    xxh3_128_with_seed(block, u64::from_be_bytes(start) ^ number).to_be_bytes()
 }

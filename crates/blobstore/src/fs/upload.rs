@@ -11,10 +11,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::format::{BLOCK, FRAME, HEADER, Header, SUM, block_sum, file_size};
-use super::jobs::Jobs;
+use super::format::{FRAME, HEADER, Header, file_size};
 use super::layout::{Layout, Staged};
 use super::{BATCH, failure};
+use crate::block_sum::{BLOCK, SUM, block_sum};
+use crate::jobs::{Jobs, Promise};
 use crate::{BlobError, BlobId, Committed, Digest, Upload};
 
 /// After so many bytes they are flushed to the disk.
@@ -63,32 +64,6 @@ struct Flush {
     running: AtomicBool,
     /// The operating system reports a failure once; a later flush would not meet it again. Held while flushing.
     failed: Mutex<bool>,
-}
-
-/// Room on the disk that an upload has announced to need.
-pub(super) struct Promise {
-    jobs: Arc<Jobs>,
-    bytes: u64,
-}
-
-impl Promise {
-    pub(super) fn new(jobs: Arc<Jobs>, bytes: u64) -> Self {
-        jobs.promised.fetch_add(bytes, Ordering::Relaxed);
-        Self { jobs, bytes }
-    }
-
-    /// So much of it is written.
-    fn keep(&mut self, bytes: u64) {
-        let kept = bytes.min(self.bytes);
-        self.bytes -= kept;
-        self.jobs.promised.fetch_sub(kept, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        self.keep(self.bytes);
-    }
 }
 
 impl FsUpload {

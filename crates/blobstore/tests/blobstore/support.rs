@@ -29,7 +29,7 @@ pub(crate) async fn open(directory: &Path) -> FsStore {
     FsStore::open(directory, OPTIONS).await.expect("the store opens")
 }
 
-pub(crate) async fn put(store: &FsStore, content: &Bytes) -> Result<BlobId, BlobError> {
+pub(crate) async fn put(store: &dyn BlobStore, content: &Bytes) -> Result<BlobId, BlobError> {
     let blob = space().blob(Digest::of(content));
     let mut upload = store.begin(&blob, Expected { length: content.len() as u64 }).await?;
     upload.write(content.clone()).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn put(store: &FsStore, content: &Bytes) -> Result<BlobId, Blob
 
 /// What a read hands out, and how it ends.
 pub(crate) async fn read(
-    store: &FsStore,
+    store: &dyn BlobStore,
     blob: &BlobId,
     range: ReadRange,
 ) -> (Vec<u8>, Result<(), BlobError>) {

@@ -34,18 +34,28 @@ fn word(text: Option<&str>) -> String {
     format!("{:032x}", u128::from_be_bytes(half))
 }
 
-/// Appends a record; answers its number.
-pub(super) async fn append(store: &Inner, entry: NewAuditEntry) -> Result<u64, StoreError> {
+/// The key and the value of a record.
+pub(super) fn message(entry: NewAuditEntry) -> Result<(String, Bytes), StoreError> {
     let entry = entry.cut();
     let actor = entry.actor.to_string();
     let key =
         format!("{}.{}.{}", word(Some(&actor)), word(Some(&entry.action)), word(entry.target.as_deref()));
     let NewAuditEntry { at, action, target, detail, .. } = entry;
-    let value = Bytes::from(record::encode(&AuditMessage { at, actor, action, target, detail })?);
+    Ok((key, Bytes::from(record::encode(&AuditMessage { at, actor, action, target, detail })?)))
+}
+
+/// Appends a record; answers its number.
+pub(super) async fn append(store: &Inner, entry: NewAuditEntry) -> Result<u64, StoreError> {
+    let (key, value) = message(entry)?;
     let stored = timeout(store.options.write_timeout, store.buckets.audit.store_once(&key, value));
     let seq = stored.await.map_err(|_| StoreError::Unavailable)??;
     store.last_audit.fetch_max(seq, std::sync::atomic::Ordering::Relaxed);
     Ok(seq)
+}
+
+/// How many records there are.
+pub(super) async fn count(store: &Inner) -> Result<u64, StoreError> {
+    timeout(READ_TIMEOUT, newest(store)).await.map_err(|_| StoreError::Unavailable)
 }
 
 /// Audit records, newest first.

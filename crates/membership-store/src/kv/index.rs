@@ -104,6 +104,13 @@ impl Index {
         self.files
     }
 
+    /// Deleted rooms by the text of their ids.
+    pub(super) fn deleted_rooms(&self) -> Vec<RoomId> {
+        let mut deleted: Vec<RoomId> = self.deleted.iter().copied().collect();
+        deleted.sort_by_cached_key(ToString::to_string);
+        deleted
+    }
+
     /// The sets that were sealed with entries from `since` on, for epochs after `after`.
     pub(super) fn seals(&self, room: &RoomId, since: u64, after: Option<u64>) -> Vec<Seals> {
         let seals = self.rooms.get(room).map_or(&[][..], |room| &room.seals);

@@ -13,7 +13,7 @@ use crate::Bound;
 
 /// How long one request to the server may take.
 const REQUEST: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a store, or the nonces, cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,16 @@ pub(super) async fn find_made(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether a bucket of a store is there.
+pub(super) async fn exists(context: &Context, names: &Names) -> Result<bool, KvOpenError> {
+    for name in [stream_of(&names.ctl), stream_of(&names.keys), names.audit.clone()] {
+        if find(context, &name).await.map_err(KvOpenError::Unreachable)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, String> {

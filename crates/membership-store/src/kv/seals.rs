@@ -16,6 +16,7 @@ use room_protocol::{RoomId, SealedFor, SealedKey};
 use tokio::time::timeout;
 
 use super::Inner;
+use super::import::Imported;
 use super::index::{Place, Seals, mark};
 use super::messages::{AddedKey, AddedKeysMessage, EntryMessage, SealsMessage, SealsPlace};
 use super::publish::{Expect, Sent, WriteId};
@@ -91,6 +92,59 @@ pub(super) async fn add(
         Ok(())
     };
     timeout(store.options.write_timeout, all).await.map_err(|_| StoreError::Unavailable)?
+}
+
+/// Where keys are that are added to a membership.
+pub(super) struct Shelves {
+    pub(super) room: RoomId,
+    pub(super) recipient: UserId,
+    /// The entry that the membership began with.
+    pub(super) since: u64,
+}
+
+/// Adds all keys of a membership, when there are none yet.
+pub(super) async fn import(
+    store: &Inner,
+    place: &Shelves,
+    log: u64,
+    keys: &[(u64, SealedKey)],
+) -> Result<Imported, StoreError> {
+    let mut shelves: BTreeMap<u64, Vec<AddedKey>> = BTreeMap::new();
+    for (epoch, sealed) in keys {
+        let key = AddedKey { epoch: *epoch, log, sealed: *sealed };
+        shelves.entry(epoch / EPOCHS_IN_SHELF).or_default().push(key);
+    }
+    let mut imported = Imported::Already;
+    for (shelf, keys) in shelves {
+        let key = shelf_key(&place.room, &place.recipient, place.since, shelf);
+        match import_shelf(store, &key, AddedKeysMessage { keys }).await? {
+            Imported::Already => {}
+            Imported::Now => imported = Imported::Now,
+            Imported::Differs => return Ok(Imported::Differs),
+        }
+    }
+    Ok(imported)
+}
+
+async fn import_shelf(store: &Inner, key: &str, shelf: AddedKeysMessage) -> Result<Imported, StoreError> {
+    let bucket = &store.buckets.keys;
+    let wanted = record::encode(&shelf)?;
+    let mut is_in_doubt = false;
+    loop {
+        match bucket.get(&key).await? {
+            Some(there) if there.text != wanted => return Ok(Imported::Differs),
+            Some(_) if is_in_doubt => return Ok(Imported::Now),
+            Some(_) => return Ok(Imported::Already),
+            None => {}
+        }
+        let value = Bytes::from(wanted.clone());
+        match bucket.send(&key, value, Expect::LastOfKey(0), WriteId::random()).await {
+            Sent::Stored(_) => return Ok(Imported::Now),
+            Sent::Refused(error) => return Err(error),
+            Sent::Unexpected | Sent::Unknown => is_in_doubt = true,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn add_to_shelf(store: &Inner, key: &str, keys: &[AddedKey]) -> Result<(), StoreError> {

@@ -39,7 +39,8 @@ impl Inner {
         });
     }
 
-    async fn put_snapshot(&self, state: &Arc<RoomState>) -> Result<(), StoreError> {
+    /// Writes a snapshot.
+    pub(super) async fn put_snapshot(&self, state: &Arc<RoomState>) -> Result<(), StoreError> {
         let encoded = state.clone();
         let text = tokio::task::spawn_blocking(move || record::encode_state(&encoded)).await;
         let text = text.map_err(|_| StoreError::Unavailable)??;

@@ -10,9 +10,5 @@ mod cuts;
 mod failover;
 #[path = "kv/nonces.rs"]
 mod nonces;
-#[path = "kv/proxy.rs"]
-mod proxy;
 #[path = "kv/races.rs"]
 mod races;
-#[path = "kv/servers.rs"]
-pub(crate) mod servers;

@@ -9,12 +9,12 @@ use std::sync::atomic::AtomicUsize;
 use busauth::UserId;
 use membership_store::conformance::{Backend, check_view};
 use membership_store::{BusRole, Conflict, MembershipStore, Page, StoreError};
+use nats_testkit::Servers;
 use proptest::prelude::*;
 use room_protocol::{Member, Op, RoomId, RoomRole, RoomState};
 
 use crate::conformance::SqliteBackend;
 use crate::kv::conformance::KvBackend;
-use crate::kv::servers::Servers;
 use crate::people::{NOW, Person};
 
 const PEOPLE: u8 = 5;

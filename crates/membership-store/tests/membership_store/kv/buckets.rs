@@ -8,11 +8,10 @@ use membership_store::{
     BlobQuota, BlobRecord, BusRole, KvOpenError, KvOptions, KvStore, MembershipStore, NodeName, Page,
     StoreError,
 };
+use nats_testkit::{PATIENCE, Proxy, Servers};
 use room_protocol::{BlobDigest, Op, RoomRole};
 
 use super::conformance::KvBackend;
-use super::proxy::Proxy;
-use super::servers::{PATIENCE, Servers};
 use crate::people::{NOW, Person};
 
 /// While a store is away, what it has in view is replaced: roles, marks, files, rooms and their subjects.

@@ -7,14 +7,12 @@ use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use membership_store::conformance::{Backend, run_all};
 use membership_store::{KvOpenError, KvOptions, KvStore, MembershipStore};
-
-use super::proxy::Proxy;
-use super::servers::{Servers, connect};
+use nats_testkit::{Proxy, Servers, connect};
 
 /// Buckets of their own on servers that others use, too. A second handle talks to another server.
 pub(crate) struct KvBackend {
     servers: Arc<Servers>,
-    prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl KvBackend {

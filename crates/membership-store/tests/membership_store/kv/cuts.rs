@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use membership_store::conformance::check_view;
 use membership_store::{Append, Appended, BusRole, Conflict, KvStore, MembershipStore, Page, StoreError};
+use nats_testkit::{PATIENCE, Proxy, Servers};
 use room_protocol::{RoomId, RoomRole, RoomState};
 
 use super::conformance::KvBackend;
-use super::proxy::Proxy;
-use super::servers::{PATIENCE, Servers};
 use crate::crash::check_rooms;
 use crate::people::{NOW, Person};
 

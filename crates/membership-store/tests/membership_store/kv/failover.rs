@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicUsize;
 
 use membership_store::conformance::check_view;
 use membership_store::{Appended, BusRole, Conflict, KvStore, MembershipStore, StoreError};
+use nats_testkit::Servers;
 use room_protocol::{Head, RoomId};
 
 use super::conformance::KvBackend;
-use super::servers::Servers;
 use crate::crash::check_rooms;
 use crate::people::{NOW, Person};
 

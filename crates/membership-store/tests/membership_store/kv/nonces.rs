@@ -6,9 +6,8 @@ use busauth::http_signature::{HttpNonce, NONCE_LIFETIME_SECONDS};
 use busauth::{Freshness, NonceLimits, NonceStore, NonceStoreError, UserId};
 use futures_util::future::join_all;
 use membership_store::{KvNonceOptions, KvNonceStore, KvOpenError};
+use nats_testkit::{PATIENCE, Proxy, Servers, connect};
 
-use super::proxy::Proxy;
-use super::servers::{PATIENCE, Servers, connect};
 use crate::people::Person;
 
 /// Well past the time in which the bucket cannot know what was accepted before it.

@@ -10,10 +10,10 @@ use membership_store::conformance::check_view;
 use membership_store::{
     Appended, BlobPut, BlobQuota, BlobRecord, BusRole, Conflict, KvStore, MembershipStore, Page, StoreError,
 };
+use nats_testkit::Servers;
 use room_protocol::{BlobDigest, RoomId, RoomRole, SignedStatement};
 
 use super::conformance::KvBackend;
-use super::servers::Servers;
 use crate::crash::check_rooms;
 use crate::people::{NOW, Person};
 

@@ -1,4 +1,4 @@
-//! Blocking work off the runtime's threads: a bounded number at once, each owned and joined.
+//! Work of a store beside its callers: each piece owned and joined, and a bounded number of those that block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,17 +11,17 @@ use crate::{BlobError, Health};
 
 /// What every part of a store shares.
 #[derive(Debug)]
-pub(super) struct Jobs {
+pub(crate) struct Jobs {
     tracker: TaskTracker,
     places: Arc<Semaphore>,
     damaged: AtomicU64,
     full: AtomicBool,
     /// Bytes that uploads under way have announced and not yet written.
-    pub(super) promised: AtomicU64,
+    pub(crate) promised: AtomicU64,
 }
 
 impl Jobs {
-    pub(super) fn new(at_once: usize) -> Self {
+    pub(crate) fn new(at_once: usize) -> Self {
         Self {
             tracker: TaskTracker::new(),
             places: Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS))),
@@ -32,7 +32,7 @@ impl Jobs {
     }
 
     /// Starts a job, which runs to its end whether or not anybody waits for it.
-    pub(super) fn start<T: Send + 'static>(
+    pub(crate) fn start<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<Result<T, BlobError>> {
@@ -52,7 +52,7 @@ impl Jobs {
     }
 
     /// Starts two jobs that run beside each other.
-    pub(super) fn start_both<A: Send + 'static, B: Send + 'static>(
+    pub(crate) fn start_both<A: Send + 'static, B: Send + 'static>(
         &self,
         one: impl FnOnce() -> A + Send + 'static,
         other: impl FnOnce() -> B + Send + 'static,
@@ -61,8 +61,21 @@ impl Jobs {
         self.tracker.spawn(async move { Ok((joined(one).await?, joined(other).await?)) })
     }
 
+    /// Starts work that waits rather than blocks; it runs to its end whether or not anybody waits for it.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tracker.spawn(work)
+    }
+
+    /// Whether the store was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
     /// Runs a job and waits for it.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
@@ -70,7 +83,7 @@ impl Jobs {
     }
 
     /// Waits for the job and drops what it leaves, where dropping may touch the disk.
-    pub(super) fn dispose<T: Send + 'static>(&self, job: JoinHandle<Result<T, BlobError>>) {
+    pub(crate) fn dispose<T: Send + 'static>(&self, job: JoinHandle<Result<T, BlobError>>) {
         let tracker = self.tracker.clone();
         // A job that waits for its place holds what it will leave, and drops it when the store is closed.
         self.tracker.spawn(async move {
@@ -80,26 +93,52 @@ impl Jobs {
         });
     }
 
-    pub(super) fn found_damage(&self) {
+    pub(crate) fn found_damage(&self) {
         self.damaged.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn note_room(&self, full: bool) {
+    pub(crate) fn note_room(&self, full: bool) {
         self.full.store(full, Ordering::Relaxed);
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         Health { damaged: self.damaged.load(Ordering::Relaxed), full: self.full.load(Ordering::Relaxed) }
     }
 
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.places.close();
         self.tracker.close();
         self.tracker.wait().await;
     }
 }
 
+/// Room that an upload has announced to need.
+pub(crate) struct Promise {
+    pub(crate) jobs: Arc<Jobs>,
+    bytes: u64,
+}
+
+impl Promise {
+    pub(crate) fn new(jobs: Arc<Jobs>, bytes: u64) -> Self {
+        jobs.promised.fetch_add(bytes, Ordering::Relaxed);
+        Self { jobs, bytes }
+    }
+
+    /// So much of it is written.
+    pub(crate) fn keep(&mut self, bytes: u64) {
+        let kept = bytes.min(self.bytes);
+        self.bytes -= kept;
+        self.jobs.promised.fetch_sub(kept, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.keep(self.bytes);
+    }
+}
+
 /// The outcome of a job that was started.
-pub(super) async fn joined<T>(job: JoinHandle<Result<T, BlobError>>) -> Result<T, BlobError> {
+pub(crate) async fn joined<T>(job: JoinHandle<Result<T, BlobError>>) -> Result<T, BlobError> {
     job.await.unwrap_or(Err(BlobError::Unavailable))
 }

@@ -36,14 +36,16 @@ struct Shared {
 
 /// A port that leads to a server.
 #[derive(Debug)]
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+pub struct Proxy {
+    /// Where the line begins.
+    pub address: SocketAddr,
     shared: Arc<Shared>,
     _tasks: JoinSet<()>,
 }
 
 impl Proxy {
-    pub(crate) async fn before(server: SocketAddr) -> Self {
+    /// A line to this server.
+    pub async fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let line = watch::Sender::new(Line { answers: Answers::Pass, generation: 0 });
@@ -61,32 +63,32 @@ impl Proxy {
     }
 
     /// Cuts all connections; new ones go through.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.shared.line.send_modify(|line| line.generation += 1);
     }
 
     /// Cuts all connections once so many more pieces went to the server, the last of them included.
-    pub(crate) fn cut_after(&self, pieces: i64) {
+    pub fn cut_after(&self, pieces: i64) {
         self.shared.cut_after.store(pieces, Ordering::SeqCst);
     }
 
     /// Whether a cut that was asked for has not happened.
-    pub(crate) fn is_cut_pending(&self) -> bool {
+    pub fn is_cut_pending(&self) -> bool {
         self.shared.cut_after.load(Ordering::SeqCst) >= 0
     }
 
     /// Lets nothing of what the server says through until it is cut; what the client says goes through.
-    pub(crate) fn lose_answers(&self) {
+    pub fn lose_answers(&self) {
         self.shared.line.send_modify(|line| line.answers = Answers::Lost);
     }
 
     /// Holds what the server says.
-    pub(crate) fn hold_answers(&self) {
+    pub fn hold_answers(&self) {
         self.shared.line.send_modify(|line| line.answers = Answers::Wait);
     }
 
     /// Everything goes through again.
-    pub(crate) fn pass(&self) {
+    pub fn pass(&self) {
         self.shared.line.send_modify(|line| line.answers = Answers::Pass);
     }
 }

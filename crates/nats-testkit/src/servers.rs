@@ -16,22 +16,27 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How long anything may take that has to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+pub const PATIENCE: Duration = Duration::from_secs(45);
 /// How often free ports are looked for again when somebody else took them meanwhile.
 const ATTEMPTS: usize = 8;
 
 /// Where stores are opened.
-pub(crate) enum Servers {
+#[derive(Debug)]
+pub enum Servers {
+    /// The broker of this project, alone and in memory.
     Embedded(Broker),
+    /// One nats-server, or several that form a cluster.
     Nats(Cluster),
 }
 
 impl Servers {
-    pub(crate) async fn embedded() -> Self {
+    /// The embedded broker.
+    pub async fn embedded() -> Self {
         Self::embedded_with_max_payload(1 << 20).await
     }
 
-    pub(crate) async fn embedded_with_max_payload(max_payload: usize) -> Self {
+    /// The embedded broker, with the largest message that it takes.
+    pub async fn embedded_with_max_payload(max_payload: usize) -> Self {
         let jetstream = JetStream::On(JetStreamConfig {
             store: Store::Memory,
             sync: SyncPolicy::Every(Duration::from_mins(2)),
@@ -42,11 +47,13 @@ impl Servers {
         Self::Embedded(Broker::bind(config).await.expect("the broker binds"))
     }
 
-    pub(crate) async fn nats(nodes: usize) -> Option<Self> {
+    /// So many nats-servers; `None` when there is none to be started.
+    pub async fn nats(nodes: usize) -> Option<Self> {
         Some(Self::Nats(Cluster::start(nodes).await?))
     }
 
-    pub(crate) fn replicas(&self) -> usize {
+    /// On how many servers a stream can be kept.
+    pub fn replicas(&self) -> usize {
         match self {
             Self::Embedded(..) => 1,
             Self::Nats(cluster) => cluster.nodes.len(),
@@ -54,7 +61,7 @@ impl Servers {
     }
 
     /// The addresses of all servers, beginning with the one of this number.
-    pub(crate) fn addresses(&self, first: usize) -> Vec<SocketAddr> {
+    pub fn addresses(&self, first: usize) -> Vec<SocketAddr> {
         match self {
             Self::Embedded(broker) => vec![broker.local_addr()],
             Self::Nats(cluster) => {
@@ -67,11 +74,16 @@ impl Servers {
     }
 
     /// A connection to the server of this number, or to another when that one is gone.
-    pub(crate) async fn connect(&self, first: usize) -> Context {
+    pub async fn connect(&self, first: usize) -> Context {
         jetstream::new(connect(&self.addresses(first)).await)
     }
 
-    pub(crate) fn cluster(&self) -> &Cluster {
+    /// The nats-servers.
+    ///
+    /// # Panics
+    ///
+    /// When it is the embedded broker.
+    pub fn cluster(&self) -> &Cluster {
         match self {
             Self::Nats(cluster) => cluster,
             Self::Embedded(..) => panic!("the embedded broker is alone"),
@@ -80,7 +92,7 @@ impl Servers {
 }
 
 /// Connects to the first of these that answers.
-pub(crate) async fn connect(addresses: &[SocketAddr]) -> Client {
+pub async fn connect(addresses: &[SocketAddr]) -> Client {
     let urls: Vec<ServerAddr> =
         addresses.iter().map(|address| format!("nats://{address}").parse().expect("a URL")).collect();
     let options = ConnectOptions::new()
@@ -92,16 +104,21 @@ pub(crate) async fn connect(addresses: &[SocketAddr]) -> Client {
 }
 
 /// nats-servers that know each other; killed when dropped.
-pub(crate) struct Cluster {
+#[derive(Debug)]
+pub struct Cluster {
     binary: PathBuf,
     directory: TempDir,
-    pub(crate) nodes: Vec<Node>,
+    /// The servers by their numbers.
+    pub nodes: Vec<Node>,
 }
 
 /// One nats-server.
-pub(crate) struct Node {
-    pub(crate) name: String,
-    pub(crate) client: SocketAddr,
+#[derive(Debug)]
+pub struct Node {
+    /// What it is called in its cluster.
+    pub name: String,
+    /// Where it listens to clients.
+    pub client: SocketAddr,
     route: SocketAddr,
     child: Mutex<Option<Child>>,
 }
@@ -135,7 +152,7 @@ impl Cluster {
     }
 
     /// Starts the server of this number, with what it stored before.
-    pub(crate) fn spawn(&self, n: usize) {
+    pub fn spawn(&self, n: usize) {
         let file = self.directory.path().join(format!("{}.conf", self.nodes[n].name));
         std::fs::write(&file, self.config(n)).expect("the configuration is written");
         let child = Command::new(&self.binary)
@@ -151,14 +168,14 @@ impl Cluster {
     }
 
     /// Kills the server of this number (SIGKILL).
-    pub(crate) async fn kill(&self, n: usize) {
+    pub async fn kill(&self, n: usize) {
         let child = self.nodes[n].child.lock().expect("unpoisoned").take();
         let mut child = child.expect("it runs");
         child.kill().await.expect("it is killed");
     }
 
     /// The number of the server that leads a stream.
-    pub(crate) async fn leader_of(&self, context: &Context, stream: &str) -> usize {
+    pub async fn leader_of(&self, context: &Context, stream: &str) -> usize {
         let info = context.get_stream(stream).await.expect("the stream").cached_info().clone();
         let leader = info.cluster.and_then(|cluster| cluster.leader).expect("a leader");
         self.nodes.iter().position(|node| node.name == leader).expect("one of ours")
