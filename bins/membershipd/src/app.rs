@@ -76,7 +76,7 @@ impl App {
         };
 
         let plane = start_plane(&config, tls.as_ref(), &own_names).await?;
-        let stores = Stores::open(&config, &plane).await?;
+        let stores = Box::pin(Stores::open(&config, &plane)).await?;
         let store = stores.store();
         let files = match &config.plane {
             Plane::Embedded(_) => {

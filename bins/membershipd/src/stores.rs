@@ -50,7 +50,7 @@ impl Stores {
         let (stores, note) = match plane {
             RunningPlane::Embedded(plane) if config.plane.store() == crate::config::StoreKind::Kv => {
                 let client = plane.service_access().connect().await?;
-                let stores = Self::kv(client, 1).await?;
+                let stores = Box::pin(Self::kv(client, 1)).await?;
                 (stores, StoreNote::Kv { streams: config.streams.directory.clone() })
             }
             RunningPlane::Embedded(_) => (Self::sqlite(config.paths.db()).await?, StoreNote::Sqlite),
@@ -59,7 +59,8 @@ impl Stores {
                     Plane::Clustered(settings) => settings.node.replicas.get(),
                     Plane::Embedded(_) => 1,
                 };
-                let stores = plane.waiting(Self::of_cluster(plane.control_client(), replicas)).await?;
+                let opening = Self::of_cluster(plane.control_client(), replicas);
+                let stores = plane.waiting(Box::pin(opening)).await?;
                 (stores, StoreNote::Cluster)
             }
         };
@@ -88,7 +89,7 @@ impl Stores {
     async fn of_cluster(client: async_nats::Client, wanted: usize) -> Result<Self, StoresError> {
         let mut replicas = wanted;
         loop {
-            match Self::kv(client.clone(), replicas).await {
+            match Box::pin(Self::kv(client.clone(), replicas)).await {
                 Err(StoresError::Kv(KvOpenError::TooFewServers(_))) if replicas > 1 => {
                     tracing::warn!(
                         wanted,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use cluster::{
-    ClusterConfig, ExecHelper, Limits, NodeName, PairFiles, Replicas, RouteLogin, RouteSecret, RouteTlsFiles,
-    RouteUser, SecretPlaces, SecretSource, Sync, Violation,
+    ClusterConfig, ClusterName, ExecHelper, Limits, NodeName, PairFiles, Replicas, RouteLogin, RouteSecret,
+    RouteTlsFiles, RouteUser, SecretPlaces, SecretSource, Sync, Violation,
 };
 
 use super::exposure::{Exposure, TlsSource};
@@ -22,6 +22,8 @@ use crate::args::NodeFlags;
 pub(crate) const DEFAULT_PROGRAM: &str = "nats-server";
 /// What makes this program the one that turns into a nats-server: the first argument, hidden from people.
 pub const LAUNCH: &str = "launch-nats-server";
+/// Stands for a name that is missing while the rest is looked at.
+const PLACEHOLDER: &str = "unnamed";
 /// The election of a leader may take most of this: a bound below it would shut healthy nodes.
 const SHORTEST_BOUND: Duration = Duration::from_secs(20);
 const LONGEST_BOUND: Duration = Duration::from_mins(10);
@@ -85,8 +87,8 @@ impl ClusterSettings {
     /// The settings; `None` when they cannot be used, which is reported.
     pub(super) fn read(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Self> {
         let Surroundings { flags, environment, exposure, streams, http_port, nats_port } = surroundings;
-        let cluster = reader.optional(Setting::CLUSTER_NAME, parse);
-        let node: Option<NodeName> = reader.optional(Setting::SERVER_NAME, parse);
+        let cluster: Option<ClusterName> = reader.optional(Setting::CLUSTER_NAME, parse);
+        let name: Option<NodeName> = reader.optional(Setting::SERVER_NAME, parse);
         if !reader.is_set(Setting::SERVER_NAME) {
             reader.refuse(
                 &[Setting::SERVER_NAME],
@@ -113,9 +115,11 @@ impl ClusterSettings {
             }
             Some(TlsSource::LocalAuthority) | None => None,
         };
+        let is_named = cluster.is_some() && name.is_some();
+        // Without its names, what else is wrong is to be found all the same.
         let node = ClusterConfig {
-            cluster: cluster?,
-            node: node?,
+            cluster: cluster.or_else(|| PLACEHOLDER.parse().ok())?,
+            node: name.or_else(|| PLACEHOLDER.parse().ok())?,
             client_listen: (exposure.address(), *nats_port).into(),
             client_tls,
             client_ca: None,
@@ -138,7 +142,7 @@ impl ClusterSettings {
             violations.iter().for_each(|violation| reader.add(problem(violation)));
         }
         let own_authority = exposure.tls() == Some(&TlsSource::LocalAuthority);
-        Some(Self { node, staleness_bound, secret_from, own_authority })
+        is_named.then_some(Self { node, staleness_bound, secret_from, own_authority })
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {

@@ -222,8 +222,12 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
 
     /// Until nobody is left but ourselves, or the time is over.
     async fn let_clients_go(&self, server: &Server) {
-        server.process.signal(Signal::USR2);
         let own = self.blueprint.keys.public(Account::Bus);
+        if matches!(server.system.clients_besides(&own).await, Ok(0)) {
+            // Nobody has to be told.
+            return;
+        }
+        server.process.signal(Signal::USR2);
         let waiting = async {
             loop {
                 tokio::select! {

@@ -94,7 +94,7 @@ impl Granted {
         if grants.len() == MAX_KEPT {
             grants.remove(0);
             // In the place of what is forgotten: rights that nobody has, which count as lost at the next change.
-            grants.insert(0, Grant { at, permissions: Permissions::allow_all() });
+            grants[0] = Grant { at, permissions: Permissions::allow_all() };
         }
         grants.push(Grant { at, permissions });
     }

@@ -1,6 +1,7 @@
 //! A node as a member of its cluster: its lease, its record, the changes of other nodes, and the copies of its data.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use busauth::{Authenticator, Principal, UserId};
@@ -27,6 +28,8 @@ const RENEW: Duration = Duration::from_secs(2);
 const RENEWAL: Duration = Duration::from_secs(8);
 /// How often the copies are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a node that stops waits to be heard.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// How often closing connections is tried again.
 const KICKS: usize = 3;
 /// A removal waits for a server that restarts.
@@ -64,6 +67,8 @@ pub(super) struct Member {
     gate: Arc<Gate>,
     rooms: Arc<JetStreamRooms>,
     said: Said,
+    /// It has said goodbye, and says nothing more.
+    leaving: AtomicBool,
     /// One change at a time closes connections, so that whoever has come back is not closed again.
     closing: tokio::sync::Mutex<()>,
     redundancy: Mutex<Redundancy>,
@@ -94,6 +99,7 @@ impl Member {
             gate: parts.gate,
             rooms: parts.rooms,
             said,
+            leaving: AtomicBool::new(false),
             closing: tokio::sync::Mutex::default(),
             redundancy: Mutex::new(Redundancy::one_node()),
         })
@@ -147,9 +153,12 @@ impl Member {
 
     /// Says that this node serves nobody any more. Best effort: others find out.
     pub(super) async fn say_goodbye(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
         let said = Said { applied: self.store.applied(), leaving: true, ..self.said.clone() };
-        if let Err(error) = self.put(&said).await {
-            tracing::debug!(%error, "the other nodes were not told that this one stops");
+        match tokio::time::timeout(GOODBYE, self.put(&said)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the other nodes were not told that this one stops"),
+            Err(_) => tracing::debug!("the other nodes were not told in time that this one stops"),
         }
     }
 
@@ -200,6 +209,10 @@ impl Member {
         loop {
             let pause = if was_lost { RENEW / 4 } else { RENEW };
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            // Not after goodbye.
+            if self.leaving.load(Ordering::Relaxed) {
                 return;
             }
             let renewed = tokio::time::timeout(RENEWAL, self.renew());
@@ -268,7 +281,7 @@ impl Member {
 
     async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let found = copies::look(&self.control).await;
+            let Some(found) = stop.run_until_cancelled(copies::look(&self.control)).await else { return };
             self.rooms.set_copies(found.replicas as usize);
             *self.redundancy.lock() = found;
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
