@@ -9,10 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use blobstore::{BlobStore as _, FsOptions, FsStore};
+use blobstore::{BlobStore, FsOptions, FsStore};
 use busauth::CaFingerprint;
-use control_plane::{AccessTable, ControlPlane, Drained, Reconciled, Server, ServerConfig, ServerLimits};
-use membership_store::{MembershipStore, SqliteStore};
+use control_plane::{
+    AccessTable, ControlPlane, Drained, Parts, Reconciled, Server, ServerConfig, ServerLimits,
+};
+use membership_store::MembershipStore;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +22,8 @@ use tokio_util::task::TaskTracker;
 
 pub use self::start_error::StartError;
 
-use crate::config::Config;
-use crate::data_plane::{EmbeddedPlane, ServiceAccess};
+use crate::config::{Config, Plane};
+use crate::data_plane::{ClusteredPlane, EmbeddedPlane, Joining, RunningPlane, ServiceAccess};
 use crate::first_start::{self, Beginning, FirstAdmin};
 use crate::guards::DataDirectory;
 use crate::local_control::LocalControl;
@@ -29,7 +31,8 @@ use crate::node_control;
 use crate::notify;
 use crate::own_names::OwnNames;
 use crate::rpc::Rpc;
-use crate::shutdown::{STOP_DEADLINE, Stop, StopReport};
+use crate::shutdown::{Stop, StopReport};
+use crate::stores::Stores;
 use crate::tls::{NodeTls, TlsReload};
 
 /// How long requests in hand may take once stopping has begun.
@@ -45,9 +48,9 @@ pub struct App {
     beginning: Beginning,
     control_urls: Vec<String>,
     tls: Option<NodeTls>,
-    plane: Arc<EmbeddedPlane>,
-    store: Arc<SqliteStore>,
-    files: Arc<FsStore>,
+    plane: RunningPlane,
+    store: Arc<dyn MembershipStore>,
+    files: Option<Arc<FsStore>>,
     control: Arc<ControlPlane>,
     rpc: Rpc,
     server: Server,
@@ -72,25 +75,21 @@ impl App {
             None => None,
         };
 
-        let plane = Arc::new(EmbeddedPlane::bind(&config, tls.as_ref(), &own_names).await?);
-        let store = Arc::new(SqliteStore::open(config.paths.db()).await?);
-        let files = Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?);
+        let plane = start_plane(&config, tls.as_ref(), &own_names).await?;
+        let stores = Box::pin(Stores::open(&config, &plane)).await?;
+        let store = stores.store();
+        let files = match &config.plane {
+            Plane::Embedded(_) => {
+                Some(Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?))
+            }
+            // A file put on one node would not be there on another.
+            Plane::Clustered(_) => None,
+        };
         let first_admin = if config.exposure.is_public() { FirstAdmin::Await } else { FirstAdmin::MakeOne };
         let beginning = first_start::begin(store.as_ref(), &config.paths, first_admin).await?;
         let access = AccessTable::new(store.view().clone(), node_control::access_options(&config));
-        let reconciled = control_plane::reconcile(store.as_ref(), plane.as_ref()).await?;
-        if reconciled != Reconciled::default() {
-            let Reconciled { made, changed, removed, postponed } = reconciled;
-            tracing::info!(
-                made,
-                changed,
-                removed,
-                postponed,
-                "streams were brought in line with their rooms"
-            );
-        }
+        bring_in_line(store.as_ref(), &plane).await?;
         let rpc = Rpc::listen(plane.gate(), access.clone(), plane.rooms()).await?;
-        plane.authenticate_with(Arc::new(access));
 
         let server = Server::bind(ServerConfig {
             listen: (config.exposure.address(), config.http_port).into(),
@@ -99,13 +98,28 @@ impl App {
         })
         .await?;
         let control_urls = own_names.control_urls(server.local_addr());
-        let control = node_control::control_plane(
-            node_control::control_config(&config, &own_names, control_urls.clone()),
-            store.clone(),
-            plane.clone(),
-            files.clone(),
-            &beginning,
-        );
+        let control_config = node_control::control_config(&config, &own_names, control_urls.clone());
+        match (&plane, &stores, &config.plane) {
+            (RunningPlane::Clustered(plane), Stores::Kv(kv, _), Plane::Clustered(settings)) => {
+                let joining = Joining {
+                    name: settings.node.node.to_string(),
+                    store: kv.clone(),
+                    access,
+                    staleness_bound: settings.staleness_bound,
+                    posture: control_config.posture.clone(),
+                    public: config.exposure.is_public(),
+                    route_tls: settings.node.route_tls.is_some(),
+                    control_urls: control_urls.clone(),
+                };
+                plane.join(joining).await?;
+            }
+            (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
+            (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
+        }
+        let blobs = files.clone().map(|files| files as Arc<dyn BlobStore>);
+        let nonces = stores.nonces(&beginning);
+        let parts = Parts { store: store.clone(), nonces, data_plane: plane.for_control(), blobs };
+        let control = ControlPlane::new(control_config, parts);
         let socket = config
             .paths
             .control_socket()
@@ -132,7 +146,7 @@ impl App {
 
     /// The address of the data plane.
     pub fn data_addr(&self) -> SocketAddr {
-        self.plane.broker().local_addr()
+        self.plane.local_addr()
     }
 
     /// The URL of the data plane at the address it listens on.
@@ -151,9 +165,9 @@ impl App {
         self.tls.as_ref().and_then(NodeTls::local_fingerprint)
     }
 
-    /// How this process itself reaches the data plane. With it everything on the data plane can be seen and
-    /// done; it is here for tests of clients against a data plane that lies.
-    pub fn service_access(&self) -> ServiceAccess {
+    /// How this process itself reaches the data plane that runs in it. With it everything on the data plane can be seen
+    /// and done; it is here for tests of clients against a data plane that lies.
+    pub fn service_access(&self) -> Option<ServiceAccess> {
         self.plane.service_access()
     }
 
@@ -175,7 +189,12 @@ impl App {
         }
         tasks.spawn(rpc.run(serving.clone()));
         tasks.spawn(feed_watchdog(store.clone(), upkeep.clone()));
-        tasks.spawn(sweep_files(control.clone(), upkeep.clone()));
+        if files.is_some() {
+            tasks.spawn(sweep_files(control.clone(), upkeep.clone()));
+        }
+        // Until the last client is gone: rights may still change.
+        let keeping = CancellationToken::new();
+        tasks.spawn(plane.clone().upkeep(keeping.clone()));
         tasks.close();
         plane.open();
         notify::ready("serving");
@@ -184,22 +203,25 @@ impl App {
             () = stop.cancelled() => None,
             _ = &mut http => Some(RunError("the control plane")),
             _ = &mut local => Some(RunError("the local control socket")),
+            () = plane.ended() => Some(RunError("the nats-server of this node")),
         };
 
         notify::stopping();
-        let mut stopping = Stop::within(STOP_DEADLINE);
-        plane.broker().lame_duck();
+        let mut stopping = plane.begin_stop();
         serving.cancel();
         upkeep.cancel();
-        if ended.is_none() {
+        if !matches!(ended, Some(RunError("the control plane"))) {
             requests_in_hand(&mut stopping, http).await;
         }
         stopping.step("changes under way", control.finish()).await;
+        plane.let_clients_go(&mut stopping).await;
+        keeping.cancel();
         stopping.step("background tasks", tasks.wait()).await;
-        stopping.step("the files", files.close()).await;
+        if let Some(files) = files {
+            stopping.step("the files", files.close()).await;
+        }
         stopping.step("the store", store.close()).await;
-        stopping.step("the last events", plane.flush_events()).await;
-        connections(&mut stopping, &plane).await;
+        plane.close(&mut stopping).await;
         drop(directory);
         match ended {
             None => Ok(stopping.report()),
@@ -220,12 +242,35 @@ async fn requests_in_hand(stopping: &mut Stop, http: JoinHandle<Drained>) {
     }
 }
 
-async fn connections(stopping: &mut Stop, plane: &EmbeddedPlane) {
-    let left = stopping.left();
-    let closed = plane.shutdown(left).await;
-    if closed.aborted > 0 {
-        stopping.abort(format!("{} connections of the data plane", closed.aborted));
+/// Starts whichever data plane was asked for. It lets nobody in yet.
+async fn start_plane(
+    config: &Config,
+    tls: Option<&NodeTls>,
+    own_names: &OwnNames,
+) -> Result<RunningPlane, StartError> {
+    Ok(match &config.plane {
+        Plane::Embedded(_) => {
+            RunningPlane::Embedded(Arc::new(EmbeddedPlane::bind(config, tls, own_names).await?))
+        }
+        Plane::Clustered(settings) => {
+            let own_pair = tls.and_then(NodeTls::own_pair);
+            let plane = Box::pin(ClusteredPlane::start(settings, own_pair, own_names)).await?;
+            RunningPlane::Clustered(Arc::new(plane))
+        }
+    })
+}
+
+/// Brings the streams in line with the rooms.
+async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Result<(), StartError> {
+    if let RunningPlane::Clustered(plane) = plane {
+        plane.learn_copies().await;
     }
+    let reconciled = control_plane::reconcile(store, plane.rooms().as_ref()).await?;
+    if reconciled != Reconciled::default() {
+        let Reconciled { made, changed, removed, postponed } = reconciled;
+        tracing::info!(made, changed, removed, postponed, "streams were brought in line with their rooms");
+    }
+    Ok(())
 }
 
 /// Removes files that no room refers to, at start and from time to time.
@@ -253,7 +298,7 @@ async fn sweep_files(control: Arc<ControlPlane>, stop: CancellationToken) {
     }
 }
 
-async fn feed_watchdog(store: Arc<SqliteStore>, stop: CancellationToken) {
+async fn feed_watchdog(store: Arc<dyn MembershipStore>, stop: CancellationToken) {
     let alive = || {
         let store = store.clone();
         async move { store.is_first_start().await.is_ok() }

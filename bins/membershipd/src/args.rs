@@ -1,10 +1,14 @@
 //! The command line: what can be typed. Values stay text here; `config` parses them together with the
 //! other layers, so that one run reports every problem.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// `membershipd`: the bus daemon and its local administration.
 #[derive(Debug, Parser)]
@@ -228,10 +232,62 @@ pub struct NodeFlags {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_url: Vec<String>,
-    /// The name of this server in its answers [default: unibus].
+    /// The name of this server in its answers; in a cluster this node's own, which must not change [default: unibus].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// Where users and rooms are kept: sqlite, or kv in the data plane's streams [default: sqlite; kv in a cluster].
+    #[arg(long, value_name = "STORE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// How many nodes keep users and rooms when a cluster is begun: 1, 3 or 5 [default: 1].
+    #[arg(long, value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_replicas: Option<String>,
+    /// The cluster this node belongs to; with it the data plane is a nats-server under supervision.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_name: Option<String>,
+    /// The port that other nodes connect to [default: 6250].
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_port: Option<String>,
+    /// Where the other nodes take routes, nats://HOST:PORT; separated by commas, or given again.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Whom nodes log in to each other as [default: route].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_user: Option<String>,
+    /// The file with the secret that nodes log in to each other with, the same on every node.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_pass_file: Option<String>,
+    /// That secret itself, where everybody on this machine can see it; rather use the file, or `UNIBUS_CLUSTER_PASS`.
+    #[arg(long, value_name = "SECRET")]
+    #[serde(skip)]
+    pub cluster_pass: Option<TypedSecret>,
+    /// The certificate that this node shows other nodes (PEM).
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_tls_cert: Option<String>,
+    /// The private key of --route-tls-cert (PEM).
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_tls_key: Option<String>,
+    /// The authority that made every node's certificate, and nothing else (PEM).
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_tls_ca: Option<String>,
+    /// The nats-server to run in a cluster [default: the first one in PATH].
+    #[arg(long, value_name = "PROGRAM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_server: Option<String>,
+    /// How long a node of a cluster lets users in on what it knew last, 20s to 10m [default: 30s].
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness_bound: Option<String>,
     /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: `info,async_nats=warn`].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +296,31 @@ pub struct NodeFlags {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
+}
+
+/// A secret that was typed. Wiped on drop, and never shown.
+#[derive(Clone)]
+pub struct TypedSecret(Zeroizing<String>);
+
+impl TypedSecret {
+    /// The secret.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TypedSecret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+}
+
+impl fmt::Debug for TypedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TypedSecret(…)")
+    }
 }
 
 /// Where a bus keeps its data, for commands that act on it from the same host.

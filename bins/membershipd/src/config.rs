@@ -1,11 +1,13 @@
 //! The configuration: layers of settings parsed once into a form in which what may not be combined
 //! cannot be expressed. Every problem is reported, not only the first.
 
+mod cluster_settings;
 mod effective;
 mod exposure;
 mod layers;
 mod names;
 mod paths;
+mod plane;
 mod problem;
 mod quotas;
 mod reader;
@@ -18,16 +20,20 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
+pub use self::cluster_settings::ClusterSettings;
+pub use self::cluster_settings::LAUNCH;
 pub use self::effective::Effective;
 pub use self::exposure::{Exposure, TlsSource};
 pub use self::layers::Environment;
 pub use self::names::{DataUrl, PublicName, ServerName};
 pub use self::paths::DataPaths;
+pub use self::plane::{Plane, StoreKind};
 pub use self::problem::{ConfigErrors, ConfigProblem};
 pub use self::quotas::Quotas;
 pub use self::setting::Setting;
 pub use self::streams::{StreamSync, Streams};
 
+use self::cluster_settings::Surroundings;
 use self::layers::Layers;
 use self::reader::Reader;
 use crate::args::{LocationFlags, NodeFlags};
@@ -51,6 +57,8 @@ pub struct Config {
     pub http_port: u16,
     /// Port of the data plane; 0 lets the system choose.
     pub nats_port: u16,
+    /// Which data plane runs, and where users and rooms are kept.
+    pub plane: Plane,
     /// Where everything is kept.
     pub paths: DataPaths,
     /// Where the messages of rooms with history are kept.
@@ -116,13 +124,23 @@ impl Config {
         let quotas = Quotas::read(&mut reader);
         let public_names = reader.list(Setting::PUBLIC_NAME, str::parse);
         let data_urls = reader.list(Setting::DATA_URL, str::parse);
+        let surroundings = Surroundings {
+            flags,
+            environment,
+            exposure: exposure.as_ref(),
+            streams: &streams,
+            http_port,
+            nats_port,
+        };
+        let plane = Plane::read(&mut reader, &surroundings);
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
         let logging = Logging {
             filter: reader.text(Setting::LOG, DEFAULT_LOG.to_owned(), parse_filter),
             format: reader.text(Setting::LOG_FORMAT, LogFormat::Text, parse_log_format),
         };
-        let (exposure, effective) = reader.finish(exposure)?;
+        let ((exposure, plane), effective) = reader.finish(exposure.zip(plane))?;
 
+        let paths = paths.with_store(plane.store());
         let mut warnings: Vec<String> = layers
             .unknown_variables
             .iter()
@@ -130,10 +148,12 @@ impl Config {
             .collect();
         warnings.extend(exposure.warning());
         warnings.extend(streams.warning());
+        warnings.extend(plane.warnings());
         let config = Self {
             exposure,
             http_port,
             nats_port,
+            plane,
             paths,
             streams,
             quotas,
@@ -154,7 +174,7 @@ impl DataPaths {
         let mut layers = Layers::read(flags.config.as_deref(), environment, flags);
         let problems = std::mem::take(&mut layers.problems);
         let mut reader = Reader::new(&layers, problems);
-        let paths = read_paths(&mut reader, environment);
+        let paths = read_paths(&mut reader, environment).with_store(plane::kind_of_store(&mut reader));
         reader.finish(Some(paths)).map(|(paths, _)| paths)
     }
 }

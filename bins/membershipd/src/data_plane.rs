@@ -1,9 +1,16 @@
 //! The data planes that membershipd can run, each as the control plane's `DataPlane`.
 
+mod clustered;
 mod embedded;
+mod late_authenticator;
 mod room_streams;
+mod running;
 mod streams_health;
 
+pub use self::clustered::ClusteredPlaneError;
+pub(crate) use self::clustered::{ClusteredPlane, Joining};
 pub(crate) use self::embedded::EmbeddedPlane;
 pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};
+pub(crate) use self::late_authenticator::LateAuthenticator;
 pub(crate) use self::room_streams::{JetStreamRooms, stream_name};
+pub(crate) use self::running::RunningPlane;

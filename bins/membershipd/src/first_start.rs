@@ -80,10 +80,19 @@ pub(crate) async fn begin(
         return Ok(Beginning::AwaitsAdmin);
     }
     let path = paths.admin_identity();
-    let identity = own_identity(&path)?;
+    let (identity, is_new) = own_identity(&path)?;
     let handle: Handle = FIRST_ADMIN.parse().expect("the handle is well formed");
     let card = identity.card(Some(handle.clone()));
-    store.add_user(NewUser { card, handle, role: BusRole::Admin, at: unix_now() }).await?;
+    let added = store.add_user(NewUser { card, handle, role: BusRole::Admin, at: unix_now() }).await;
+    if matches!(added, Err(StoreError::Conflict(_))) && has_users(store).await? {
+        // Another node of the cluster was first: the admin is there, and this identity is nobody's.
+        if is_new && let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "an identity that is not needed was not removed");
+        }
+        mark(paths)?;
+        return Ok(Beginning::HasUsers);
+    }
+    added?;
     store.mark_first_start(unix_now()).await?;
     mark(paths)?;
     Ok(Beginning::AdminMade(path))
@@ -118,14 +127,14 @@ async fn has_users(store: &dyn MembershipStore) -> Result<bool, StoreError> {
     Ok(!store.users(Page { after: None, limit: 1 }).await?.items.is_empty())
 }
 
-/// A new identity, or the one that a start which was cut short left behind.
-fn own_identity(path: &Path) -> Result<Identity, IdentityFileError> {
+/// A new identity, or the one that a start which was cut short left behind; and whether it is new.
+fn own_identity(path: &Path) -> Result<(Identity, bool), IdentityFileError> {
     if fs::exists(path).unwrap_or(true) {
-        return identity_file::load(path);
+        return Ok((identity_file::load(path)?, false));
     }
     let identity = Identity::generate();
     identity_file::save_new(path, &identity)?;
-    Ok(identity)
+    Ok((identity, true))
 }
 
 /// Seconds since 1970; a clock before that counts as 1970.

@@ -26,6 +26,8 @@ mod guards;
 mod node_control;
 mod own_names;
 mod private_file;
+mod store_note;
+mod stores;
 mod tls;
 
 mod app;
@@ -40,15 +42,17 @@ mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
 pub use args::{
-    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs,
-    UserCommand,
+    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, TypedSecret,
+    UserArgs, UserCommand,
 };
 pub use commands::run;
+pub use config::LAUNCH as LAUNCH_NATS_SERVER;
 pub use config::{
-    Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,
-    Logging, PublicName, Quotas, ServerName, Setting, StreamSync, Streams, TlsSource,
+    ClusterSettings, Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment,
+    Exposure, LogFormat, Logging, Plane, PublicName, Quotas, ServerName, Setting, StoreKind, StreamSync,
+    Streams, TlsSource,
 };
-pub use data_plane::{EmbeddedPlaneError, ServiceAccess};
+pub use data_plane::{ClusteredPlaneError, EmbeddedPlaneError, ServiceAccess};
 pub use failure::Failure;
 pub use first_start::{Beginning, FirstStartError};
 pub use guards::{DataDirectoryError, KeyFileError};
@@ -56,4 +60,6 @@ pub use local_api::LocalApiError;
 pub use local_control::LocalControlError;
 pub use shutdown::StopReport;
 pub use stopped_bus::StoppedBusError;
+pub use store_note::StoreNoteError;
+pub use stores::StoresError;
 pub use tls::{LocalAuthorityError, NodeTlsError};

@@ -82,7 +82,8 @@ impl LocalApi {
                 Err(source) => return Err(LocalApiError::Socket { path: socket, source }),
             }
         }
-        if missing == Missing::Refuse && !paths.db().exists() {
+        let nothing = !paths.db().exists() && !paths.store_note().exists();
+        if missing == Missing::Refuse && nothing {
             return Err(LocalApiError::NoBus(paths.db().to_owned()));
         }
         let directory = DataDirectory::claim(paths).map_err(|error| match error {

@@ -7,6 +7,12 @@ use clap::Parser;
 use membershipd::{Cli, Environment};
 
 fn main() -> ExitCode {
+    // Before anything else, and before other threads: this process may be on its way to become a nats-server.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == membershipd::LAUNCH_NATS_SERVER) {
+        let error = cluster::launch(arguments);
+        return failed(&error, error.exit_code());
+    }
     let cli = Cli::parse();
     let environment = Environment::of_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use blobstore::BlobStore;
 use busauth::{AuthMode, MemoryNonceStore, NonceLimits};
 use control_api::{Limits, Posture};
 use control_plane::{AccessOptions, ControlConfig, ControlPlane, DataPlane, Parts, PlaintextRooms};
-use membership_store::SqliteStore;
+use membership_store::MembershipStore;
 
-use crate::config::Config;
-use crate::first_start::{Beginning, unix_now};
+use crate::config::{Config, StoreKind};
 use crate::own_names::OwnNames;
 
 /// What the permissions of connections depend on besides memberships.
@@ -42,32 +40,19 @@ pub(crate) fn control_config(
             auth: auth.to_string(),
             acl: true,
             tls: config.exposure.tls().is_some(),
-            cluster: false,
-            store: "sqlite".to_owned(),
+            cluster: config.plane.cluster().is_some(),
+            store: config.plane.store().as_str().to_owned(),
         },
     }
 }
 
-/// The control plane of a node that runs.
-pub(crate) fn control_plane(
-    config: ControlConfig,
-    store: Arc<SqliteStore>,
-    data_plane: Arc<dyn DataPlane>,
-    blobs: Arc<dyn BlobStore>,
-    beginning: &Beginning,
-) -> Arc<ControlPlane> {
-    let limits = NonceLimits::default();
-    let nonces = match beginning {
-        // What was signed before this start may have been seen by the process before.
-        Beginning::HasUsers => MemoryNonceStore::after_restart(limits, unix_now()),
-        Beginning::AdminMade(_) | Beginning::AwaitsAdmin => MemoryNonceStore::new(limits),
-    };
-    ControlPlane::new(config, Parts { store, nonces: Arc::new(nonces), data_plane, blobs: Some(blobs) })
-}
-
 /// The control plane of a node that does not run: only its local administration is used, which needs no
 /// names, signatures or nonces.
-pub(crate) fn offline(store: Arc<SqliteStore>, data_plane: Arc<dyn DataPlane>) -> Arc<ControlPlane> {
+pub(crate) fn offline(
+    store: Arc<dyn MembershipStore>,
+    kind: StoreKind,
+    data_plane: Arc<dyn DataPlane>,
+) -> Arc<ControlPlane> {
     let config = ControlConfig {
         name: "stopped".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,7 +66,7 @@ pub(crate) fn offline(store: Arc<SqliteStore>, data_plane: Arc<dyn DataPlane>) -
             acl: true,
             tls: false,
             cluster: false,
-            store: "sqlite".to_owned(),
+            store: kind.as_str().to_owned(),
         },
     };
     let nonces = Arc::new(MemoryNonceStore::new(NonceLimits::default()));

@@ -35,6 +35,9 @@ const AT_ONCE: usize = 4096;
 /// Where requests arrive. Narrow on purpose: to anything else nobody answers, and the server says so.
 const SUBJECTS: [&str; 2] = ["unibus.rpc.*.history.*", "unibus.rpc.*.consumer.*.*.*"];
 
+/// Where several nodes listen, one of them answers: the one whose server the asker is connected to.
+const GROUP: &str = "membershipd";
+
 /// What requests are answered with.
 pub(crate) struct Rpc {
     parts: Arc<Parts>,
@@ -75,7 +78,7 @@ impl Rpc {
     ) -> Result<Self, EmbeddedPlaneError> {
         let mut requests = futures_util::stream::SelectAll::new();
         for subject in SUBJECTS {
-            let subscribed = gate.client().subscribe(subject).await;
+            let subscribed = gate.client().queue_subscribe(subject, GROUP.to_owned()).await;
             requests.push(subscribed.map_err(|error| EmbeddedPlaneError::Service(error.to_string()))?);
         }
         let parts = Parts { gate, access, rooms, running: Mutex::default() };

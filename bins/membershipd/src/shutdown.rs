@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long stopping may take in all. Unit files give more (`TimeoutStopSec=60`).
-pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const STOP_EMBEDDED: Duration = Duration::from_secs(10);
+/// The same where clients are given time to find another node.
+pub(crate) const STOP_CLUSTERED: Duration = Duration::from_secs(40);
 
 /// A stop in progress.
 #[derive(Debug)]

@@ -75,6 +75,17 @@ impl NodeTls {
         Ok(self.pair.server_config(&[])?)
     }
 
+    /// The files of a certificate that the bus has made itself, for a server in another process.
+    pub(crate) fn own_pair(&self) -> Option<cluster::PairFiles> {
+        match &self.renewal {
+            Renewal::ByOthers => None,
+            Renewal::ByAuthority { authority, .. } => {
+                let (certificate, key) = authority.server_pair();
+                Some(cluster::PairFiles { certificate, key })
+            }
+        }
+    }
+
     /// What clients pin when the authority is the bus's own.
     pub(crate) fn local_fingerprint(&self) -> Option<CaFingerprint> {
         match &self.renewal {

@@ -1,12 +1,15 @@
 //! One behaviour a file; `harness` starts the program.
 
 mod bad_input;
+mod cluster;
 mod cluster_certificates;
 mod configuration;
 mod control_socket;
 mod external_config;
 mod first_start;
 mod harness;
+mod kv_store;
+mod nodes;
 mod service_manager;
 mod signals;
 mod tls;

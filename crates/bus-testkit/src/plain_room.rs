@@ -20,11 +20,8 @@ pub struct PlainRoom {
 }
 
 impl PlainRoom {
-    pub(crate) async fn create(
-        owner: ControlClient,
-        subject: &str,
-        history: History,
-    ) -> anyhow::Result<Self> {
+    /// Makes a room on this subject, owned by whoever signs.
+    pub async fn create(owner: ControlClient, subject: &str, history: History) -> anyhow::Result<Self> {
         let me: Me = owner.get("/v1/me").await?;
         let name: RoomName = subject.parse()?;
         let create = Op::Create {

@@ -89,8 +89,8 @@ async fn run(
     up: oneshot::Sender<Addresses>,
 ) -> anyhow::Result<StopReport> {
     let app = App::build(config).await?;
-    let addresses =
-        Addresses { control: app.control_addr(), data: app.data_addr(), service: app.service_access() };
+    let service = app.service_access().context("the data plane does not run in this process")?;
+    let addresses = Addresses { control: app.control_addr(), data: app.data_addr(), service };
     // Both ports are bound by now: whoever connects waits a moment at most.
     drop(up.send(addresses));
     let (_hangups, reload) = mpsc::channel(1);

@@ -38,6 +38,8 @@ pub struct NodeState {
     pub restarts: u32,
     /// Routes to peers.
     pub routes: usize,
+    /// Connections of users.
+    pub clients: usize,
     /// What the server has said in the last seconds about a route that could not be made: a peer that is down, another
     /// secret, another authority.
     pub route_problem: Option<String>,

@@ -18,6 +18,22 @@ pub enum DataPlaneError {
     Full(String),
 }
 
+/// How often the bus's own data is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redundancy {
+    /// Copies.
+    pub replicas: u32,
+    /// Why the loss of one node would be noticed; `None` when it would not.
+    pub ha_reason: Option<String>,
+}
+
+impl Redundancy {
+    /// Of a bus that is one node.
+    pub fn one_node() -> Self {
+        Self { replicas: 1, ha_reason: Some("one node: its loss stops the bus".to_owned()) }
+    }
+}
+
 /// The broker's side of an access change: embedded, clustered or external.
 #[async_trait]
 pub trait DataPlane: RoomStreams {
@@ -25,11 +41,25 @@ pub trait DataPlane: RoomStreams {
     /// to them under their old rights any more, on every node. May be called for users who are not connected.
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError>;
 
+    /// These users may do more than before, and lose nothing. Their open connections, or where that is not possible their
+    /// next ones, have the new rights soon. Best effort: nothing is wrong in between.
+    async fn access_granted(&self, users: &[UserId]);
+
     /// Publishes a hint. Best effort: a lost hint costs its receiver time and nothing else.
     async fn publish_event(&self, subject: &Subject, payload: Bytes);
 
     /// Where clients connect (`nats://host:port`, `tls://host:port`).
     fn client_urls(&self) -> Vec<String>;
+
+    /// Where clients find the control plane of other nodes of this bus.
+    fn other_control_urls(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How often the bus's own data is kept.
+    fn redundancy(&self) -> Redundancy {
+        Redundancy::one_node()
+    }
 
     /// Whether clients have to use TLS.
     fn tls(&self) -> bool;

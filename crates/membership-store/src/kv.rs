@@ -225,6 +225,11 @@ impl KvStore {
         self.inner.progress.applied()
     }
 
+    /// Waits until the view holds a revision that another node has told. The caller bounds the time.
+    pub async fn reach(&self, revision: u64) -> Result<(), StoreError> {
+        self.inner.progress.reach(revision).await
+    }
+
     /// Waits until the view holds everything that was acknowledged, to anybody, before this call.
     ///
     /// Whoever must not answer from an old view confirms it at intervals, and stops answering when the last

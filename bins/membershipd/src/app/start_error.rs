@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use membership_store::OpenError;
-
-use crate::data_plane::EmbeddedPlaneError;
+use crate::data_plane::{ClusteredPlaneError, EmbeddedPlaneError};
 use crate::first_start::FirstStartError;
 use crate::guards::DataDirectoryError;
 use crate::local_control::LocalControlError;
+use crate::stores::StoresError;
 use crate::tls::NodeTlsError;
 
 /// Why the bus did not start.
@@ -22,9 +21,15 @@ pub enum StartError {
     /// The data plane does not listen.
     #[error(transparent)]
     DataPlane(#[from] EmbeddedPlaneError),
-    /// The database.
+    /// The node of a cluster does not run.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Node(#[from] ClusteredPlaneError),
+    /// The database, or the buckets.
+    #[error(transparent)]
+    Store(#[from] StoresError),
+    /// A node of a cluster with a store of its own; the settings refuse that.
+    #[error("the nodes of a cluster share their store: set --store kv")]
+    NoSharedStore,
     /// The streams of rooms could not be brought in line with the rooms.
     #[error("the history of rooms cannot be kept: {0}")]
     Streams(#[from] control_plane::ReconcileError),
@@ -51,8 +56,20 @@ impl StartError {
         match self {
             Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
             Self::Files(error) => !matches!(error, blobstore::OpenError::InUse { .. }),
-            Self::Tls(_) | Self::NoPlaceForSocket(_) | Self::DataPlane(EmbeddedPlaneError::Tls(_)) => true,
+            Self::Tls(_)
+            | Self::NoPlaceForSocket(_)
+            | Self::DataPlane(EmbeddedPlaneError::Tls(_))
+            | Self::NoSharedStore
+            | Self::Node(ClusteredPlaneError::Refused(_) | ClusteredPlaneError::Name(_)) => true,
+            Self::Node(ClusteredPlaneError::Server(error)) => matches!(
+                error,
+                cluster::StartError::Program { .. }
+                    | cluster::StartError::NoVersion(_)
+                    | cluster::StartError::TooOld { .. }
+                    | cluster::StartError::Refused(_)
+            ),
             Self::DataPlane(_)
+            | Self::Node(_)
             | Self::Store(_)
             | Self::Streams(_)
             | Self::FirstStart(_)

@@ -22,7 +22,15 @@ pub(super) async fn run(flags: &NodeFlags, environment: &Environment) -> Result<
         tracing::warn!("{warning}");
     }
     let paths = config.paths.clone();
-    let app = App::build(config).await?;
+    // A node of a cluster may wait long for the others.
+    let app = tokio::select! {
+        biased;
+        () = signals.stop() => {
+            tracing::info!("stopped before it had started");
+            return Ok(());
+        }
+        app = Box::pin(App::build(config)) => app?,
+    };
     announce(&app, &paths);
 
     let stop = CancellationToken::new();
@@ -54,6 +62,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns when the bus is to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Returns when the bus is to stop. SIGHUP reads the log filter again and asks for fresh certificates.

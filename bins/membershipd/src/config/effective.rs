@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::setting::Setting;
 
-/// The settings that are not left at their defaults. No setting holds a secret, only paths of files that do.
+/// The settings that are not left at their defaults. Secrets are left out: of a route, what
+/// comes before its host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effective(Vec<Line>);
 
@@ -21,11 +22,24 @@ impl Effective {
     }
 
     pub(super) fn record_list(&mut self, setting: Setting, values: &[String], source: &str) {
-        self.push(setting, values.into(), source);
+        let shown: Vec<String> = match setting {
+            Setting::ROUTES => values.iter().map(|url| without_login(url)).collect(),
+            _ => values.to_vec(),
+        };
+        self.push(setting, shown.into(), source);
     }
 
     fn push(&mut self, setting: Setting, value: serde_json::Value, source: &str) {
         self.0.push(Line { setting, value, source: source.to_owned() });
+    }
+}
+
+/// A URL as it may be shown: what comes before the host may be a secret.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (None, Some((_, host))) => format!("…@{host}"),
+        (_, None) => url.to_owned(),
     }
 }
 

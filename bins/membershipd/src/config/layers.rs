@@ -2,6 +2,7 @@
 //! is parsed, so that "not set" stays visible.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format, Serialized, Toml};
@@ -13,8 +14,15 @@ use super::problem::ConfigProblem;
 use super::setting::Setting;
 
 /// Environment variables as they were at start. Tests pass their own.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
+
+/// Names only: one of the values may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Environment {
     /// The variables of this process that are valid UTF-8 and concern the bus.
@@ -94,6 +102,9 @@ impl Layers {
 /// Customary variables that mean something here.
 const OF_THE_SYSTEM: [&str; 2] = ["RUST_LOG", "XDG_RUNTIME_DIR"];
 
+/// Variables of ours that are read elsewhere: what names the file, and a secret.
+const NOT_IN_LAYERS: [Setting; 2] = [Setting::CONFIG, Setting::CLUSTER_PASS];
+
 /// Variables of `unibus`, which people set for their own shell.
 const OF_OTHER_PROGRAMS: [&str; 2] = ["UNIBUS_CONTEXT", "UNIBUS_IDENTITY"];
 
@@ -156,8 +167,8 @@ impl VariableLayer {
                 Some(setting) => {
                     values.insert(setting.key().to_owned(), Value::from(value.as_str()));
                 }
-                None if *name == Setting::CONFIG.variable() || OF_OTHER_PROGRAMS.contains(&name.as_str()) => {
-                }
+                None if NOT_IN_LAYERS.iter().any(|setting| setting.variable() == *name)
+                    || OF_OTHER_PROGRAMS.contains(&name.as_str()) => {}
                 None => unknown.push(name.clone()),
             }
         }

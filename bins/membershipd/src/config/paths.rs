@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::DEFAULT_DB;
+use super::plane::StoreKind;
 
 /// The longest path of a local socket that every system takes, with room to spare (Linux: 107 bytes,
 /// macOS: 103).
@@ -24,6 +25,8 @@ pub struct DataPaths {
     db: PathBuf,
     directory: PathBuf,
     files: PathBuf,
+    /// Where users and rooms are kept, as far as the settings say.
+    store: StoreKind,
     /// `$XDG_RUNTIME_DIR`.
     runtime_directory: Option<PathBuf>,
 }
@@ -42,6 +45,16 @@ impl DataPaths {
     /// The files in rooms.
     pub fn files(&self) -> &Path {
         &self.files
+    }
+
+    /// Where users and rooms are kept, as far as the settings say.
+    pub fn store(&self) -> StoreKind {
+        self.store
+    }
+
+    /// Says where the bus that was started here keeps its users and rooms.
+    pub fn store_note(&self) -> PathBuf {
+        self.directory.join("membershipd.store")
     }
 
     /// Locked by the process that uses the directory.
@@ -104,6 +117,11 @@ impl DataPaths {
         self
     }
 
+    pub(super) fn with_store(mut self, store: StoreKind) -> Self {
+        self.store = store;
+        self
+    }
+
     /// The same with the files in rooms elsewhere than beside the database.
     pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
         self.files = files.unwrap_or(self.files);
@@ -112,7 +130,7 @@ impl DataPaths {
 
     fn of(db: PathBuf, directory: PathBuf) -> Self {
         let files = directory.join(FILES_NAME);
-        Self { db, directory, files, runtime_directory: None }
+        Self { db, directory, files, store: StoreKind::Sqlite, runtime_directory: None }
     }
 }
 

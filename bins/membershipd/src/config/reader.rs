@@ -69,6 +69,16 @@ impl<'a> Reader<'a> {
         self.problems.push(ConfigProblem { settings: settings.to_vec(), problem });
     }
 
+    /// Whether something sets this.
+    pub(super) fn is_set(&self, setting: Setting) -> bool {
+        self.layers.find(setting).is_some()
+    }
+
+    /// Takes a problem that was found elsewhere.
+    pub(super) fn add(&mut self, problem: ConfigProblem) {
+        self.problems.push(problem);
+    }
+
     /// The value, if there was no problem at all.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Effective), ConfigErrors> {
         match value {

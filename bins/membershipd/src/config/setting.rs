@@ -41,13 +41,39 @@ impl Setting {
     pub const DATA_URL: Self = Self("data_url");
     /// The name of this server.
     pub const SERVER_NAME: Self = Self("server_name");
+    /// Where users and rooms are kept.
+    pub const STORE: Self = Self("store");
+    /// How many nodes keep users and rooms.
+    pub const KV_REPLICAS: Self = Self("kv_replicas");
+    /// The cluster this node belongs to.
+    pub const CLUSTER_NAME: Self = Self("cluster_name");
+    /// The port that other nodes connect to.
+    pub const CLUSTER_PORT: Self = Self("cluster_port");
+    /// Where the other nodes are.
+    pub const ROUTES: Self = Self("routes");
+    /// Whom nodes log in to each other as.
+    pub const CLUSTER_USER: Self = Self("cluster_user");
+    /// The file with the secret of nodes.
+    pub const CLUSTER_PASS_FILE: Self = Self("cluster_pass_file");
+    /// The secret of nodes. Not in a configuration file, which is not kept like a secret.
+    pub const CLUSTER_PASS: Self = Self("cluster_pass");
+    /// The certificate shown to other nodes.
+    pub const ROUTE_TLS_CERT: Self = Self("route_tls_cert");
+    /// Its private key.
+    pub const ROUTE_TLS_KEY: Self = Self("route_tls_key");
+    /// The authority of nodes.
+    pub const ROUTE_TLS_CA: Self = Self("route_tls_ca");
+    /// The program that is supervised.
+    pub const NATS_SERVER: Self = Self("nats_server");
+    /// How long a node goes on with what it knew last.
+    pub const STALENESS_BOUND: Self = Self("staleness_bound");
     /// What to log.
     pub const LOG: Self = Self("log");
     /// How to log.
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 18] = [
+    pub const IN_FILE: [Self; 30] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
@@ -64,6 +90,18 @@ impl Setting {
         Self::PUBLIC_NAME,
         Self::DATA_URL,
         Self::SERVER_NAME,
+        Self::STORE,
+        Self::KV_REPLICAS,
+        Self::CLUSTER_NAME,
+        Self::CLUSTER_PORT,
+        Self::ROUTES,
+        Self::CLUSTER_USER,
+        Self::CLUSTER_PASS_FILE,
+        Self::ROUTE_TLS_CERT,
+        Self::ROUTE_TLS_KEY,
+        Self::ROUTE_TLS_CA,
+        Self::NATS_SERVER,
+        Self::STALENESS_BOUND,
         Self::LOG,
         Self::LOG_FORMAT,
     ];
@@ -89,7 +127,12 @@ impl Setting {
             Self::SYNC => Some("\"always\"".to_owned()),
             Self::BUS_AUTH => Some("\"enforce\"".to_owned()),
             Self::PLAINTEXT => Some("false".to_owned()),
-            Self::PUBLIC_NAME | Self::DATA_URL => Some("[]".to_owned()),
+            Self::PUBLIC_NAME | Self::DATA_URL | Self::ROUTES => Some("[]".to_owned()),
+            Self::KV_REPLICAS => Some("1".to_owned()),
+            Self::CLUSTER_PORT => Some(cluster::DEFAULT_ROUTE_PORT.to_string()),
+            Self::CLUSTER_USER => Some("\"route\"".to_owned()),
+            Self::NATS_SERVER => Some(format!("\"{}\"", super::cluster_settings::DEFAULT_PROGRAM)),
+            Self::STALENESS_BOUND => Some("\"30s\"".to_owned()),
             Self::SERVER_NAME => Some("\"unibus\"".to_owned()),
             Self::LOG => Some(format!("\"{}\"", super::DEFAULT_LOG)),
             Self::LOG_FORMAT => Some("\"text\"".to_owned()),
@@ -106,7 +149,7 @@ impl Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.flag(), self.variable())?;
-        if *self != Self::CONFIG {
+        if ![Self::CONFIG, Self::CLUSTER_PASS].contains(self) {
             write!(f, ", file key `{}`", self.0)?;
         }
         f.write_str(")")

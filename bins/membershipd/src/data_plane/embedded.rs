@@ -1,13 +1,11 @@
 //! The embedded broker as data plane: it runs in this process, and the control plane reaches it through a
 //! listener of its own that only an identity made at start may use.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use busauth::{
-    Acl, AuthFailure, Authenticated, Authenticator, Identity, Presented, Principal, Subject, UserId,
-};
+use busauth::{Authenticator, Identity, Principal, Subject, UserId};
 use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
 use control_plane::{
@@ -20,6 +18,7 @@ use embedded_broker::{
 use room_protocol::RoomId;
 use zeroize::Zeroizing;
 
+use super::late_authenticator::LateAuthenticator;
 use super::room_streams::{Acknowledge, JetStreamRooms};
 use super::streams_health::streams_health;
 
@@ -154,9 +153,7 @@ impl EmbeddedPlane {
 
     /// Says who knows the users, once that is known.
     pub(crate) fn authenticate_with(&self, users: Arc<dyn Authenticator>) {
-        if self.authenticator.0.set(users).is_err() {
-            tracing::error!("the data plane had an authenticator already; it keeps the first");
-        }
+        self.authenticator.set(users);
     }
 
     /// Lets clients in.
@@ -239,6 +236,12 @@ impl DataPlane for EmbeddedPlane {
         self.gate.settle().await
     }
 
+    async fn access_granted(&self, users: &[UserId]) {
+        if let Err(error) = self.access_changed(users).await {
+            tracing::warn!(%error, "new rights may not be in force yet");
+        }
+    }
+
     async fn publish_event(&self, subject: &Subject, payload: Bytes) {
         if let Err(error) = self.service.publish(subject.as_str().to_owned(), payload).await {
             tracing::warn!(%error, %subject, "an event was not published");
@@ -265,23 +268,5 @@ impl DataPlane for EmbeddedPlane {
             streams,
             detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
         }
-    }
-}
-
-/// Knows nobody until the store is open.
-#[derive(Default)]
-struct LateAuthenticator(OnceLock<Arc<dyn Authenticator>>);
-
-#[async_trait]
-impl Authenticator for LateAuthenticator {
-    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated, AuthFailure> {
-        match self.0.get() {
-            Some(users) => users.authenticate(presented).await,
-            None => Err(AuthFailure::Unavailable("the store is not open yet".to_owned())),
-        }
-    }
-
-    fn rights(&self, principal: &Principal) -> Option<Arc<Acl>> {
-        self.0.get()?.rights(principal)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind, RequestError};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, DeleteStreamErrorKind, GetStreamErrorKind, RequestError,
+};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{
     Config, ConsumerCreateStrictErrorKind, DeleteStatus, DiscardPolicy, StorageType,
@@ -44,12 +47,16 @@ pub(crate) enum Acknowledge {
     /// Yes: for servers that refuse a reply subject which its sender has no right to. On others the acknowledgement
     /// would be published with the server's rights wherever a message asks for it.
     Publishers,
+    /// No.
+    Nobody,
 }
 
 /// Rooms' streams on a NATS server.
 pub(crate) struct JetStreamRooms {
     context: Context,
     acknowledge: Acknowledge,
+    /// How many nodes keep a stream that is made now.
+    copies: AtomicUsize,
     /// Consumers and who may use them, as far as they were asked for. All changes go through here.
     known: Mutex<HashMap<(RoomId, String), Arc<MadeConsumer>>>,
 }
@@ -64,7 +71,35 @@ struct Made {
 impl JetStreamRooms {
     pub(crate) fn new(client: async_nats::Client, acknowledge: Acknowledge) -> Self {
         let context = async_nats::jetstream::new(client);
-        Self { context, acknowledge, known: Mutex::default() }
+        Self { context, acknowledge, copies: AtomicUsize::new(1), known: Mutex::default() }
+    }
+
+    /// Says how many nodes keep a stream that is made from now on.
+    pub(crate) fn set_copies(&self, copies: usize) {
+        self.copies.store(copies.max(1), Ordering::Relaxed);
+    }
+
+    /// How many nodes keep a stream; `None` when there is no such stream.
+    async fn copies_of(&self, name: &str) -> Result<Option<usize>, DataPlaneError> {
+        match self.context.get_stream(name).await {
+            Ok(stream) => Ok(Some(stream.cached_info().config.num_replicas)),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(cause) if is_missing(cause.error_code()) => Ok(None),
+                _ => Err(failed("a room's stream cannot be read", error)),
+            },
+        }
+    }
+
+    /// The configuration with as many copies as there are to be, and no fewer than there are.
+    async fn config_with_copies(&self, stream: &RoomStream) -> Result<Config, DataPlaneError> {
+        let mut config = self.config(stream);
+        let copies = self.copies.load(Ordering::Relaxed);
+        config.num_replicas = match self.acknowledge {
+            // A server alone.
+            Acknowledge::Publishers => 1,
+            Acknowledge::Nobody => self.copies_of(&config.name).await?.unwrap_or(1).max(copies),
+        };
+        Ok(config)
     }
 
     /// Who made a consumer and with what; `None` when there is none of this name.
@@ -122,6 +157,7 @@ impl JetStreamRooms {
             num_replicas: 1,
             no_ack: match self.acknowledge {
                 Acknowledge::Publishers => false,
+                Acknowledge::Nobody => true,
             },
             duplicate_window: if max_age.is_zero() {
                 DUPLICATE_WINDOW
@@ -192,7 +228,13 @@ impl RoomStreams for JetStreamRooms {
     }
 
     async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
-        let kept = self.context.create_or_update_stream(self.config(stream)).await;
+        let mut config = self.config_with_copies(stream).await?;
+        let mut kept = self.context.create_or_update_stream(config.clone()).await;
+        if config.num_replicas > 1 && kept.as_ref().is_err_and(|error| is_without_peers(&error.kind())) {
+            tracing::warn!(room = %stream.room, "a node is missing: one keeps the room's messages for now");
+            config.num_replicas = 1;
+            kept = self.context.create_or_update_stream(config).await;
+        }
         kept.map(drop).map_err(|error| {
             let what = "a room's stream cannot be made";
             match error.kind() {
@@ -291,6 +333,11 @@ fn room_consumer(info: &consumer::Info) -> Option<RoomConsumer> {
 
 fn is_missing(code: ErrorCode) -> bool {
     code == ErrorCode::STREAM_NOT_FOUND || code == ErrorCode::CONSUMER_NOT_FOUND
+}
+
+/// There are fewer nodes than copies asked for.
+fn is_without_peers(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::CLUSTER_NO_PEERS)
 }
 
 /// The server has no room, on disk, in memory or as a whole.

@@ -10,7 +10,7 @@ use control_api::history::{HistoryRequest, HistoryStart, RpcErrorCode, header};
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
 use membership_store::RoomAccess;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::{Asker, Outgoing, Right};
 use super::page::{self, Begin, Page};
@@ -23,6 +23,9 @@ const STORED_AFTER: [Duration; 4] = [
     Duration::from_millis(125),
     Duration::from_millis(625),
 ];
+
+/// How much longer the pause is after each look for what may have been stored late.
+const LOOKED_FOR_LESS: u32 = 5;
 
 /// Answers one request.
 pub(super) async fn answer(asker: &Asker, request: &HistoryRequest) -> Result<(), RpcErrorCode> {
@@ -38,9 +41,15 @@ pub(super) async fn answer(asker: &Asker, request: &HistoryRequest) -> Result<()
     // Before the look: what is published after it is seen.
     let mut passing = if request.wait > 0 { listen(asker, &room).await? } else { SelectAll::new() };
     let mut found = page::read(client, &asker.room(), begin, request.max).await?;
+    let mut look_again = STORED_AFTER[0];
     while found.messages.is_empty() && Instant::now() < deadline {
         tokio::select! {
             () = sleep_until(deadline) => {}
+            () = sleep(look_again) => {
+                // Passed before we listened, and stored by now: where several servers keep a stream, that takes a moment.
+                found = page::read(client, &asker.room(), begin, request.max).await?;
+                look_again *= LOOKED_FOR_LESS;
+            }
             // The gate outlives every request.
             _ = changes.changed() => drop(asker.check(Right::Read)?),
             Some(_) = passing.next() => {

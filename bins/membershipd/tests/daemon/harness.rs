@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 /// Long enough for a slow machine; what does not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A place for one bus.
 pub(crate) struct Place {
@@ -58,13 +58,18 @@ impl Place {
     }
 
     pub(crate) async fn start_with(&self, arguments: &[&str], variables: &HashMap<&str, String>) -> Daemon {
+        let mut daemon = self.spawn_with(arguments, variables);
+        daemon.wait_for("membershipd is ready").await;
+        daemon
+    }
+
+    /// The same without waiting.
+    pub(crate) fn spawn_with(&self, arguments: &[&str], variables: &HashMap<&str, String>) -> Daemon {
         let mut command = self.serve_command(arguments);
         command.envs(variables);
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut daemon = Daemon { child, log, said: Vec::new() };
-        daemon.wait_for("membershipd is ready").await;
-        daemon
+        Daemon { child, log, said: Vec::new() }
     }
 
     /// A start that is expected to fail.
@@ -144,8 +149,12 @@ impl Failed {
 impl Daemon {
     /// Reads the log up to the first line with this message.
     pub(crate) async fn wait_for(&mut self, message: &str) -> Value {
+        within(message, self.read_up_to(message)).await
+    }
+
+    async fn read_up_to(&mut self, message: &str) -> Value {
         loop {
-            let line = within(message, self.log.next_line()).await.unwrap();
+            let line = self.log.next_line().await.unwrap();
             let line =
                 line.unwrap_or_else(|| panic!("the daemon ended before \"{message}\": {:#?}", self.said));
             let said: Value = serde_json::from_str(&line)
@@ -169,6 +178,11 @@ impl Daemon {
 
     fn ready(&self) -> &Value {
         self.said.iter().find(|line| line["message"] == "membershipd is ready").unwrap()
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

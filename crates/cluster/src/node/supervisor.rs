@@ -57,6 +57,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             phase: Phase::Running,
             restarts: 0,
             routes: 0,
+            clients: 0,
             route_problem: None,
             jetstream,
         });
@@ -133,9 +134,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             Err(error) => JetStreamState::Waiting { reason: error.to_string() },
         };
         let routes = if self.blueprint.config().has_peers() { system.routes().await.unwrap_or(0) } else { 0 };
+        let own = self.blueprint.keys.public(Account::Bus);
+        let clients = system.clients_besides(&own).await.unwrap_or(0);
         let route_problem = server.route_problem();
         self.state.send_if_modified(|state| {
-            let new = NodeState { routes, route_problem, jetstream, ..state.clone() };
+            let new = NodeState { routes, clients, route_problem, jetstream, ..state.clone() };
             let changed = *state != new;
             *state = new;
             changed
@@ -162,7 +165,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         }
         self.state.send_modify(|state| {
             state.phase = Phase::Restarting { reason };
-            (state.routes, state.route_problem) = (0, None);
+            (state.routes, state.clients, state.route_problem) = (0, 0, None);
             state.jetstream = JetStreamState::Waiting { reason: "the server does not run".to_owned() };
         });
     }
@@ -219,8 +222,12 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
 
     /// Until nobody is left but ourselves, or the time is over.
     async fn let_clients_go(&self, server: &Server) {
-        server.process.signal(Signal::USR2);
         let own = self.blueprint.keys.public(Account::Bus);
+        if matches!(server.system.clients_besides(&own).await, Ok(0)) {
+            // Nobody has to be told.
+            return;
+        }
+        server.process.signal(Signal::USR2);
         let waiting = async {
             loop {
                 tokio::select! {

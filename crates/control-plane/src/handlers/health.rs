@@ -7,7 +7,7 @@ use control_api::{BlobHealth, ComponentState, Health, Ready, StoreHealth};
 use http::StatusCode;
 use membership_store::Page;
 
-use crate::ControlPlane;
+use crate::{ControlPlane, data_plane::Redundancy};
 
 /// How long the store may take to answer a health check.
 const STORE_PROBE: Duration = Duration::from_secs(2);
@@ -17,6 +17,7 @@ pub(crate) async fn healthz(State(control): State<Arc<ControlPlane>>) -> Json<He
     let data_plane = control.parts.data_plane.health();
     let store = store_health(&control).await;
     let blobs = blob_health(&control);
+    let Redundancy { replicas, ha_reason } = control.parts.data_plane.redundancy();
     Json(Health {
         status: data_plane.state.max(store.state).max(blobs.state),
         version: control.config.version.clone(),
@@ -24,9 +25,9 @@ pub(crate) async fn healthz(State(control): State<Arc<ControlPlane>>) -> Json<He
         data_plane,
         store,
         blobs,
-        replicas: 1,
-        ha: false,
-        ha_reason: Some("one node: its loss stops the bus".to_owned()),
+        replicas,
+        ha: ha_reason.is_none(),
+        ha_reason,
         uptime: control.started.elapsed().as_secs(),
     })
 }

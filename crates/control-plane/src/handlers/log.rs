@@ -130,8 +130,10 @@ fn refused(violation: Violation, state: &RoomState) -> Refusal {
 
 async fn put_into_force(control: &ControlPlane, room: RoomId, statement: &SignedStatement) -> Result<()> {
     let affected = affected_by(control, room, statement);
-    if !affected.is_empty() {
-        control.parts.data_plane.access_changed(&affected).await?;
+    match &statement.statement().op {
+        Op::Create { .. } | Op::Add { .. } => control.parts.data_plane.access_granted(&affected).await,
+        _ if affected.is_empty() => {}
+        _ => control.parts.data_plane.access_changed(&affected).await?,
     }
     match &statement.statement().op {
         Op::Update { .. } => keep_stream(control, &room).await,

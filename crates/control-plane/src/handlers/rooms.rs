@@ -130,18 +130,17 @@ async fn open_room(
         {
             // The first request may have ended before its change was in force.
             keep_stream(&control, &id).await?;
-            control.parts.data_plane.access_changed(&[author]).await?;
+            control.parts.data_plane.access_granted(&[author]).await;
             return describe(&control, permit.caller(), id).await;
         }
         Err(error) => return Err(error.into()),
     }
     // Before its owner may publish: nothing that is sent is missing from the history.
     let kept = keep_stream(&control, &id).await;
-    let in_force = control.parts.data_plane.access_changed(&[author]).await;
+    control.parts.data_plane.access_granted(&[author]).await;
     events::tell_user(&*control.parts.data_plane, &author, &UserEvent::Added { room: id }).await;
     control.record(permit.caller(), "room.create", id, None).await;
     kept?;
-    in_force?;
     describe(&control, permit.caller(), id).await
 }
 
@@ -170,7 +169,13 @@ async fn set_frozen(
     let standing = control.still(&permit).await?;
     control.store().set_frozen(&id, frozen).await.map_err(room_error)?;
     drop(standing);
-    let in_force = control.parts.data_plane.access_changed(&member_ids(&control, &id)).await;
+    let members = member_ids(&control, &id);
+    let in_force = if frozen {
+        control.parts.data_plane.access_changed(&members).await
+    } else {
+        control.parts.data_plane.access_granted(&members).await;
+        Ok(())
+    };
     events::tell_room(&*control.parts.data_plane, &id, &RoomEvent::Frozen { room: id, frozen }).await;
     let action = if frozen { "room.freeze" } else { "room.unfreeze" };
     control.record(permit.caller(), action, id, None).await;

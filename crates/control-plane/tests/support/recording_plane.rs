@@ -151,6 +151,10 @@ impl DataPlane for RecordingPlane {
         Ok(())
     }
 
+    async fn access_granted(&self, users: &[UserId]) {
+        self.changes.lock().push(users.to_vec());
+    }
+
     async fn publish_event(&self, subject: &Subject, payload: Bytes) {
         let value = serde_json::from_slice(&payload).expect("events are JSON");
         self.events.lock().push((subject.to_string(), value));

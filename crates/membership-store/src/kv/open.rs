@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ use crate::Bound;
 /// How long one request to the server may take.
 const REQUEST: Duration = Duration::from_secs(2);
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// Servers that are started together find each other within a second or two.
+const TOO_FEW_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a store, or the nonces, cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum KvOpenError {
     /// JetStream did not answer in time: it is not enabled for this account, has no quorum yet, or is not reached.
     #[error("JetStream does not answer: {0}")]
     Unreachable(String),
+    /// A bucket that does not exist yet is to be kept by more servers than there are now.
+    #[error("there are fewer than {0} servers to keep the buckets now")]
+    TooFewServers(usize),
     /// The bucket does not exist, and is not made at this point.
     #[error("there is no bucket {0}: it is made when the cluster is set up")]
     NoBucket(String),
@@ -76,10 +81,12 @@ pub(super) fn bucket_config(bucket: &str, replicas: usize) -> Config {
     }
 }
 
+/// No bucket, but where no client is let in either: whoever may write somewhere is given subjects that begin with a
+/// letter.
 fn audit_config(name: &str, replicas: usize) -> Config {
     Config {
         name: name.to_owned(),
-        subjects: vec![format!("{name}.>")],
+        subjects: vec![format!("{}>", prefix_of(name))],
         discard: DiscardPolicy::New,
         storage: StorageType::File,
         num_replicas: replicas,
@@ -107,7 +114,7 @@ pub(super) async fn buckets(
         ctl: bucket(ctl, prefix_of(&names.ctl)),
         created: info.created.unix_timestamp_nanos(),
         keys: bucket(keys, prefix_of(&names.keys)),
-        audit: bucket(audit, format!("{}.", names.audit)),
+        audit: bucket(audit, prefix_of(&names.audit)),
     })
 }
 
@@ -117,18 +124,29 @@ pub(super) async fn find_or_make(
     wanted: Config,
     deadline: Instant,
 ) -> Result<(Stream<()>, Info), KvOpenError> {
+    let mut too_few_since = None;
     loop {
         let reason = match find(context, &wanted.name).await {
             Ok(Some(info)) => return checked(context, &wanted, info).await,
             Ok(None) => match context.create_stream(wanted.clone()).await {
                 // Another node may have made it, and the answer may be old: found again, it is there for all.
                 Ok(made) => return checked(context, &wanted, made.cached_info().clone()).await,
+                Err(error) if is_too_few_servers(error.kind()) => {
+                    let since = too_few_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > TOO_FEW_PATIENCE {
+                        return Err(KvOpenError::TooFewServers(wanted.num_replicas));
+                    }
+                    error.to_string()
+                }
                 Err(error) => error.to_string(),
             },
             Err(reason) => reason,
         };
         if Instant::now() + PAUSE > deadline {
-            return Err(KvOpenError::Unreachable(reason));
+            return Err(match too_few_since {
+                Some(_) => KvOpenError::TooFewServers(wanted.num_replicas),
+                None => KvOpenError::Unreachable(reason),
+            });
         }
         tracing::debug!(reason, stream = wanted.name, "waiting for JetStream");
         tokio::time::sleep(PAUSE).await;
@@ -162,6 +180,11 @@ pub(super) async fn exists(context: &Context, names: &Names) -> Result<bool, KvO
         }
     }
     Ok(false)
+}
+
+/// The servers that are there are fewer than the copies asked for.
+fn is_too_few_servers(kind: CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::CLUSTER_NO_PEERS)
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, String> {

@@ -1,0 +1,292 @@
+//! A node as a member of its cluster: its lease, its record, the changes of other nodes, and the copies of its data.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use busauth::{Authenticator, Principal, UserId};
+use cluster::{KickError, Kicker};
+use control_api::Posture;
+use control_plane::{AccessTable, DataPlaneError, Redundancy};
+use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
+use parking_lot::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::copies;
+use super::lease::{BEAT, Lease};
+use super::logins::{Logins, Loser};
+use super::peers::{Heard, Said};
+use super::settle;
+use crate::data_plane::JetStreamRooms;
+use crate::rpc::Gate;
+
+/// How often the record is renewed.
+const RENEW: Duration = Duration::from_secs(2);
+/// How long one renewal may take before the next is tried.
+const RENEWAL: Duration = Duration::from_secs(8);
+/// How often the copies are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a node that stops waits to be heard.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How often closing connections is tried again.
+const KICKS: usize = 3;
+/// A removal waits for a server that restarts.
+const BETWEEN_KICKS: Duration = Duration::from_millis(250);
+/// What a node needs to know to become a member.
+pub(crate) struct Joining {
+    pub(crate) name: String,
+    pub(crate) store: KvStore,
+    pub(crate) access: AccessTable,
+    pub(crate) staleness_bound: Duration,
+    pub(crate) posture: Posture,
+    pub(crate) public: bool,
+    pub(crate) route_tls: bool,
+    pub(crate) control_urls: Vec<String>,
+}
+
+/// What it has of its own server.
+pub(super) struct Parts {
+    pub(super) control: async_nats::Client,
+    pub(super) kicker: Kicker,
+    pub(super) gate: Arc<Gate>,
+    pub(super) rooms: Arc<JetStreamRooms>,
+    pub(super) data_urls: Vec<String>,
+}
+
+/// A member.
+pub(super) struct Member {
+    pub(super) name: NodeName,
+    pub(super) store: KvStore,
+    pub(super) lease: Arc<Lease>,
+    pub(super) heard: Heard,
+    pub(super) control: async_nats::Client,
+    pub(super) kicker: Kicker,
+    logins: Arc<Logins>,
+    gate: Arc<Gate>,
+    rooms: Arc<JetStreamRooms>,
+    said: Said,
+    /// It has said goodbye, and says nothing more.
+    leaving: AtomicBool,
+    /// One change at a time closes connections, so that whoever has come back is not closed again.
+    closing: tokio::sync::Mutex<()>,
+    redundancy: Mutex<Redundancy>,
+}
+
+impl Member {
+    pub(super) fn new(joining: Joining, parts: Parts) -> Result<Self, membership_store::NodeNameError> {
+        let lease = Arc::new(Lease::new(joining.staleness_bound));
+        let logins = Arc::new(Logins::new(joining.access, Arc::clone(&lease)));
+        let said = Said {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            posture: joining.posture,
+            public: joining.public,
+            route_tls: joining.route_tls,
+            applied: 0,
+            control_urls: joining.control_urls,
+            data_urls: parts.data_urls,
+            leaving: false,
+        };
+        Ok(Self {
+            name: joining.name.parse()?,
+            store: joining.store,
+            lease,
+            heard: Heard::default(),
+            control: parts.control,
+            kicker: parts.kicker,
+            logins,
+            gate: parts.gate,
+            rooms: parts.rooms,
+            said,
+            leaving: AtomicBool::new(false),
+            closing: tokio::sync::Mutex::default(),
+            redundancy: Mutex::new(Redundancy::one_node()),
+        })
+    }
+
+    pub(super) fn logins(&self) -> Arc<dyn Authenticator> {
+        self.logins.clone()
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.lease.is_held()
+    }
+
+    pub(super) fn redundancy(&self) -> Redundancy {
+        self.redundancy.lock().clone()
+    }
+
+    /// Where clients find the data plane of other nodes, of those that are as they must be.
+    pub(super) fn other_data_urls(&self) -> Vec<String> {
+        self.others().into_iter().flat_map(|said| said.data_urls).collect()
+    }
+
+    /// The same of the control plane.
+    pub(super) fn other_control_urls(&self) -> Vec<String> {
+        self.others().into_iter().flat_map(|said| said.control_urls).collect()
+    }
+
+    fn others(&self) -> Vec<Said> {
+        let peers = self.heard.peers(&self.store).into_iter();
+        peers
+            .filter(|peer| peer.name != self.name)
+            .filter_map(|peer| peer.serving(self.lease.bound()))
+            .collect()
+    }
+
+    /// Says that this node is there, and renews the lease.
+    pub(super) async fn renew(&self) -> Result<(), StoreError> {
+        let said = Said { applied: self.store.applied(), ..self.said.clone() };
+        let confirmed = self.put(&said).await?;
+        self.lease.renew(confirmed.since);
+        Ok(())
+    }
+
+    async fn put(&self, said: &Said) -> Result<membership_store::Confirmed, StoreError> {
+        let text = serde_json::to_string(said).map_err(|error| {
+            tracing::error!(%error, "what this node says of itself cannot be written as JSON");
+            StoreError::Unavailable
+        })?;
+        self.store.put_node(&self.name, &text).await
+    }
+
+    /// Says that this node serves nobody any more. Best effort: others find out.
+    pub(super) async fn say_goodbye(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        let said = Said { applied: self.store.applied(), leaving: true, ..self.said.clone() };
+        match tokio::time::timeout(GOODBYE, self.put(&said)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the other nodes were not told that this one stops"),
+            Err(_) => tracing::debug!("the other nodes were not told in time that this one stops"),
+        }
+    }
+
+    /// Puts into force, on this node, that the rights of these users may have changed.
+    pub(super) async fn apply(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
+        if users.iter().any(|user| self.logins.has_lost(user).is_some()) {
+            let _turn = self.closing.lock().await;
+            for user in users {
+                // Once more: the change before may have closed them.
+                if let Some(loser) = self.logins.has_lost(user) {
+                    self.close(&loser).await?;
+                }
+            }
+        }
+        self.gate.settle().await
+    }
+
+    async fn close(&self, loser: &Loser) -> Result<(), DataPlaneError> {
+        let mut tries = 0;
+        loop {
+            match self.kicker.kick(&Principal::from(loser.user)).await {
+                // What connects to the next server is let in with the rights that hold then.
+                Ok(_) | Err(KickError::NotRunning) => {
+                    self.logins.closed(loser);
+                    return Ok(());
+                }
+                Err(error) if tries == KICKS => return Err(DataPlaneError::Unconfirmed(error.to_string())),
+                Err(error) => tracing::warn!(%error, user = %loser.user, "connections were not closed yet"),
+            }
+            tries += 1;
+            tokio::time::sleep(BETWEEN_KICKS).await;
+        }
+    }
+
+    pub(super) async fn upkeep(self: Arc<Self>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&self).keep_lease(stop.clone()));
+        tasks.spawn(Arc::clone(&self).watch_lease(stop.clone()));
+        tasks.spawn(Arc::clone(&self).follow(stop.clone()));
+        tasks.spawn(Arc::clone(&self).look_at_copies(stop.clone()));
+        tasks.spawn(settle::answer(Arc::clone(&self), stop));
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {
+        let mut was_lost = false;
+        loop {
+            let pause = if was_lost { RENEW / 4 } else { RENEW };
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            // Not after goodbye.
+            if self.leaving.load(Ordering::Relaxed) {
+                return;
+            }
+            let renewed = tokio::time::timeout(RENEWAL, self.renew());
+            let Some(renewed) = stop.run_until_cancelled(renewed).await else { return };
+            match renewed {
+                Ok(Ok(())) if was_lost => tracing::info!("this node knows again how things are"),
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "this node was not heard by the cluster"),
+                Err(_) => tracing::warn!("this node was not heard by the cluster in time"),
+            }
+            was_lost = !self.is_fresh();
+        }
+    }
+
+    /// Shows that the process runs; closes everybody's connections when the lease is over.
+    async fn watch_lease(self: Arc<Self>, stop: CancellationToken) {
+        let mut was_over = false;
+        while stop.run_until_cancelled(tokio::time::sleep(BEAT)).await.is_some() {
+            if self.lease.beat() {
+                tracing::warn!(
+                    "this process did not run for a while: nobody is let in until it has caught up"
+                );
+            }
+            self.heard.look(&self.store);
+            let is_over = self.lease.is_over();
+            if is_over && !was_over {
+                tracing::error!(
+                    "this node does not reach the cluster any more: nobody is let in, and its users are disconnected"
+                );
+                self.close_everybody().await;
+            }
+            was_over = is_over;
+        }
+    }
+
+    async fn close_everybody(&self) {
+        let _turn = self.closing.lock().await;
+        for loser in self.logins.everybody() {
+            if self.is_fresh() {
+                return;
+            }
+            if let Err(error) = self.close(&loser).await {
+                tracing::warn!(%error, user = %loser.user, "connections were not closed");
+            }
+        }
+    }
+
+    /// Puts into force what other nodes change. They ask for it as well, and wait; this is for all that nobody waits for.
+    async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        let mut changes = self.store.changes();
+        while let Some(change) = stop.run_until_cancelled(changes.recv()).await {
+            let users = match change {
+                Ok((_, Changed::User(user))) => vec![user],
+                Ok((_, Changed::Room(room, users))) => {
+                    let members = self.store.view().members(&room);
+                    users.into_iter().chain(members.iter().map(|(member, _)| member.id)).collect()
+                }
+                Err(RecvError::Lagged(_)) => self.logins.users(),
+                Err(RecvError::Closed) => return,
+            };
+            if let Err(error) = self.apply(&users).await {
+                tracing::warn!(%error, "a change is not in force on this node");
+            }
+        }
+    }
+
+    async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let Some(found) = stop.run_until_cancelled(copies::look(&self.control)).await else { return };
+            self.rooms.set_copies(found.replicas as usize);
+            *self.redundancy.lock() = found;
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the nodes of a cluster say of themselves, and when they were heard last.
+//!
+//! Each node keeps a record in the store's own order of messages, renewed every few seconds. When a node was last heard is
+//! measured here, by this node's clock: the time at which its record was seen to change.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use control_api::Posture;
+use membership_store::{KvStore, NodeName, NodeRecord};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// The version of its program.
+    pub(super) version: String,
+    /// What it enforces.
+    pub(super) posture: Posture,
+    /// Whether others than its own machine reach it.
+    pub(super) public: bool,
+    /// Whether its routes are secured by certificates.
+    pub(super) route_tls: bool,
+    /// The revision up to which its view was complete when it said so.
+    pub(super) applied: u64,
+    /// Where clients find its control plane.
+    pub(super) control_urls: Vec<String>,
+    /// Where clients find its data plane.
+    pub(super) data_urls: Vec<String>,
+    /// It is about to stop: who is there goes elsewhere.
+    pub(super) leaving: bool,
+}
+
+impl Said {
+    /// Why this node is weaker than a node of a cluster may be.
+    pub(super) fn falls_short(&self) -> Option<&'static str> {
+        if self.posture.auth != "enforce" {
+            Some("it does not check every request")
+        } else if !self.posture.acl {
+            Some("its data plane does not check permissions")
+        } else if self.public && !self.route_tls {
+            Some("others reach it, and its routes are not secured by certificates")
+        } else {
+            None
+        }
+    }
+}
+
+/// Another node, or this one, as it is known here.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) name: NodeName,
+    /// What it said last; `None` is a record that this program does not understand.
+    pub(super) said: Option<Said>,
+    /// How long ago that was seen.
+    pub(super) silent_for: Duration,
+}
+
+impl Peer {
+    /// Whether users may still be connected there with what it knew before: it was heard within the time.
+    pub(super) fn may_have_users(&self, silent: Duration) -> bool {
+        self.silent_for < silent
+    }
+
+    /// What it said, if clients can be sent there.
+    pub(super) fn serving(self, silent: Duration) -> Option<Said> {
+        let fresh = self.silent_for < silent;
+        self.said.filter(|said| fresh && !said.leaving && said.falls_short().is_none())
+    }
+}
+
+/// When each node's record was seen to change.
+#[derive(Debug, Default)]
+pub(super) struct Heard(Mutex<HashMap<NodeName, (u64, Instant)>>);
+
+impl Heard {
+    /// Looks at the records.
+    pub(super) fn look(&self, store: &KvStore) {
+        let now = Instant::now();
+        let mut heard = self.0.lock();
+        for NodeRecord { name, revision, .. } in store.nodes() {
+            let known = heard.entry(name).or_insert((revision, now));
+            if known.0 != revision {
+                *known = (revision, now);
+            }
+        }
+    }
+
+    /// Every node that ever said anything, by name.
+    pub(super) fn peers(&self, store: &KvStore) -> Vec<Peer> {
+        self.look(store);
+        let heard = self.0.lock();
+        let peer = |record: NodeRecord| Peer {
+            said: serde_json::from_str(&record.text).ok(),
+            silent_for: heard.get(&record.name).map_or(Duration::ZERO, |(_, at)| at.elapsed()),
+            name: record.name,
+        };
+        store.nodes().into_iter().map(peer).collect()
+    }
+}

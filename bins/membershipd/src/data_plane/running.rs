@@ -1,0 +1,120 @@
+//! Whichever data plane runs, as the start and the end of a bus see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use control_plane::DataPlane;
+use tokio_util::sync::CancellationToken;
+
+use super::{ClusteredPlane, EmbeddedPlane, JetStreamRooms, ServiceAccess};
+use crate::rpc::Gate;
+use crate::shutdown::{STOP_CLUSTERED, STOP_EMBEDDED, Stop};
+
+/// A data plane that runs.
+#[derive(Clone)]
+pub(crate) enum RunningPlane {
+    /// In this process.
+    Embedded(Arc<EmbeddedPlane>),
+    /// A node of a cluster.
+    Clustered(Arc<ClusteredPlane>),
+}
+
+impl RunningPlane {
+    /// As the control plane sees it.
+    pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
+        match self {
+            Self::Embedded(plane) => plane.clone(),
+            Self::Clustered(plane) => plane.clone(),
+        }
+    }
+
+    /// Where clients connect.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        match self {
+            Self::Embedded(plane) => plane.broker().local_addr(),
+            Self::Clustered(plane) => plane.local_addr(),
+        }
+    }
+
+    /// The streams of rooms.
+    pub(crate) fn rooms(&self) -> Arc<JetStreamRooms> {
+        match self {
+            Self::Embedded(plane) => plane.rooms(),
+            Self::Clustered(plane) => plane.rooms(),
+        }
+    }
+
+    /// What answers to requests are sent through.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        match self {
+            Self::Embedded(plane) => plane.gate(),
+            Self::Clustered(plane) => plane.gate(),
+        }
+    }
+
+    /// How this process reaches the whole data plane, where it is in this process.
+    pub(crate) fn service_access(&self) -> Option<ServiceAccess> {
+        match self {
+            Self::Embedded(plane) => Some(plane.service_access()),
+            Self::Clustered(_) => None,
+        }
+    }
+
+    /// Lets clients in.
+    pub(crate) fn open(&self) {
+        match self {
+            Self::Embedded(plane) => plane.open(),
+            // Since it has joined.
+            Self::Clustered(_) => {}
+        }
+    }
+
+    /// What the plane does by itself, until stopped.
+    pub(crate) async fn upkeep(self, stop: CancellationToken) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Clustered(plane) => plane.upkeep(stop).await,
+        }
+    }
+
+    /// Returns when the plane is gone for good although nobody stopped it.
+    pub(crate) async fn ended(&self) {
+        match self {
+            Self::Embedded(_) => std::future::pending().await,
+            Self::Clustered(plane) => plane.ended().await,
+        }
+    }
+
+    /// The beginning of a stop, with as much time as clients of this plane need to go.
+    pub(crate) fn begin_stop(&self) -> Stop {
+        match self {
+            Self::Embedded(plane) => {
+                plane.broker().lame_duck();
+                Stop::within(STOP_EMBEDDED)
+            }
+            Self::Clustered(_) => Stop::within(STOP_CLUSTERED),
+        }
+    }
+
+    /// Lets clients go elsewhere, while rights still change. On one node there is no elsewhere.
+    pub(crate) async fn let_clients_go(&self, stopping: &mut Stop) {
+        if let Self::Clustered(plane) = self {
+            stopping.step("the last events", plane.flush_events()).await;
+            stopping.step("saying goodbye", plane.say_goodbye()).await;
+            if stopping.step("clients of the data plane", plane.leave()).await == Some(true) {
+                stopping.abort("the nats-server".to_owned());
+            }
+        }
+    }
+
+    /// Closes what is left.
+    pub(crate) async fn close(&self, stopping: &mut Stop) {
+        if let Self::Embedded(plane) = self {
+            stopping.step("the last events", plane.flush_events()).await;
+            let closed = plane.shutdown(stopping.left()).await;
+            if closed.aborted > 0 {
+                stopping.abort(format!("{} connections of the data plane", closed.aborted));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Nodes of a cluster on this machine, each a daemon started from its command line.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bus_testkit::ControlClient;
+use busauth::Identity;
+use busauth::identity::file as identity_file;
+use control_api::{Me, ProblemCode};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::harness::{Daemon, Place, within};
+
+/// The secret that the nodes of these tests share.
+const SECRET: &str = "a-secret-that-nobody-guesses";
+
+/// Three places for nodes, of which some run.
+pub(crate) struct Nodes {
+    places: [Place; 3],
+    route_ports: [u16; 3],
+    nats_server: PathBuf,
+    more: Vec<String>,
+    running: [Option<Daemon>; 3],
+}
+
+impl Nodes {
+    /// Places for three nodes; `None` without a nats-server.
+    pub(crate) fn new(more: &[&str]) -> Option<Self> {
+        // Needed by the HTTP client; another test may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Some(Self {
+            places: std::array::from_fn(|_| Place::new()),
+            route_ports: free_ports(),
+            nats_server: nats_server()?,
+            more: more.iter().map(|one| (*one).to_owned()).collect(),
+            running: [None, None, None],
+        })
+    }
+
+    /// Starts a node without waiting for it.
+    pub(crate) fn spawn(&mut self, node: usize) {
+        let name = format!("node-{}", node + 1);
+        let port = self.route_ports[node].to_string();
+        let others = self.route_ports.iter().enumerate().filter(|(other, _)| *other != node);
+        let routes: Vec<String> = others.map(|(_, port)| format!("nats://127.0.0.1:{port}")).collect();
+        let (routes, program) = (routes.join(","), self.nats_server.display().to_string());
+        let mut arguments = vec![
+            "--cluster-name",
+            "members",
+            "--server-name",
+            &name,
+            "--cluster-port",
+            &port,
+            "--routes",
+            &routes,
+            "--nats-server",
+            &program,
+        ];
+        arguments.extend(self.more.iter().map(String::as_str));
+        let variables = HashMap::from([("UNIBUS_CLUSTER_PASS", SECRET.to_owned())]);
+        self.running[node] = Some(self.places[node].spawn_with(&arguments, &variables));
+    }
+
+    /// Waits until a node serves.
+    pub(crate) async fn ready(&mut self, node: usize) {
+        self.daemon(node).wait_for("membershipd is ready").await;
+    }
+
+    /// Starts all of them, and returns when all serve.
+    pub(crate) async fn start(&mut self) {
+        (0..3).for_each(|node| self.spawn(node));
+        for node in 0..3 {
+            self.ready(node).await;
+        }
+        let admin = self.admin();
+        until_requests_count(&self.control(0, &admin)).await;
+    }
+
+    pub(crate) fn place(&self, node: usize) -> &Place {
+        &self.places[node]
+    }
+
+    pub(crate) fn daemon(&mut self, node: usize) -> &mut Daemon {
+        self.running[node].as_mut().unwrap()
+    }
+
+    /// A node that runs, to be ended by the test.
+    pub(crate) fn take(&mut self, node: usize) -> Daemon {
+        self.running[node].take().unwrap()
+    }
+
+    /// Ends a node's daemon by force. Returns the process of the server that it had.
+    pub(crate) async fn kill(&mut self, node: usize) -> u32 {
+        let daemon = self.running[node].take().unwrap();
+        let server = child_of(daemon.pid()).unwrap();
+        daemon.signal(Signal::KILL);
+        drop(daemon.stop().await);
+        server
+    }
+
+    /// Stops a node in good order.
+    pub(crate) async fn stop_cleanly(&mut self, node: usize) {
+        let daemon = self.running[node].take().unwrap();
+        let server = child_of(daemon.pid()).unwrap();
+        daemon.stop_cleanly().await;
+        assert!(!is_there(server), "the server of node {node} is left");
+    }
+
+    /// The admin that the first start has made, on whichever node.
+    pub(crate) fn admin(&self) -> Arc<Identity> {
+        let made = self.places.iter().map(|place| place.data().join("admin.identity"));
+        let made: Vec<PathBuf> = made.filter(|path| path.exists()).collect();
+        assert_eq!(made.len(), 1, "one admin for the whole cluster");
+        Arc::new(identity_file::load(&made[0]).unwrap())
+    }
+
+    /// Where requests to a node go.
+    pub(crate) fn control_addr(&mut self, node: usize) -> SocketAddr {
+        let url = self.daemon(node).control();
+        url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// Signed requests to a node.
+    pub(crate) fn control(&mut self, node: usize, identity: &Arc<Identity>) -> ControlClient {
+        ControlClient::new(self.control_addr(node), identity.clone())
+    }
+
+    /// A NATS client of this user at a node.
+    pub(crate) async fn nats(&mut self, node: usize, identity: &Identity) -> async_nats::Client {
+        let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
+            .custom_inbox_prefix(format!("_INBOX_{}", identity.id()));
+        within("login", options.connect(self.daemon(node).data())).await.unwrap()
+    }
+
+    /// Waits until a node says this about whether another may be lost.
+    pub(crate) async fn until_ha(&mut self, node: usize, wanted: bool) -> Value {
+        let url = format!("{}/healthz", self.daemon(node).control());
+        let said = async {
+            loop {
+                let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+                let health: Value = serde_json::from_str(&text).unwrap();
+                if health["ha"] == wanted {
+                    return health;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        within("word about high availability", said).await
+    }
+}
+
+/// Waits until a request that is signed now is accepted: what was signed in the second in which the memory of requests
+/// was made, or before, may have been accepted by somebody who did not remember it.
+pub(crate) async fn until_requests_count(control: &ControlClient) {
+    let accepted = async {
+        while let Err(error) = control.get::<Me>("/v1/me").await {
+            let code = error.problem().map(|problem| problem.code);
+            assert_eq!(code, Some(ProblemCode::Retry), "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    within("accepted request", accepted).await;
+}
+
+/// The one child of a daemon.
+fn child_of(pid: u32) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let children = tasks.filter_map(Result::ok).filter_map(|task| {
+        let children = std::fs::read_to_string(task.path().join("children")).ok()?;
+        children.split_whitespace().next().and_then(|child| child.parse().ok())
+    });
+    children.into_iter().next()
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub(crate) fn is_there(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+    !matches!(state, Some("Z" | "X"))
+}
+
+/// Ports that were free a moment ago: peers have to know them before anybody listens.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners =
+        [(); N].map(|()| std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// A real nats-server, from `NATS_SERVER`, `PATH` or `target/tools`. `None`, with a word on why, when there is none; on CI
+/// that is a failure.
+pub(crate) fn nats_server() -> Option<PathBuf> {
+    let found = std::env::var_os("NATS_SERVER").map(PathBuf::from).or_else(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let tools = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
+        let places = std::env::split_paths(&path).chain([tools.join("nats-server/bin")]);
+        places.map(|directory| directory.join("nats-server")).find(|program| program.is_file())
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI needs a nats-server");
+        println!("skipped: no nats-server in NATS_SERVER, PATH or target/tools");
+    }
+    found
+}
