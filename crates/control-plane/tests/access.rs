@@ -9,7 +9,7 @@ use futures_util::poll;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use membership_store::{BusRole, MembershipStore as _};
-use room_protocol::{Op, RoomRole};
+use room_protocol::{History, Op, RoomRole};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -158,11 +158,14 @@ async fn a_data_plane_that_does_not_confirm_is_said_and_tried_again() {
 #[tokio::test]
 async fn a_room_made_by_a_request_that_failed_half_way_is_put_into_force_by_the_next() {
     let bus = Bus::start().await;
-    let body = RoomDraft::plain(&bus.admin, "admin", "lab").body();
+    let draft = RoomDraft::plain(&bus.admin, "admin", "lab");
+    let body = RoomDraft { history: History::Shared, ..draft }.body();
     bus.plane.fail(true);
     bus.post(&bus.admin, "/v1/rooms", &body).problem(ProblemCode::DataPlaneUnavailable).await;
     bus.plane.fail(false);
-    bus.post(&bus.admin, "/v1/rooms", &body).ok::<RoomInfo>(StatusCode::CREATED).await;
+    bus.plane.take_changes();
+    let room = bus.post(&bus.admin, "/v1/rooms", &body).ok::<RoomInfo>(StatusCode::CREATED).await;
+    assert!(bus.plane.stream(&room.room.id).is_some());
     assert_eq!(bus.plane.take_changes(), [vec![bus.admin.id()]]);
 }
 

@@ -191,6 +191,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 /// A real nats-server, from `NATS_SERVER`, `PATH` or `target/tools`. `None`, with a word on why, when there is none; on CI
 /// that is a failure.
+#[expect(clippy::print_stdout, reason = "a test that does not run says so")]
 pub(crate) fn nats_server() -> Option<PathBuf> {
     let found = std::env::var_os("NATS_SERVER").map(PathBuf::from).or_else(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
