@@ -28,8 +28,9 @@ pub(super) struct FsUpload {
     blob: BlobId,
     length: u64,
     received: u64,
-    /// Frames being filled.
+    /// Frames being filled, and those that are being hashed and written or were.
     filling: Vec<u8>,
+    filled: Arc<Vec<u8>>,
     /// Bytes of the last frame that are filled.
     in_block: usize,
     /// The number of that frame's block.
@@ -92,6 +93,7 @@ impl FsUpload {
             length,
             received: 0,
             filling: Vec::new(),
+            filled: Arc::default(),
             in_block: 0,
             block: 0,
             state: State::Idle(Box::new(writing)),
@@ -126,10 +128,13 @@ impl FsUpload {
             self.end_block();
         }
         let mut writing = self.idle().await?;
-        let frames = std::mem::take(&mut self.filling);
-        self.filling.reserve_exact(frames.capacity());
-        let (frames, mut hasher) = (Bytes::from(frames), std::mem::take(&mut writing.hasher));
-        let hashed = frames.clone();
+        // The jobs have ended: the room of what they had is filled again.
+        let mut room = Arc::try_unwrap(std::mem::take(&mut self.filled)).unwrap_or_default();
+        room.clear();
+        room.reserve_exact(self.filling.capacity());
+        self.filled = Arc::new(std::mem::replace(&mut self.filling, room));
+        let (frames, hashed) = (self.filled.clone(), self.filled.clone());
+        let mut hasher = std::mem::take(&mut writing.hasher);
         let hashing = move || {
             for frame in hashed.chunks(FRAME) {
                 hasher.update(&frame[..frame.len() - SUM]);

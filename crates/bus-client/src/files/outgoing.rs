@@ -1,5 +1,6 @@
 //! A file on its way out. Everything here blocks.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -111,13 +112,18 @@ impl Prepared {
             return Ok(());
         }
         let mut tags = self.tags.iter();
-        while let Some(part) = reading.next(Vec::new())? {
+        // Parts on their way; the room of those that are out is used again.
+        let mut sent = VecDeque::<Bytes>::new();
+        while let Some(part) = reading.next(spent(&mut sent))? {
             // The same tag under the same nonce means the same content. Plain content that is another than before has
             // another digest, and is refused for it.
             if matches!(*self.cover, Cover::Sealed { .. }) && tags.next() != Some(&tag(&part)) {
                 return Err(changed(&self.path));
             }
             let part = Bytes::from(part);
+            if matches!(*self.cover, Cover::Plain) {
+                sent.push_back(part.clone());
+            }
             if !part.is_empty() && parts.blocking_send(part).is_err() {
                 return Ok(());
             }
@@ -125,6 +131,14 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// The room of a part that nobody needs any more. Not much is kept of those that somebody does.
+fn spent(sent: &mut VecDeque<Bytes>) -> Vec<u8> {
+    if sent.front().is_some_and(Bytes::is_unique) || sent.len() > 2 * PARTS {
+        return sent.pop_front().filter(Bytes::is_unique).map(Vec::from).unwrap_or_default();
+    }
+    Vec::new()
 }
 
 /// A file that is read from its beginning, in the parts that are sent.

@@ -67,6 +67,11 @@ fn main() -> Result<()> {
     let original = directory.path().join(client::ORIGINAL);
     write_file(&original, size)?;
     let server = server::Server::start(directory.path())?;
+    // The first write to a place of a virtual disk can take several times as long as the next: all begin with places that
+    // were written.
+    let touched: Vec<_> = (0..4).map(|number| directory.path().join(format!("touched-{number}"))).collect();
+    touched.iter().try_for_each(|path| write_file(path, size))?;
+    touched.iter().try_for_each(fs::remove_file)?;
     let mut report = Report::new(size);
     for _ in 0..runs {
         for room in ROOMS {
