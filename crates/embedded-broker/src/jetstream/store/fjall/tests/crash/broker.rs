@@ -18,6 +18,9 @@ const DIRECTORY: &str = "UNIBUS_CRASH_BROKER";
 /// Publishes in flight at once.
 const WINDOW: u64 = 16;
 
+/// Keys of the stream that keeps the last value of each.
+const KEYS: u64 = 5;
+
 /// Is only a test because it runs in this program: the broker that the others kill.
 #[test]
 fn broker_that_is_killed() {
@@ -115,6 +118,10 @@ struct Promised {
     purging: u64,
     /// The number of the next publish.
     next: u64,
+    /// Of each key the number of the last value that was acknowledged, and of the last one that was sent.
+    values: BTreeMap<u64, (u64, u64)>,
+    /// The number of the last value.
+    last_value: u64,
 }
 
 impl Promised {
@@ -140,6 +147,17 @@ impl Promised {
                 "{seq} was given away before"
             );
             self.stored.insert(seq, body);
+        }
+        for number in self.last_value + 1..=self.last_value + KEYS {
+            // Some twice in a row, and not all equally often.
+            let key = number * number % (KEYS + 2) % KEYS;
+            self.last_value = number;
+            let value = self.values.entry(key).or_default();
+            value.1 = number;
+            client.publish(&format!("k.{key}"), "in.k", &format!("value {number}")).ok()?;
+            let answer = String::from_utf8(client.receive()?.body).unwrap();
+            assert!(answer.starts_with("{\"stream\":\"K\",\"seq\":"), "{answer}");
+            value.0 = number;
         }
         let seqs: Vec<u64> = self.stored.keys().copied().collect();
         match random.random_range(0..4) {
@@ -210,6 +228,28 @@ impl Promised {
         };
         let passed = self.stored.keys().find(|seq| **seq <= floor && !done(seq));
         assert_eq!(passed, None, "{what}: the consumer is at {floor}, and nobody acknowledged this");
+        self.verify_values(&mut client, what);
+    }
+
+    /// Each key has one value: the last one that was acknowledged, or one that was sent since.
+    fn verify_values(&self, client: &mut Client, what: &str) {
+        let mut there = 0;
+        for (key, (acknowledged, sent)) in &self.values {
+            let asks = [r#""last_by_subj":"k."#, r#""seq":1,"next_by_subj":"k."#];
+            let [last, first] =
+                asks.map(|ask| client.ask("STREAM.MSG.GET.K", &format!("{{{ask}{key}\"}}")).unwrap());
+            assert_eq!(last, first, "{what}: key {key} has one value");
+            if *acknowledged == 0 && last.contains("\"err_code\":10037") {
+                continue;
+            }
+            there += 1;
+            let value = last.split("\"data\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            let value = String::from_utf8(STANDARD.decode(value).unwrap()).unwrap();
+            let number = number_after(&value, "value ");
+            assert!((*acknowledged..=*sent).contains(&number), "{what}: key {key} has value {number}");
+        }
+        let info = client.ask("STREAM.INFO.K", "").unwrap();
+        assert_eq!(number_after(&info, "\"messages\":"), there, "{what}: {info}");
     }
 }
 
@@ -260,6 +300,8 @@ fn rounds(end: End) {
             let mut client = Client::connect(address);
             let stream = "{\"name\":\"S\",\"subjects\":[\"s.>\"]}";
             assert!(client.ask("STREAM.CREATE.S", stream).unwrap().contains("did_create"));
+            let stream = "{\"name\":\"K\",\"subjects\":[\"k.>\"],\"max_msgs_per_subject\":1}";
+            assert!(client.ask("STREAM.CREATE.K", stream).unwrap().contains("did_create"));
             let consumer = "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"ack_policy\":\"explicit\",\"ack_wait\":1000000000,\"max_ack_pending\":-1}}";
             assert!(client.ask("CONSUMER.CREATE.S.C", consumer).unwrap().contains("num_pending"));
         }
