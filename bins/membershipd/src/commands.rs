@@ -2,6 +2,7 @@
 
 mod config_check;
 mod gen_cluster_certs;
+mod migrate_to_kv;
 mod serve;
 mod user;
 
@@ -10,6 +11,8 @@ use std::io;
 use crate::args::{Cli, Command, ConfigCommand};
 use crate::config::Environment;
 use crate::failure::Failure;
+
+pub use migrate_to_kv::MigrateFailure;
 
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
@@ -20,6 +23,9 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
             config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
         }
         Some(Command::GenClusterCerts(arguments)) => gen_cluster_certs::run(&arguments, &mut io::stdout()),
+        Some(Command::MigrateToKv(arguments)) => {
+            Box::pin(migrate_to_kv::run(&arguments, environment, &mut io::stdout())).await
+        }
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use tracing_subscriber::util::TryInitError;
 
 use crate::app::{RunError, StartError};
+use crate::commands::MigrateFailure;
 use crate::config::ConfigErrors;
 use crate::first_start::FirstStartError;
 use crate::local_api::LocalApiError;
@@ -47,12 +48,21 @@ pub enum Failure {
     /// Certificates cannot be made.
     #[error(transparent)]
     ClusterCertificates(#[from] cluster::PkiError),
+    /// A bus was not moved.
+    #[error(transparent)]
+    Migrate(Box<MigrateFailure>),
     /// Logs cannot be set up.
     #[error("logs cannot be set up: {0}")]
     Logs(#[from] TryInitError),
     /// The runtime, signals or the output.
     #[error(transparent)]
     System(#[from] io::Error),
+}
+
+impl From<MigrateFailure> for Failure {
+    fn from(failure: MigrateFailure) -> Self {
+        Self::Migrate(Box::new(failure))
+    }
 }
 
 impl Failure {

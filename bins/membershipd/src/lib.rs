@@ -35,14 +35,16 @@ mod shutdown;
 
 mod commands;
 mod local_api;
+mod migrate;
 mod rpc;
 mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
 pub use args::{
-    Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, UserArgs, UserCommand,
+    Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, MigrateArgs, NodeFlags, UserArgs,
+    UserCommand,
 };
-pub use commands::run;
+pub use commands::{MigrateFailure, run};
 pub use config::{
     Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment, Exposure, LogFormat,
     Logging, PublicName, Quotas, ServerName, Setting, StreamSync, Streams, TlsSource,
@@ -53,6 +55,10 @@ pub use first_start::{Beginning, FirstStartError};
 pub use guards::{DataDirectoryError, KeyFileError};
 pub use local_api::LocalApiError;
 pub use local_control::LocalControlError;
+pub use migrate::history::{
+    HistoryError, HistoryMoved, HistoryOptions, HistoryProgress, move_history, plan_history,
+};
+pub use migrate::own_streams::OwnStreamsError;
 pub use shutdown::StopReport;
 pub use stopped_bus::StoppedBusError;
 pub use tls::{LocalAuthorityError, NodeTlsError};

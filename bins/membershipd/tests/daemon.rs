@@ -6,6 +6,8 @@ mod configuration;
 mod control_socket;
 mod first_start;
 mod harness;
+mod history;
+mod migrate;
 mod service_manager;
 mod signals;
 mod tls;
