@@ -43,6 +43,8 @@ pub enum Command {
     GenBusCerts(BusCertsArgs),
     /// Print what the operator of an external NATS adds to its configuration. It holds public keys and no secret.
     ExternalConfig(ExternalConfigArgs),
+    /// Move users and rooms from the database into JetStream buckets, as a cluster keeps them. The daemon must be stopped.
+    MigrateToKv(MigrateArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -100,6 +102,67 @@ pub struct ExternalConfigArgs {
     /// What the system account of the servers is called.
     #[arg(long, value_name = "NAME", default_value = "SYS")]
     pub system_account: String,
+}
+
+/// `membershipd migrate-to-kv`. It can be run again: what is there already is left alone.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The configuration file that the daemon is started with.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database that the daemon is started with [default: `./local_files/unibus.db`].
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<String>,
+    /// Where the files in rooms are kept [default: blobs beside the database].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub store_dir: Option<String>,
+    /// The directory of the streams of rooms with history [default: `jetstream` in the data directory].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub nats_store: Option<String>,
+    /// The NATS servers to move to, divided by commas. Left out, it is the data plane of this bus itself, which is then
+    /// started with --store kv.
+    #[arg(long, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// The certificate authority of these servers (PEM). Required where they are on other machines.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The seed of the nkey that may enter the account of users and rooms.
+    #[arg(long, value_name = "FILE", conflicts_with = "nats_creds_file")]
+    pub nats_nkey_file: Option<PathBuf>,
+    /// The credentials of the user who may enter it.
+    #[arg(long, value_name = "FILE")]
+    pub nats_creds_file: Option<PathBuf>,
+    /// The same for the account in which messages are kept, where that is another.
+    #[arg(long, value_name = "FILE", conflicts_with = "bus_creds_file")]
+    pub bus_nkey_file: Option<PathBuf>,
+    /// The credentials of the user who may enter that one.
+    #[arg(long, value_name = "FILE")]
+    pub bus_creds_file: Option<PathBuf>,
+    /// How many servers keep what is made: 1, 3 or 5.
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub kv_replicas: u8,
+    /// Copy the files in rooms, too.
+    #[arg(long)]
+    pub blobs: bool,
+    /// Move what rooms remember, too. Limits by age count from the move.
+    #[arg(long)]
+    pub streams: bool,
+    /// Say what there is to move, and move nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl MigrateArgs {
+    /// Where the daemon has its data, as its own flags say it.
+    pub(crate) fn node_flags(&self) -> NodeFlags {
+        NodeFlags {
+            config: self.config.clone(),
+            db: self.db.clone(),
+            store_dir: self.store_dir.clone(),
+            nats_store: self.nats_store.clone(),
+            ..NodeFlags::default()
+        }
+    }
 }
 
 /// `membershipd user …`.

@@ -5,6 +5,7 @@ mod external_config;
 mod gen_bus_certs;
 mod gen_cluster_certs;
 mod made_certificates;
+mod migrate_to_kv;
 mod serve;
 mod user;
 
@@ -13,6 +14,8 @@ use std::io;
 use crate::args::{Cli, Command, ConfigCommand};
 use crate::config::Environment;
 use crate::failure::Failure;
+
+pub use migrate_to_kv::MigrateFailure;
 
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
@@ -26,6 +29,9 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
         Some(Command::GenBusCerts(arguments)) => gen_bus_certs::run(&arguments, &mut io::stdout()),
         Some(Command::ExternalConfig(arguments)) => {
             external_config::run(&arguments, &mut io::stdout(), &mut io::stderr())
+        }
+        Some(Command::MigrateToKv(arguments)) => {
+            Box::pin(migrate_to_kv::run(&arguments, environment, &mut io::stdout())).await
         }
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }

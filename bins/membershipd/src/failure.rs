@@ -6,6 +6,7 @@ use cluster::SharedSecretError;
 use tracing_subscriber::util::TryInitError;
 
 use crate::app::{RunError, StartError};
+use crate::commands::MigrateFailure;
 use crate::config::ConfigErrors;
 use crate::first_start::FirstStartError;
 use crate::local_api::LocalApiError;
@@ -54,12 +55,21 @@ pub enum Failure {
     /// The secret that keys at an external NATS are made from.
     #[error(transparent)]
     SharedSecret(#[from] SharedSecretError),
+    /// A bus was not moved.
+    #[error(transparent)]
+    Migrate(Box<MigrateFailure>),
     /// Logs cannot be set up.
     #[error("logs cannot be set up: {0}")]
     Logs(#[from] TryInitError),
     /// The runtime, signals or the output.
     #[error(transparent)]
     System(#[from] io::Error),
+}
+
+impl From<MigrateFailure> for Failure {
+    fn from(failure: MigrateFailure) -> Self {
+        Self::Migrate(Box::new(failure))
+    }
 }
 
 impl Failure {

@@ -37,15 +37,16 @@ mod shutdown;
 
 mod commands;
 mod local_api;
+mod migrate;
 mod rpc;
 mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
 pub use args::{
-    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, NodeFlags, TypedSecret,
-    UserArgs, UserCommand,
+    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, MigrateArgs, NodeFlags,
+    TypedSecret, UserArgs, UserCommand,
 };
-pub use commands::run;
+pub use commands::{MigrateFailure, run};
 pub use config::LAUNCH as LAUNCH_NATS_SERVER;
 pub use config::{
     ClusterSettings, Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment,
@@ -58,6 +59,10 @@ pub use first_start::{Beginning, FirstStartError};
 pub use guards::{DataDirectoryError, KeyFileError};
 pub use local_api::LocalApiError;
 pub use local_control::LocalControlError;
+pub use migrate::history::{
+    HistoryError, HistoryMoved, HistoryOptions, HistoryProgress, move_history, plan_history,
+};
+pub use migrate::own_streams::OwnStreamsError;
 pub use shutdown::StopReport;
 pub use stopped_bus::StoppedBusError;
 pub use store_note::StoreNoteError;

@@ -47,7 +47,7 @@ const EDGES: &[Allowed] = &[
             "control-api",
             "control-plane",
         ],
-        tests_use: &["bus-client", "bus-testkit"],
+        tests_use: &["bus-client", "bus-testkit", "nats-testkit"],
     },
     Allowed {
         name: "unibus",

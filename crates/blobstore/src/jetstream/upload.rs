@@ -1,7 +1,9 @@
 //! A blob on its way in: chunk by chunk into a copy that nobody sees, until one message makes it the blob.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -35,6 +37,8 @@ pub(super) struct JetStreamUpload {
     next_chunk: u64,
     /// Chunks that were sent and not acknowledged, by number.
     unsettled: VecDeque<Unsettled>,
+    /// Of the chunk that was settled last.
+    last_revision: u64,
     /// When the chunk was sent that was acknowledged last.
     moved: Instant,
     promise: Promise,
@@ -82,6 +86,7 @@ impl JetStreamUpload {
             hasher: Sha256::new(),
             next_chunk: 0,
             unsettled: VecDeque::new(),
+            last_revision: 0,
             moved: Instant::now(),
             promise,
             failed: None,
@@ -131,7 +136,15 @@ impl JetStreamUpload {
         let chunk = Chunk { number, sum, bytes };
         let (shared, copy, sent) = (self.shared.clone(), self.copy.id, chunk.clone());
         let since = Instant::now();
-        let request = async move { shared.bucket.send_chunk(copy, sent, false).await };
+        let mut request = Box::pin(async move { shared.bucket.send_chunk(copy, sent, false).await });
+        // On its way before the next one, whichever task comes first.
+        let polled = poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await;
+        let request = async move {
+            match polled {
+                Poll::Ready(sent) => sent,
+                Poll::Pending => request.await,
+            }
+        };
         let request = Some(self.shared.jobs.spawn(request));
         self.unsettled.push_back(Unsettled { chunk, since, request });
         Ok(())
@@ -141,13 +154,14 @@ impl JetStreamUpload {
     async fn settle(&mut self) -> Result<(), BlobError> {
         let Some(oldest) = self.unsettled.front_mut() else { return Ok(()) };
         match oldest.ended().await {
-            Sent::Stored(_) => {
+            Sent::Stored(revision) if revision > self.last_revision => {
                 let since = oldest.since;
-                self.settled(since);
+                self.settled(revision, since);
                 Ok(())
             }
             Sent::Full => Err(self.full()),
-            Sent::Unexpected => self.send_again().await,
+            // Not stored, or in front of one that comes before it.
+            Sent::Unexpected | Sent::Stored(_) => self.send_again().await,
             Sent::Unknown(_) => {
                 self.is_in_doubt = true;
                 self.send_again().await
@@ -164,8 +178,8 @@ impl JetStreamUpload {
         while let Some(chunk) = self.unsettled.front().map(|unsettled| unsettled.chunk.clone()) {
             let since = Instant::now();
             let reason = match self.shared.bucket.send_chunk(self.copy.id, chunk, true).await {
-                Sent::Stored(_) => {
-                    self.settled(since);
+                Sent::Stored(revision) => {
+                    self.settled(revision, since);
                     retry = self.shared.bucket.retry();
                     continue;
                 }
@@ -182,7 +196,8 @@ impl JetStreamUpload {
     }
 
     /// The oldest is stored, and was sent after `since`.
-    fn settled(&mut self, since: Instant) {
+    fn settled(&mut self, revision: u64, since: Instant) {
+        self.last_revision = revision;
         if let Some(unsettled) = self.unsettled.pop_front() {
             self.promise.keep(unsettled.chunk.bytes.len() as u64);
         }
@@ -239,6 +254,12 @@ impl JetStreamUpload {
             };
             retry.pause(&reason).await?;
             let now = look(&bucket, &self.blob).await?;
+            // Whoever replaced it noted it, too, and may have been done before this note came.
+            if let Seen::Copy { copy, .. } = before
+                && now.revision() != before.revision()
+            {
+                self.discard(copy);
+            }
             match &now {
                 // Its acknowledgement was lost.
                 Seen::Copy { copy, .. } if *copy == self.copy.id => return Ok(self.published(&before)),
@@ -254,12 +275,17 @@ impl JetStreamUpload {
         }
     }
 
+    /// Removes a copy that is the blob no more, beside everything else.
+    fn discard(&self, copy: CopyId) {
+        let shared = self.shared.clone();
+        drop(self.shared.jobs.spawn(async move { shared.bucket.discard(copy).await }));
+    }
+
     /// The copy is the blob now; the one before goes.
     fn published(&mut self, before: &Seen) -> Committed {
         self.left = Left::Note;
         if let Seen::Copy { copy, .. } = *before {
-            let shared = self.shared.clone();
-            drop(self.shared.jobs.spawn(async move { shared.bucket.discard(copy).await }));
+            self.discard(copy);
         }
         if matches!(before, Seen::Nothing { .. }) { Committed::New } else { Committed::Again }
     }

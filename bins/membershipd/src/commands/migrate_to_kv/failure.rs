@@ -1,0 +1,65 @@
+//! Why a bus was not moved.
+
+use std::io;
+use std::path::PathBuf;
+
+use blobstore::{BlobError, CopyError, JetStreamOpenError};
+use membership_store::{MigrateError, OpenError};
+
+use crate::guards::{DataDirectoryError, KeyFileError};
+use crate::migrate::history::HistoryError;
+use crate::migrate::own_streams::OwnStreamsError;
+
+/// Why a bus was not moved. What was written stays, and the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateFailure {
+    /// There is nothing to move.
+    #[error("there is no bus at {}: give --db (or --config) as the daemon has it", .0.display())]
+    NoSource(PathBuf),
+    /// The data directory; above all when the daemon runs.
+    #[error(transparent)]
+    Directory(DataDirectoryError),
+    /// The database.
+    #[error(transparent)]
+    Source(OpenError),
+    /// The streams of this bus.
+    #[error(transparent)]
+    Streams(#[from] OwnStreamsError),
+    /// A key or credentials that others can read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A key or credentials that cannot be used.
+    #[error("the login file {} cannot be used: {source}", .path.display())]
+    Login {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The target cannot be reached.
+    #[error("{url} cannot be reached: {reason}")]
+    Connect {
+        /// The target.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Users and rooms.
+    #[error(transparent)]
+    Store(#[from] MigrateError),
+    /// The directory of files.
+    #[error(transparent)]
+    Files(blobstore::OpenError),
+    /// What is in it.
+    #[error("the files cannot be listed: {0}")]
+    FileList(BlobError),
+    /// The bucket of files.
+    #[error(transparent)]
+    Bucket(#[from] JetStreamOpenError),
+    /// A file.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// What rooms remember.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}

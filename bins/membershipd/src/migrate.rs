@@ -1,0 +1,4 @@
+//! Moving a bus from one machine's stores to those that several machines share.
+
+pub(crate) mod history;
+pub(crate) mod own_streams;
