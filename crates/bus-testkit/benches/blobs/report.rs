@@ -7,7 +7,7 @@ use crate::ROOMS;
 use crate::client::{Done, Job};
 use crate::limits::Limits;
 
-/// Of the slower limit.
+/// Of what hashing and the disk allow.
 const MUST: f64 = 0.60;
 /// Of either process, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -52,9 +52,9 @@ impl Report {
             self.rounds.len() / (2 * ROOMS.len())
         );
         println!(
-            "| room | | MB/s | hash | encrypt | disk | of the slower limit | must | client memory MiB |"
+            "| room | | MB/s | hash | encrypt | disk | bare relay | of what both ends allow | must | of the slower one alone | client memory MiB |"
         );
-        println!("|---|---|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|");
         for room in ROOMS {
             self.row(room, Job::Put);
             self.row(room, Job::Get);
@@ -72,12 +72,14 @@ impl Report {
         let memory = rounds.iter().map(|round| round.done.peak_memory).max().unwrap_or(0);
         let name = if job == Job::Put { "put" } else { "get" };
         println!(
-            "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.1} |",
+            "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.2} | {:.1} |",
             of(&rate) / 1e6,
             of(&|round| round.limits.hash) / 1e6,
             of(&|round| round.limits.encrypt) / 1e6,
             of(&|round| round.limits.disk) / 1e6,
+            of(&|round| round.limits.relay) / 1e6,
             of(&|round| rate(round) / round.limits.slower(room, job)),
+            of(&|round| rate(round) / round.limits.alone()),
             mebibytes(memory),
         );
     }
