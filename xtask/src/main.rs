@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod bench;
+mod cluster_test;
 mod crash_test;
 mod demo;
 mod gen_cluster_certs;
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Kill what keeps streams, and let its power fail, at any moment; then look at what is there.
     CrashTest(crash_test::Arguments),
+    /// Break a cluster of three nodes while clients use it, and look whether it has kept its promises.
+    ClusterTest(cluster_test::Arguments),
     /// Make what the nodes of a cluster need of each other from deploy/cluster/nodes.env.
     GenClusterCerts(gen_cluster_certs::Arguments),
     /// Make the certificates that these nodes show to clients.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::CrashTest(arguments) => crash_test::run(&arguments),
+        Task::ClusterTest(arguments) => cluster_test::run(&arguments),
         Task::GenClusterCerts(arguments) => gen_cluster_certs::run("gen-cluster-certs", &arguments),
         Task::GenBusCerts(arguments) => gen_cluster_certs::run("gen-bus-certs", &arguments),
         Task::Demo => demo::run(),

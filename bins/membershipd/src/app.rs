@@ -188,7 +188,7 @@ impl App {
             tasks.spawn(TlsReload::new(tls).run(hangups, upkeep.clone()));
         }
         tasks.spawn(rpc.run(serving.clone()));
-        tasks.spawn(feed_watchdog(store.clone(), upkeep.clone()));
+        tasks.spawn(feed_watchdog(plane.clone(), store.clone(), upkeep.clone()));
         if files.is_some() {
             tasks.spawn(sweep_files(control.clone(), upkeep.clone()));
         }
@@ -298,10 +298,20 @@ async fn sweep_files(control: Arc<ControlPlane>, stop: CancellationToken) {
     }
 }
 
-async fn feed_watchdog(store: Arc<dyn MembershipStore>, stop: CancellationToken) {
+async fn feed_watchdog(plane: RunningPlane, store: Arc<dyn MembershipStore>, stop: CancellationToken) {
     let alive = || {
-        let store = store.clone();
-        async move { store.is_first_start().await.is_ok() }
+        let store = match plane {
+            RunningPlane::Embedded(_) => Some(store.clone()),
+            // Whether the store of a cluster answers depends on the other nodes. Being started anew does not bring them
+            // back, and nodes that all do it at once when there is no majority take longer to find one.
+            RunningPlane::Clustered(_) => None,
+        };
+        async move {
+            match store {
+                Some(store) => store.is_first_start().await.is_ok(),
+                None => true,
+            }
+        }
     };
     notify::watchdog(alive, stop).await;
 }

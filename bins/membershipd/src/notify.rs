@@ -17,8 +17,8 @@ pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Reports life at half the interval systemd asked for, as long as `alive` answers within that time. A node
-/// whose store hangs is restarted this way.
+/// Reports life at half the interval systemd asked for, as long as `alive` answers within that time. A bus whose store
+/// hangs is restarted this way, and every process that does not get to this any more.
 pub(crate) async fn watchdog<F>(alive: impl Fn() -> F, stop: CancellationToken)
 where
     F: Future<Output = bool>,

@@ -2,6 +2,7 @@
 
 mod install;
 mod machine;
+mod runbook;
 mod units;
 
 use std::path::{Path, PathBuf};

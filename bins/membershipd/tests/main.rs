@@ -2,6 +2,8 @@
 //! service.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+#![expect(clippy::print_stdout, reason = "a test says what it leaves out, and what it has measured")]
 
 mod daemon;
 mod deploy;
+mod faults;

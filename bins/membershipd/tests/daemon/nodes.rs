@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::harness::{Daemon, Place, within};
 
 /// The secret that the nodes of these tests share.
-const SECRET: &str = "a-secret-that-nobody-guesses";
+pub(crate) const SECRET: &str = "a-secret-that-nobody-guesses";
 
 /// Three places for nodes, of which some run.
 pub(crate) struct Nodes {
@@ -166,7 +166,7 @@ pub(crate) async fn until_requests_count(control: &ControlClient) {
 }
 
 /// The one child of a daemon.
-fn child_of(pid: u32) -> Option<u32> {
+pub(crate) fn child_of(pid: u32) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let children = tasks.filter_map(Result::ok).filter_map(|task| {
         let children = std::fs::read_to_string(task.path().join("children")).ok()?;

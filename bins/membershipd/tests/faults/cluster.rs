@@ -1,0 +1,316 @@
+//! Three nodes whose lines to each other can be cut, each a daemon and the nats-server that it watches.
+//!
+//! Every node has an address of its own on the loopback interface. Nodes tell each other where a third one is, as the
+//! address that its connection came from and the port of its routes; since all connections between nodes come through
+//! lines, at 127.0.0.1, nobody listens there, and there is no way around the lines.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_testkit::ControlClient;
+use bus_testkit::faults::{Cut, Direction, Flow, Line};
+use busauth::Identity;
+use busauth::identity::file as identity_file;
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::Child;
+
+use crate::daemon::harness::{Place, within};
+use crate::daemon::nodes::{SECRET, child_of, is_there, nats_server, until_requests_count};
+
+/// A name that requests to every node may be addressed to.
+pub(crate) const NAME: &str = "bus.test";
+/// How often something is looked at again.
+pub(crate) const AGAIN: Duration = Duration::from_millis(100);
+
+/// What says in a node's log that it leads the stream of users and rooms.
+const LEADS: &str = "new stream leader for 'CTL > KV_UNIBUS_ctl'";
+
+/// Where a node is found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) control: SocketAddr,
+    pub(crate) data: SocketAddr,
+    route: SocketAddr,
+}
+
+/// Three nodes.
+pub(crate) struct Cluster {
+    places: [Place; 3],
+    addresses: [Addresses; 3],
+    /// From the first node to the second.
+    lines: HashMap<(usize, usize), Line>,
+    nats_server: PathBuf,
+    more: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+    running: [Mutex<Option<Child>>; 3],
+    admin: Option<Arc<Identity>>,
+}
+
+impl Cluster {
+    /// Three nodes that serve; `None` without a nats-server.
+    pub(crate) async fn start(
+        seed: u64,
+        more: &[&str],
+        variables: &[(&'static str, String)],
+    ) -> Option<Self> {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let nats_server = nats_server()?;
+        let addresses = [2, 3, 4].map(|last| Addresses::free(Ipv4Addr::new(127, 0, 0, last).into()));
+        let mut lines = HashMap::new();
+        for (from, to) in (0..9).map(|pair| (pair / 3, pair % 3)).filter(|(from, to)| from != to) {
+            let line = Line::to(addresses[to].route, seed.wrapping_add(lines.len() as u64)).await.unwrap();
+            lines.insert((from, to), line);
+        }
+        let mut cluster = Self {
+            places: std::array::from_fn(|_| Place::new()),
+            addresses,
+            lines,
+            nats_server,
+            more: more.iter().map(|one| (*one).to_owned()).collect(),
+            variables: variables.to_vec(),
+            running: Default::default(),
+            admin: None,
+        };
+        (0..3).for_each(|node| cluster.spawn(node));
+        for node in 0..3 {
+            cluster.until_ready(node).await;
+        }
+        // The first start makes one for the whole cluster, on whichever node.
+        let made = cluster.places.iter().map(|place| place.data().join("admin.identity"));
+        let made = made.filter(|path| path.exists()).map(|path| identity_file::load(&path).unwrap());
+        cluster.admin = made.map(Arc::new).next();
+        let control = cluster.control(0, &cluster.admin());
+        let counting = std::panic::AssertUnwindSafe(until_requests_count(&control)).catch_unwind();
+        if let Err(panic) = counting.await {
+            println!("logs: {}", cluster.keep_logs().display());
+            std::panic::resume_unwind(panic);
+        }
+        Some(cluster)
+    }
+
+    /// Starts a node without waiting for it.
+    pub(crate) fn spawn(&self, node: usize) {
+        let Addresses { control, data, route } = self.addresses[node];
+        let routes = self.lines.iter().filter(|((from, _), _)| *from == node);
+        let routes: Vec<String> = routes.map(|(_, line)| format!("nats://{}", line.address())).collect();
+        let place = &self.places[node];
+        let settings = [
+            ("--bind", control.ip().to_string()),
+            ("--http-port", control.port().to_string()),
+            ("--nats-port", data.port().to_string()),
+            ("--cluster-port", route.port().to_string()),
+            ("--public-name", NAME.to_owned()),
+            ("--cluster-name", "members".to_owned()),
+            ("--server-name", format!("node-{}", node + 1)),
+            ("--routes", routes.join(",")),
+            ("--nats-server", self.nats_server.display().to_string()),
+            ("--db", place.db().display().to_string()),
+            ("--log-format", "json".to_owned()),
+            // With what its nats-server says of leaders.
+            ("--log", "info,async_nats=warn,nats_server=debug".to_owned()),
+        ];
+        let settings = settings.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+        let arguments: Vec<&str> =
+            std::iter::once("serve").chain(settings).chain(self.more.iter().map(String::as_str)).collect();
+        // A file, since nobody reads along: a full pipe would stop the daemon.
+        let log = File::options().create(true).append(true).open(self.log(node)).unwrap();
+        let mut command = place.command(&arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("UNIBUS_CLUSTER_PASS", SECRET).stdout(Stdio::null()).stderr(log);
+        *self.running[node].lock() = Some(command.spawn().unwrap());
+    }
+
+    /// Ends a node's daemon by force; its server follows. Returns when both have ended.
+    pub(crate) async fn kill(&self, node: usize) {
+        self.end(node, Signal::KILL).await;
+    }
+
+    /// Asks a node to stop, and returns when it has.
+    pub(crate) async fn stop(&self, node: usize) {
+        self.end(node, Signal::TERM).await;
+    }
+
+    async fn end(&self, node: usize, signal: Signal) {
+        let server = self.pid(node).and_then(child_of);
+        let Some(mut child) = self.running[node].lock().take() else { return };
+        send(child.id(), signal);
+        if tokio::time::timeout(Duration::from_secs(30), child.wait()).await.is_err() {
+            println!("node {node} does not end by {signal:?}");
+            child.kill().await.unwrap();
+        }
+        let gone = async {
+            while server.is_some_and(is_there) {
+                tokio::time::sleep(AGAIN / 10).await;
+            }
+        };
+        within("end of a server without its daemon", gone).await;
+    }
+
+    /// Signals a node's daemon.
+    pub(crate) fn signal_daemon(&self, node: usize, signal: Signal) {
+        send(self.pid(node), signal);
+    }
+
+    /// Signals a node's nats-server, if it has one.
+    pub(crate) fn signal_server(&self, node: usize, signal: Signal) {
+        send(self.pid(node).and_then(child_of), signal);
+    }
+
+    fn pid(&self, node: usize) -> Option<u32> {
+        self.running[node].lock().as_ref().and_then(Child::id)
+    }
+
+    /// Throws away what a node that does not run has kept.
+    pub(crate) fn wipe(&self, node: usize) {
+        std::fs::remove_dir_all(self.places[node].data()).unwrap();
+    }
+
+    /// Cuts a node's lines to the others.
+    pub(crate) fn cut(&self, node: usize, cut: Cut) {
+        for ((from, to), line) in &self.lines {
+            // What the node says, on this line, goes there if it is the one that has connected.
+            let (says, hears) = match (*from == node, *to == node) {
+                (true, _) => (Direction::There, Direction::Back),
+                (_, true) => (Direction::Back, Direction::There),
+                _ => continue,
+            };
+            match cut {
+                Cut::Both => line.set_both(Flow::Hold),
+                Cut::Unheard => line.set(says, Flow::Hold),
+                Cut::Deaf => line.set(hears, Flow::Hold),
+            }
+        }
+    }
+
+    /// What happens on a node's lines to the others, both ways.
+    pub(crate) fn lines_of(&self, node: usize, flow: Flow) {
+        let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
+        of_node.for_each(|(_, line)| line.set_both(flow));
+    }
+
+    /// Makes everything whole, and returns when all nodes serve and every copy is there.
+    pub(crate) async fn heal(&self) {
+        for node in 0..3 {
+            self.lines_of(node, Flow::Pass);
+            self.signal_server(node, Signal::CONT);
+            self.signal_daemon(node, Signal::CONT);
+            let is_gone =
+                self.running[node].lock().as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+            if is_gone {
+                self.spawn(node);
+            }
+        }
+        self.until_whole().await;
+    }
+
+    /// Returns when all nodes serve and say that any of them may be lost.
+    pub(crate) async fn until_whole(&self) {
+        for node in 0..3 {
+            self.until_ready(node).await;
+            self.until(node, "is not whole", "healthz", |_, health| health["ha"] == true).await;
+        }
+    }
+
+    async fn until_ready(&self, node: usize) {
+        self.until(node, "does not serve", "readyz", |status, _| status == 200).await;
+    }
+
+    async fn until(&self, node: usize, what: &str, path: &str, holds: impl Fn(u16, &Value) -> bool) {
+        let waiting = async {
+            while self.ask(node, path).await.is_none_or(|(status, said)| !holds(status, &said)) {
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(90), waiting).await.is_ok();
+        let health = if in_time { None } else { self.ask(node, "healthz").await };
+        assert!(in_time, "node {node} {what}: {health:?}\n{}", self.last_words(node));
+    }
+
+    /// What a node says to whoever asks. `None` when it does not answer.
+    pub(crate) async fn ask(&self, node: usize, path: &str) -> Option<(u16, Value)> {
+        let url = format!("http://{}/{path}", self.addresses[node].control);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().unwrap();
+        let answer = client.get(url).send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).ok()?))
+    }
+
+    /// Who leads the stream of users and rooms, as the nodes' logs say: who has come to lead it last.
+    pub(crate) fn leader(&self) -> usize {
+        let since = |node: &usize| {
+            let log = std::fs::read_to_string(self.log(*node)).unwrap_or_default();
+            let line = log.lines().rev().find(|line| line.contains(LEADS))?;
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some(line["timestamp"].as_str()?.to_owned())
+        };
+        let (leader, since) =
+            (0..3).map(|node| (node, since(&node))).max_by_key(|(_, since)| since.clone()).unwrap();
+        assert!(since.is_some(), "no node says that it has led");
+        leader
+    }
+
+    /// The end of a node's log.
+    pub(crate) fn last_words(&self, node: usize) -> String {
+        let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Keeps the logs for whoever looks for the cause.
+    pub(crate) fn keep_logs(&self) -> PathBuf {
+        let kept = tempfile::TempDir::with_prefix("unibus-faults-").unwrap().keep();
+        for node in 0..3 {
+            std::fs::copy(self.log(node), kept.join(format!("node-{node}.log"))).unwrap();
+        }
+        kept
+    }
+
+    fn log(&self, node: usize) -> PathBuf {
+        self.places[node].path("log")
+    }
+
+    pub(crate) fn addresses(&self, node: usize) -> Addresses {
+        self.addresses[node]
+    }
+
+    pub(crate) fn admin(&self) -> Arc<Identity> {
+        self.admin.clone().unwrap()
+    }
+
+    /// Signed requests to a node.
+    pub(crate) fn control(&self, node: usize, identity: &Arc<Identity>) -> ControlClient {
+        ControlClient::new(self.addresses[node].control, identity.clone())
+    }
+
+    /// Ends all of them in good order.
+    pub(crate) async fn end_all(&self) {
+        for node in 0..3 {
+            within("end of a node", self.stop(node)).await;
+        }
+    }
+}
+
+impl Addresses {
+    /// Ports that were free a moment ago, and stay the same when the node is started again.
+    fn free(host: IpAddr) -> Self {
+        let listeners = [(); 3].map(|()| std::net::TcpListener::bind((host, 0)).unwrap());
+        let [control, data, route] = listeners.map(|listener| listener.local_addr().unwrap());
+        Self { control, data, route }
+    }
+}
+
+fn send(process: Option<u32>, signal: Signal) {
+    if let Some(pid) = process.and_then(|pid| Pid::from_raw(pid.try_into().ok()?)) {
+        // It may have ended a moment ago.
+        kill_process(pid, signal).ok();
+    }
+}

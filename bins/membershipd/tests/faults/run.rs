@@ -1,0 +1,158 @@
+//! A whole run: clients, what goes wrong, and whether the bus has kept its promises.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bus_testkit::faults::{
+    Bounds, Form, Message, Node, Operation, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write,
+    check, pauses,
+};
+use tokio::task::JoinSet;
+
+use super::cluster::Cluster;
+use super::listener::{Reader, connect};
+use super::world::World;
+use super::{nemesis, workload};
+
+/// The lease of a node, and what others wait beyond it.
+const BOUNDS: Bounds = Bounds { staleness: Duration::from_secs(32) };
+/// How long clients go on after the last thing went wrong.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+/// How often, and how far apart, is looked whether everything is there: a copy may be read before it has caught up.
+const LOOKS: usize = 15;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not \"{text}\"")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
+    let minutes = number("UNIBUS_FAULTS_MINUTES");
+    let form = minutes.map_or(Form::Short, |minutes| Form::Long(Duration::from_mins(minutes)));
+    let by_chance = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seed =
+        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if minutes.is_some() { by_chance() } else { 1 });
+    // The short form counts seconds: shorter tables, no more.
+    let crowd = if minutes.is_some() { 30 } else { 10 };
+    println!("seed {seed}");
+    let Some(cluster) = Cluster::start(seed, &["--kv-replicas", "3"], &[]).await else { return };
+    cluster.until_whole().await;
+    let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd).await);
+    let plan = Plan::new(seed, form, 3);
+
+    let mut clients = JoinSet::new();
+    clients.spawn(workload::everybody(Arc::clone(&world)));
+    nemesis::execute(&world, &plan).await;
+    println!("{:>7.1} s: nothing more goes wrong", world.recorder.now().0.as_secs_f64());
+    tokio::time::sleep(AFTERWARDS).await;
+    world.over.cancel();
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    let record = world.recorder.record();
+    world.cluster.heal().await;
+    let violations = violations(&world, &record).await;
+    report(&record);
+    let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    if !told.is_empty() {
+        let logs = world.cluster.keep_logs();
+        panic!(
+            "seed {seed}, logs in {}, troubles {:#?}:\n{}",
+            logs.display(),
+            record.troubles,
+            told.join("\n")
+        );
+    }
+    let done = |is: fn(&Write) -> bool| {
+        record.operations.iter().filter(|one| one.outcome == Outcome::Acknowledged && is(&one.write)).count()
+    };
+    assert!(
+        done(|write| matches!(write, Write::Publish { .. })) > 20,
+        "clients have hardly talked: seed {seed}"
+    );
+    assert!(done(|write| matches!(write, Write::Spend { .. })) > 20, "nonces were hardly taken: seed {seed}");
+    assert!(done(|write| matches!(write, Write::Add { .. })) > 10, "hardly anybody was added: seed {seed}");
+    world.cluster.end_all().await;
+}
+
+/// What is wrong when all copies have had time to catch up.
+async fn violations(world: &World, record: &Record) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let mut snapshots = Vec::new();
+        for node in 0..3 {
+            match snapshot(world, Node(node)).await {
+                Some(snapshot) => snapshots.push(snapshot),
+                None => println!("node {node} does not show everything yet"),
+            }
+        }
+        found = check(record, &snapshots, BOUNDS);
+        if found.is_empty() && snapshots.len() == 3 {
+            return found;
+        }
+        assert!(look + 1 < LOOKS || snapshots.len() == 3, "a node does not show what it has");
+    }
+    found
+}
+
+/// What a node has; `None` when it does not answer for all of it.
+async fn snapshot(world: &World, node: Node) -> Option<Snapshot> {
+    let rooms = world.rooms.lock().clone();
+    let acknowledged = |room: Room| {
+        world.recorder.record().operations.iter().any(|one| {
+            matches!(one.write, Write::Create { room: made, .. } if made == room)
+                && one.outcome == Outcome::Acknowledged
+        })
+    };
+    let mut snapshot = Snapshot { node, logs: BTreeMap::new(), messages: BTreeMap::new() };
+    let mut clients: BTreeMap<User, async_nats::Client> = BTreeMap::new();
+    for room in rooms.iter().filter(|room| acknowledged(room.number)) {
+        snapshot.logs.insert(room.number, world.log(room, node).await?);
+        if room.keeps {
+            let identity = world.identity(room.owner);
+            let client = match clients.entry(room.owner) {
+                Entry::Occupied(client) => client.get().clone(),
+                Entry::Vacant(none) => {
+                    let client = Box::pin(connect(&world.cluster, &[node.0], identity)).await?;
+                    none.insert(client).clone()
+                }
+            };
+            let reader = Reader::new(client, identity, room);
+            let messages: Vec<Message> = reader.all().await?;
+            snapshot.messages.insert(room.number, messages);
+        }
+    }
+    Some(snapshot)
+}
+
+fn report(record: &Record) {
+    let count = |outcome| record.operations.iter().filter(|one| one.outcome == outcome).count();
+    println!(
+        "{} operations acknowledged, {} pending, {} refused, {} without an answer; {} messages received",
+        count(Outcome::Acknowledged),
+        count(Outcome::Pending),
+        count(Outcome::Refused),
+        count(Outcome::Unknown),
+        record.received.len()
+    );
+    let is_control = |one: &Operation| matches!(one.write, Write::Create { .. } | Write::Add { .. });
+    let is_message = |one: &Operation| matches!(one.write, Write::Publish { .. });
+    for (what, found) in
+        [("control writes", pauses(record, is_control)), ("messages", pauses(record, is_message))]
+    {
+        let Some(found) = found else { continue };
+        println!(
+            "{what} paused {} times with the leader: p50 {:.1} s, worst {:.1} s",
+            found.count(),
+            found.median().as_secs_f64(),
+            found.worst().as_secs_f64()
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! What clients do in a run, each over and over until it is over.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bus_testkit::faults::{Node, Nonce, Outcome, User, Write};
+use busauth::http_signature::sign;
+use busauth::{HttpNonce, RequestTarget};
+use control_api::Problem;
+use futures_util::future::join_all;
+use http::{Method, header};
+use room_protocol::{History, RoomRole};
+
+use super::cluster::{AGAIN, NAME};
+use super::held::Held;
+use super::listener::{Reader, connect_anywhere, hear, say};
+use super::world::World;
+
+/// Who does something; everybody else is there to be added to rooms.
+pub(crate) const PEOPLE: usize = 8;
+/// Messages of each speaker while both are members.
+const MESSAGES: usize = 12;
+/// How long a speaker tries, much shorter than the time for which a message is known when it is sent again.
+const SAY: Duration = Duration::from_secs(15);
+/// How long somebody tries who has no right to.
+const SAY_IN_VAIN: Duration = Duration::from_millis(700);
+/// Between two writes of the same client: there are two processors for all of this in some places.
+const CALM: Duration = Duration::from_millis(200);
+const CLIENT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// An owner makes rooms, takes a guest in, talks, takes the guest out again, and goes on talking.
+pub(crate) async fn talk(world: &World, owner: User, guest: User) {
+    while !world.is_over() {
+        if one_talk(world, owner, guest).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// `None` when the run is over.
+async fn one_talk(world: &World, owner: User, guest: User) -> Option<()> {
+    let mut held = Held::create(world, owner, History::Shared).await?;
+    let room = held.room.clone();
+    held.add(guest, RoomRole::Writer).await?;
+    world.look_at_log(&room, world.next_node()).await;
+    // Stock clients have what they were given from their next connection on.
+    let owners = connect_anywhere(world, owner).await?;
+    let guests = connect_anywhere(world, guest).await?;
+    let heard = guests.subscribe(room.subject.to_string()).await.ok()?;
+    let mut reader = Reader::new(owners.clone(), world.identity(owner), &room);
+    let talking = async {
+        for _ in 0..MESSAGES {
+            say(world, (owner, &owners), &mut reader, SAY).await;
+            say(world, (guest, &guests), &mut reader, SAY).await;
+            world.pause(CALM).await;
+        }
+        world.look_at_log(&room, world.next_node()).await;
+        held.remove(guest).await?;
+        for _ in 0..3 {
+            say(world, (owner, &owners), &mut reader, SAY).await;
+            say(world, (guest, &guests), &mut reader, SAY_IN_VAIN).await;
+        }
+        world.look_at_log(&room, world.next_node()).await;
+        Some(())
+    };
+    tokio::select! {
+        talked = talking => talked,
+        () = hear(world, guest, &room, heard) => Some(()),
+    }
+}
+
+/// Small changes, one soon after the other, so that it can be seen for how long none is possible.
+pub(crate) async fn administer(world: &World, clerk: User, crowd: &[User]) {
+    while !world.is_over() {
+        let Some(mut held) = Held::create(world, clerk, History::None).await else { return };
+        for user in crowd {
+            if held.add(*user, RoomRole::Reader).await.is_none() {
+                return;
+            }
+            world.pause(CALM).await;
+        }
+        world.look_at_log(&held.room, world.next_node()).await;
+    }
+}
+
+/// Signs requests and sends each to all nodes at once: one of them may accept it.
+pub(crate) async fn spend(world: &World, user: User) {
+    let client = reqwest::Client::builder().timeout(CLIENT_PATIENCE).build().unwrap();
+    let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
+    let mut number = 0;
+    while !world.is_over() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let signature = sign(world.identity(user), &target, None, now, &HttpNonce::random());
+        let nonce = Nonce(number);
+        number += 1;
+        let sending = (0..3).map(|node| {
+            let url = format!("http://{}/v1/me", world.cluster.addresses(node).control);
+            let request = client.get(url).header(header::HOST, NAME).headers(signature.clone());
+            async move {
+                let attempt = world.recorder.attempt(user, Node(node), Write::Spend { nonce });
+                if let Ok(answer) = request.send().await {
+                    attempt.ended(spent(answer).await);
+                }
+            }
+        });
+        world.over.run_until_cancelled(join_all(sending)).await;
+        world.pause(AGAIN * 3).await;
+    }
+}
+
+async fn spent(answer: reqwest::Response) -> Outcome {
+    let status = answer.status();
+    if status.is_success() {
+        return Outcome::Acknowledged;
+    }
+    let problem: Option<Problem> = answer.text().await.ok().and_then(|text| serde_json::from_str(&text).ok());
+    match problem {
+        // It was not let in.
+        Some(problem) if problem.status == 401 => Outcome::Refused,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// All of it. Returns when the run is over and everybody has stopped.
+pub(crate) async fn everybody(world: Arc<World>) {
+    let crowd: Vec<User> = (PEOPLE..world.people.len()).map(User).collect();
+    tokio::join!(
+        talk(&world, User(0), User(1)),
+        talk(&world, User(2), User(3)),
+        // Of several, at least one does not wait for a node that does not answer.
+        administer(&world, User(4), &crowd),
+        administer(&world, User(5), &crowd),
+        administer(&world, User(6), &crowd),
+        spend(&world, User(7)),
+    );
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask cluster-test`: three nodes that are killed, stopped and cut off while clients use them.
+//!
+//! It is a test of the daemon, of which a short form runs with every `cargo xtask test`; what it finds out about pauses is
+//! printed at its end.
+
+use crate::process;
+use crate::test;
+use anyhow::Result;
+
+/// For how long.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// For so many minutes.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// The same again as in a run that printed this.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Runs it on a real nats-server.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let nats_server = test::nats_server()?;
+    let mut tests = process::cargo();
+    tests.args(["test", "--locked", "--package", "membershipd", "--test", "main", "faults::run", "--"]);
+    tests.arg("--nocapture");
+    // Without a server there is nothing to test, so that nothing is skipped.
+    tests.env("CI", "true").env("NATS_SERVER", nats_server);
+    tests.env("UNIBUS_FAULTS_MINUTES", arguments.minutes.to_string());
+    if let Some(seed) = arguments.seed {
+        tests.env("UNIBUS_FAULTS_SEED", seed.to_string());
+    }
+    process::run(&mut tests)
+}
