@@ -43,6 +43,8 @@ pub enum Command {
     GenBusCerts(BusCertsArgs),
     /// Print what the operator of an external NATS adds to its configuration. It holds public keys and no secret.
     ExternalConfig(ExternalConfigArgs),
+    /// Look at the cluster that the daemon on this host belongs to, and have more nodes keep what it keeps.
+    Cluster(ClusterArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -100,6 +102,36 @@ pub struct ExternalConfigArgs {
     /// What the system account of the servers is called.
     #[arg(long, value_name = "NAME", default_value = "SYS")]
     pub system_account: String,
+}
+
+/// `membershipd cluster …`.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Where the bus keeps its data.
+    #[command(flatten)]
+    pub location: LocationFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// What can be done with a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes, and who keeps what.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have more nodes keep users, rooms, files and messages, and wait until they do. It can be done again at any time.
+    RaiseReplicas {
+        /// How many nodes: 3 or 5.
+        replicas: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `membershipd user …`.
