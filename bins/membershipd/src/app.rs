@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use blobstore::{BlobStore, FsOptions, FsStore};
+use blobstore::BlobStore;
 use busauth::CaFingerprint;
 use control_plane::{
     AccessTable, ControlPlane, Drained, Parts, Reconciled, Server, ServerConfig, ServerLimits,
@@ -24,6 +24,7 @@ pub use self::start_error::StartError;
 
 use crate::config::{Config, Plane};
 use crate::data_plane::{ClusteredPlane, EmbeddedPlane, Joining, RunningPlane, ServiceAccess};
+use crate::files;
 use crate::first_start::{self, Beginning, FirstAdmin};
 use crate::guards::DataDirectory;
 use crate::local_control::LocalControl;
@@ -38,11 +39,6 @@ use crate::tls::{NodeTls, TlsReload};
 /// How long requests in hand may take once stopping has begun.
 const REQUEST_DRAIN: Duration = Duration::from_secs(5);
 
-/// How often files that nobody refers to are looked for, and how old they have to be: older than any upload whose
-/// record is being written.
-const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
-const SWEEP_GRACE: Duration = Duration::from_hours(1);
-
 /// A bus that is ready to run.
 pub struct App {
     beginning: Beginning,
@@ -50,7 +46,7 @@ pub struct App {
     tls: Option<NodeTls>,
     plane: RunningPlane,
     store: Arc<dyn MembershipStore>,
-    files: Option<Arc<FsStore>>,
+    files: Arc<dyn BlobStore>,
     control: Arc<ControlPlane>,
     rpc: Rpc,
     server: Server,
@@ -78,13 +74,7 @@ impl App {
         let plane = start_plane(&config, tls.as_ref(), &own_names).await?;
         let stores = Box::pin(Stores::open(&config, &plane)).await?;
         let store = stores.store();
-        let files = match &config.plane {
-            Plane::Embedded(_) => {
-                Some(Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?))
-            }
-            // A file put on one node would not be there on another.
-            Plane::Clustered(_) => None,
-        };
+        let files = Box::pin(files::open(&config, &plane)).await?;
         let first_admin = if config.exposure.is_public() { FirstAdmin::Await } else { FirstAdmin::MakeOne };
         let beginning = first_start::begin(store.as_ref(), &config.paths, first_admin).await?;
         let access = AccessTable::new(store.view().clone(), node_control::access_options(&config));
@@ -116,9 +106,9 @@ impl App {
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
-        let blobs = files.clone().map(|files| files as Arc<dyn BlobStore>);
         let nonces = stores.nonces(&beginning);
-        let parts = Parts { store: store.clone(), nonces, data_plane: plane.for_control(), blobs };
+        let data_plane = plane.for_control();
+        let parts = Parts { store: store.clone(), nonces, data_plane, blobs: Some(files.clone()) };
         let control = ControlPlane::new(control_config, parts);
         let socket = config
             .paths
@@ -188,10 +178,8 @@ impl App {
             tasks.spawn(TlsReload::new(tls).run(hangups, upkeep.clone()));
         }
         tasks.spawn(rpc.run(serving.clone()));
-        tasks.spawn(feed_watchdog(plane.clone(), store.clone(), upkeep.clone()));
-        if files.is_some() {
-            tasks.spawn(sweep_files(control.clone(), upkeep.clone()));
-        }
+        tasks.spawn(feed_watchdog(store.clone(), plane.clone(), upkeep.clone()));
+        tasks.spawn(files::sweep(control.clone(), plane.clone(), upkeep.clone()));
         // Until the last client is gone: rights may still change.
         let keeping = CancellationToken::new();
         tasks.spawn(plane.clone().upkeep(keeping.clone()));
@@ -217,9 +205,7 @@ impl App {
         plane.let_clients_go(&mut stopping).await;
         keeping.cancel();
         stopping.step("background tasks", tasks.wait()).await;
-        if let Some(files) = files {
-            stopping.step("the files", files.close()).await;
-        }
+        stopping.step("the files", files.close()).await;
         stopping.step("the store", store.close()).await;
         plane.close(&mut stopping).await;
         drop(directory);
@@ -273,45 +259,12 @@ async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Res
     Ok(())
 }
 
-/// Removes files that no room refers to, at start and from time to time.
-async fn sweep_files(control: Arc<ControlPlane>, stop: CancellationToken) {
-    let mut due = tokio::time::interval(SWEEP_INTERVAL);
-    let rounds = async {
-        loop {
-            due.tick().await;
-            match control.sweep_files(SWEEP_GRACE).await {
-                Ok(swept) if swept.orphans + swept.staged > 0 => {
-                    tracing::info!(
-                        orphans = swept.orphans,
-                        staged = swept.staged,
-                        "removed files that nobody refers to"
-                    );
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "files that nobody refers to could not be removed"),
-            }
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = rounds => {}
-    }
-}
-
-async fn feed_watchdog(plane: RunningPlane, store: Arc<dyn MembershipStore>, stop: CancellationToken) {
+/// A node whose database hangs is started again. The store of a cluster is answered from memory, and waits for other
+/// nodes where it has to: starting this one again brings none of them back, so only the process itself counts.
+async fn feed_watchdog(store: Arc<dyn MembershipStore>, plane: RunningPlane, stop: CancellationToken) {
     let alive = || {
-        let store = match plane {
-            RunningPlane::Embedded(_) => Some(store.clone()),
-            // Whether the store of a cluster answers depends on the other nodes. Being started anew does not bring them
-            // back, and nodes that all do it at once when there is no majority take longer to find one.
-            RunningPlane::Clustered(_) => None,
-        };
-        async move {
-            match store {
-                Some(store) => store.is_first_start().await.is_ok(),
-                None => true,
-            }
-        }
+        let (store, plane) = (store.clone(), plane.clone());
+        async move { plane.is_shared() || store.is_first_start().await.is_ok() }
     };
     notify::watchdog(alive, stop).await;
 }

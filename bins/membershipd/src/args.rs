@@ -45,6 +45,8 @@ pub enum Command {
     ExternalConfig(ExternalConfigArgs),
     /// Move users and rooms from the database into JetStream buckets, as a cluster keeps them. The daemon must be stopped.
     MigrateToKv(MigrateArgs),
+    /// Look at the cluster that the daemon on this host belongs to, and have more nodes keep what it keeps.
+    Cluster(ClusterArgs),
     /// Administer the users of the bus on this host, whether the daemon runs or not.
     User(UserArgs),
 }
@@ -163,6 +165,36 @@ impl MigrateArgs {
             ..NodeFlags::default()
         }
     }
+}
+
+/// `membershipd cluster …`.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Where the bus keeps its data.
+    #[command(flatten)]
+    pub location: LocationFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// What can be done with a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes, and who keeps what.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have more nodes keep users, rooms, files and messages, and wait until they do. It can be done again at any time.
+    RaiseReplicas {
+        /// How many nodes: 3 or 5.
+        replicas: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `membershipd user …`.

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod cluster;
 mod config_check;
 mod external_config;
 mod gen_bus_certs;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
         Some(Command::MigrateToKv(arguments)) => {
             Box::pin(migrate_to_kv::run(&arguments, environment, &mut io::stdout())).await
         }
+        Some(Command::Cluster(arguments)) => cluster::run(arguments, environment, &mut io::stdout()).await,
         Some(Command::User(arguments)) => user::run(arguments, environment, &mut io::stdout()).await,
     }
 }

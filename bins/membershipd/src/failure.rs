@@ -35,6 +35,16 @@ pub enum Failure {
     /// Nobody has this handle.
     #[error("there is no user called {0}: `membershipd user list` shows who is there")]
     NoSuchUser(String),
+    /// Copies are not complete, and nothing moves.
+    #[error(
+        "the copies are not complete after {seconds} s without progress; missing: {missing}. Look at membershipd cluster status, then do it again"
+    )]
+    CopiesStall {
+        /// For how long nothing has moved.
+        seconds: u64,
+        /// What is missing.
+        missing: String,
+    },
     /// The list of nodes cannot be read.
     #[error("cannot read the list of nodes {}: {source}; deploy/cluster/nodes.env.example shows what it looks like", .path.display())]
     NodesFile {

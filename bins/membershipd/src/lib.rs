@@ -21,6 +21,7 @@ mod failure;
 mod telemetry;
 
 mod data_plane;
+mod files;
 mod first_start;
 mod guards;
 mod node_control;

@@ -74,6 +74,7 @@ mod node;
 mod node_files;
 mod own_tls;
 mod owner_only;
+mod peer_health;
 mod pki;
 mod private_file;
 mod process;
@@ -106,6 +107,7 @@ pub use names::{ClusterName, NameError, NodeName, RouteUser};
 pub use node::{JetStreamState, Node, NodeState, Phase, Stop, StopReport};
 pub use node_files::{NodeFilesError, NodeFilesReport, make_node_files};
 pub use owner_only::FileError;
+pub use peer_health::{PeerHealth, PeerHealthError};
 pub use pki::{
     Made, NodePair, PkiError, PkiJob, PkiReport, ServerPkiJob, make_certificates, make_server_certificates,
 };

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     connections::{Kicker, RecentLogins},
     guard::Cleared,
+    peer_health::PeerHealth,
     server::{Blueprint, StartError},
     service_access::ServiceAccess,
     service_keys::{Account, ServiceKeys},
@@ -23,6 +24,7 @@ pub struct Node {
     ctl: ServiceAccess,
     bus: ServiceAccess,
     kicker: Kicker,
+    peers: PeerHealth,
     state: watch::Receiver<NodeState>,
     stop: oneshot::Sender<Stop>,
     stopped: oneshot::Receiver<StopReport>,
@@ -116,6 +118,7 @@ impl Node {
         let access = |account| blueprint.access(account, listens);
         let (ctl, bus) = (access(Account::Ctl)?, access(Account::Bus)?);
         let (system, current) = watch::channel(Some(server.system.clone()));
+        let peers = PeerHealth::new(current.clone());
         let kicker = Kicker::new(current, Arc::clone(&blueprint.recent));
         let (stop, told) = oneshot::channel();
         let (report, stopped) = oneshot::channel();
@@ -126,7 +129,7 @@ impl Node {
             report.send(how).ok();
         });
         tasks.close();
-        Ok(Self { listens, ctl, bus, kicker, state, stop, stopped, tasks })
+        Ok(Self { listens, ctl, bus, kicker, peers, state, stop, stopped, tasks })
     }
 
     /// Where clients connect.
@@ -147,6 +150,11 @@ impl Node {
     /// Closes connections of users.
     pub fn kicker(&self) -> &Kicker {
         &self.kicker
+    }
+
+    /// Asks the servers of all nodes how they are.
+    pub fn peers(&self) -> &PeerHealth {
+        &self.peers
     }
 
     /// How the node is, now and whenever that changes.

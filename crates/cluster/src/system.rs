@@ -318,33 +318,63 @@ impl System {
         expected: &[String],
         patience: Duration,
     ) -> Result<BTreeMap<String, Vec<Connection>>, SystemError> {
+        let mut found = BTreeMap::new();
+        let take = |server: Server, page: Connections| {
+            let on = |one: Listed| Connection { server_id: server.id.clone(), cid: one.cid };
+            // Of more than that the rest stays, so the server does not count as having been asked.
+            if page.connections.len() < ONE_ANSWER {
+                found.insert(server.name.clone(), page.connections.into_iter().map(on).collect());
+            }
+            !expected.is_empty() && expected.iter().all(|name| found.contains_key(name))
+        };
+        self.ask_everywhere("CONNZ", &connections_of(user, ONE_ANSWER), patience, take).await?;
+        Ok(found)
+    }
+
+    /// Why a server does not have everything that it is to keep, by server name: of all that answer, until all of
+    /// `expected` have or the time is over.
+    pub(crate) async fn health_everywhere(
+        &self,
+        expected: &[String],
+        patience: Duration,
+    ) -> Result<BTreeMap<String, Option<String>>, SystemError> {
+        let mut found = BTreeMap::new();
+        let take = |server: Server, health: Health| {
+            let problem = (health.status != "ok").then(|| health.error.unwrap_or(health.status));
+            found.insert(server.name, problem);
+            expected.iter().all(|name| found.contains_key(name))
+        };
+        self.ask_everywhere("HEALTHZ", &json!({}), patience, take).await?;
+        Ok(found)
+    }
+
+    /// Asks all servers, and takes their answers until `take` says that these are enough or the time is over: who has
+    /// not answered by then is missing.
+    async fn ask_everywhere<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        options: &serde_json::Value,
+        patience: Duration,
+        mut take: impl FnMut(Server, T) -> bool,
+    ) -> Result<(), SystemError> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(no_answer)?;
-        let question = serde_json::to_vec(&connections_of(user, ONE_ANSWER))?;
+        let question = serde_json::to_vec(options)?;
         self.client
-            .publish_with_reply("$SYS.REQ.SERVER.PING.CONNZ", inbox, question.into())
+            .publish_with_reply(format!("$SYS.REQ.SERVER.PING.{what}"), inbox, question.into())
             .await
             .map_err(no_answer)?;
-        let mut found = BTreeMap::new();
         let collect = async {
             while let Some(answer) = answers.next().await {
-                let Ok(answer) = serde_json::from_slice::<Envelope<Connections>>(&answer.payload) else {
-                    continue;
-                };
-                let (server, Some(page)) = (answer.server, answer.data) else { continue };
-                let on = |one: Listed| Connection { server_id: server.id.clone(), cid: one.cid };
-                // Of more than that the rest stays, so the server does not count as having been asked.
-                if page.connections.len() < ONE_ANSWER {
-                    found.insert(server.name, page.connections.into_iter().map(on).collect());
-                }
-                if !expected.is_empty() && expected.iter().all(|name| found.contains_key(name)) {
+                let Ok(answer) = serde_json::from_slice::<Envelope<T>>(&answer.payload) else { continue };
+                let (server, Some(data)) = (answer.server, answer.data) else { continue };
+                if take(server, data) {
                     break;
                 }
             }
         };
-        // Who has not answered by then is missing in what is returned.
         drop(tokio::time::timeout(patience, collect).await);
-        Ok(found)
+        Ok(())
     }
 
     /// Closes a connection; `false` when there was none.

@@ -9,6 +9,7 @@
 //! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
 //! - [`BlobInfo`], [`Blobs`]: files in rooms.
 //! - [`NewConsumer`], [`ConsumerInfo`]: work queues; [`history`] has the requests for stored messages.
+//! - [`ClusterStatus`], [`RaiseReplicas`]: the nodes of a cluster, and who keeps what.
 //! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
 //! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
 //!
@@ -16,6 +17,7 @@
 //! is for the room protocol to say, not for the JSON parser.
 
 mod blobs;
+mod cluster;
 mod consumers;
 mod event;
 mod info;
@@ -29,6 +31,9 @@ pub mod history;
 pub mod subjects;
 
 pub use blobs::{BlobInfo, Blobs};
+pub use cluster::{
+    ClusterNode, ClusterStatus, ClusterStream, Follower, NodeStanding, RaiseReplicas, RaisedReplicas,
+};
 pub use consumers::{
     AckWait, ConsumerInfo, ConsumerStart, Consumers, MaxDeliver, NewConsumer, NewConsumerView, OutOfBounds,
 };

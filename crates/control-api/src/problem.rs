@@ -183,6 +183,10 @@ problem_codes! {
     ConsumerNotFound = "consumer_not_found", NOT_FOUND, "No such work queue";
     /// No more members fit.
     RoomFull = "room_full", CONFLICT, "The room is full";
+    /// The bus is one node.
+    NotClustered = "not_clustered", NOT_FOUND, "The bus is no cluster";
+    /// There are fewer nodes, as they must be, than copies are wanted.
+    TooFewNodes = "too_few_nodes", CONFLICT, "There are too few nodes";
     /// The text is not a signed statement.
     StatementInvalid = "statement_invalid", BAD_REQUEST, "The statement cannot be read";
     /// There is no such file in the room.

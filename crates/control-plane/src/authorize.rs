@@ -52,6 +52,10 @@ pub(crate) enum Action {
     WriteBlob(RoomId),
     /// Delete a file of a room that this user put there.
     DeleteBlob(RoomId, UserId),
+    /// See the nodes of the cluster, and who keeps what.
+    ReadCluster,
+    /// Have more nodes keep it.
+    RaiseReplicas,
     /// Freeze a room, or lift that.
     FreezeRoom(RoomId),
     /// Delete a room.
@@ -109,7 +113,9 @@ fn decide(view: &View, caller: &Caller, action: Action) -> Result<()> {
     match action {
         Action::ReadUsers => Ok(()),
         Action::ReadSelf | Action::ListOwnRooms => caller.user_id().map(drop),
-        Action::ManageUsers | Action::ListAllRooms => admin(caller),
+        Action::ManageUsers | Action::ListAllRooms | Action::ReadCluster | Action::RaiseReplicas => {
+            admin(caller)
+        }
         Action::CreateRoom => match caller.role() {
             BusRole::Admin | BusRole::Member => caller.user_id().map(drop),
             BusRole::Guest => Err(Refusal::new(
@@ -237,6 +243,12 @@ pub(crate) struct ListOwnRooms;
 /// See [`Action::ListAllRooms`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListAllRooms;
+/// See [`Action::ReadCluster`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadCluster;
+/// See [`Action::RaiseReplicas`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RaiseReplicas;
 /// See [`Action::ReadRoom`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadRoom(pub(crate) RoomId);
@@ -284,7 +296,7 @@ macro_rules! asks {
     };
 }
 
-asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms;
+asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms, ReadCluster, RaiseReplicas;
       ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, ReadConsumers, MakeConsumer, DropConsumer, ReadBlobs, WriteBlob, FreezeRoom, DeleteRoom);
 
 impl Ask for DeleteBlob {

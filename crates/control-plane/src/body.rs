@@ -9,7 +9,7 @@ use axum::{
 use busauth::ContentDigestHasher;
 use bytes::BytesMut;
 use control_api::{
-    Append, Limits, NewConsumer, NewRoom, NewUser, ProblemCode, PutKeys, RoomPatch, UserPatch,
+    Append, Limits, NewConsumer, NewRoom, NewUser, ProblemCode, PutKeys, RaiseReplicas, RoomPatch, UserPatch,
 };
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
@@ -33,6 +33,7 @@ impl RequestBody for NewUser {}
 impl RequestBody for UserPatch {}
 impl RequestBody for RoomPatch {}
 impl RequestBody for NewConsumer {}
+impl RequestBody for RaiseReplicas {}
 
 impl RequestBody for NewRoom {
     fn limit(limits: &Limits) -> u64 {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use control_api::DataPlaneHealth;
+use control_api::{ClusterStatus, DataPlaneHealth, RaisedReplicas};
 
 use crate::streams::RoomStreams;
 
@@ -16,6 +16,29 @@ pub enum DataPlaneError {
     /// It did not happen: there is no room for more on its disk.
     #[error("the disk of the data plane is full: {0}")]
     Full(String),
+}
+
+/// Why the copies of what a cluster keeps cannot be asked for, or made more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// The bus is one node.
+    #[error("this bus is no cluster: start the daemon with --cluster-name on each node")]
+    NotClustered,
+    /// There are not as many nodes.
+    #[error(
+        "{wanted} copies need {wanted} nodes that are there and as they must be; there are {there}: {names}. membershipd cluster status shows why"
+    )]
+    TooFewNodes {
+        /// How many copies were asked for.
+        wanted: u32,
+        /// How many nodes count.
+        there: usize,
+        /// Their names.
+        names: String,
+    },
+    /// The data plane did not answer, or refused.
+    #[error(transparent)]
+    DataPlane(#[from] DataPlaneError),
 }
 
 /// How often the bus's own data is kept.
@@ -59,6 +82,17 @@ pub trait DataPlane: RoomStreams {
     /// How often the bus's own data is kept.
     fn redundancy(&self) -> Redundancy {
         Redundancy::one_node()
+    }
+
+    /// The nodes of the cluster, and who keeps what.
+    async fn cluster(&self) -> Result<ClusterStatus, ClusterError> {
+        Err(ClusterError::NotClustered)
+    }
+
+    /// Makes more copies of some of what the cluster keeps, and says how far all of it is. Called again until it is
+    /// complete.
+    async fn raise_replicas(&self, _replicas: u32) -> Result<RaisedReplicas, ClusterError> {
+        Err(ClusterError::NotClustered)
     }
 
     /// Whether clients have to use TLS.

@@ -1,6 +1,7 @@
 //! One use case per function: authorize, check, change, put into force, tell, record, answer.
 
 pub(crate) mod blobs;
+pub(crate) mod cluster;
 pub(crate) mod consumers;
 pub(crate) mod health;
 pub(crate) mod info;

@@ -47,7 +47,7 @@ mod streams;
 pub use access_table::{AccessOptions, AccessTable};
 pub use config::{ControlConfig, Parts};
 pub use control_plane::ControlPlane;
-pub use data_plane::{DataPlane, DataPlaneError, Redundancy};
+pub use data_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy};
 pub use grants::{PlaintextRooms, grants};
 pub use history_access::HistoryRefusal;
 pub use own_names::OwnNames;

@@ -13,7 +13,10 @@ use http::{HeaderValue, header};
 use membership_store::{Conflict, StoreError};
 use room_protocol::{Head, RoomSubject, SealedSetError, SharedKeysError, StatementError, Violation};
 
-use crate::{clock, data_plane::DataPlaneError};
+use crate::{
+    clock,
+    data_plane::{ClusterError, DataPlaneError},
+};
 
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
 
@@ -322,6 +325,19 @@ impl From<SharedKeysError> for Refusal {
             SharedKeysError::NoSuchEpoch(_) => ProblemCode::BadParameter,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<ClusterError> for Refusal {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::NotClustered => Self::new(ProblemCode::NotClustered, error.to_string()),
+            ClusterError::TooFewNodes { .. } => Self::new(ProblemCode::TooFewNodes, error.to_string()),
+            ClusterError::DataPlane(cause) => {
+                let detail = "the nats-servers did not answer: try again, and look at the log of this node";
+                Self::new(ProblemCode::DataPlaneUnavailable, detail).retry_after(1).caused_by(cause)
+            }
+        }
     }
 }
 

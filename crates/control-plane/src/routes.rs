@@ -12,7 +12,7 @@ use http::Method;
 use crate::{
     ControlPlane,
     authenticate::LocalOperator,
-    handlers::{blobs, consumers, health, info, keys, log, me, rooms, users},
+    handlers::{blobs, cluster, consumers, health, info, keys, log, me, rooms, users},
     problem::Refusal,
     request,
 };
@@ -32,6 +32,7 @@ pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/v1/info", get(info::info))
         .route("/v1/me", get(me::me))
+        .route("/v1/cluster", get(cluster::status))
         .merge(user_routes())
         .route("/v1/rooms", get(rooms::list).post(rooms::create))
         .route("/v1/rooms/{id}", get(rooms::get).patch(rooms::freeze).delete(rooms::delete))
@@ -48,6 +49,8 @@ pub(crate) fn signed(control: &Arc<ControlPlane>) -> Router {
 pub(crate) fn local(control: &Arc<ControlPlane>) -> Router {
     let routes = Router::new()
         .route("/healthz", get(health::healthz))
+        .route("/v1/cluster", get(cluster::status))
+        .route("/v1/cluster/replicas", post(cluster::raise_replicas))
         .merge(user_routes())
         .route("/v1/rooms", get(rooms::list))
         .route("/v1/rooms/{id}", get(rooms::get).merge(patch(rooms::freeze)).delete(rooms::delete));

@@ -25,7 +25,7 @@ async fn every_documented_endpoint_exists() {
         .filter_map(|cell| cell.split_once(" /"))
         .map(|(method, path)| (method.parse().unwrap(), format!("/{path}")))
         .collect();
-    assert_eq!(endpoints.len(), 25);
+    assert_eq!(endpoints.len(), 26);
     for (method, path) in endpoints {
         let id = if path.starts_with("/v1/users") {
             bus.admin.id().to_string()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data_plane::{ClusteredPlaneError, EmbeddedPlaneError};
+use crate::files::FilesError;
 use crate::first_start::FirstStartError;
 use crate::guards::DataDirectoryError;
 use crate::local_control::LocalControlError;
@@ -34,8 +35,8 @@ pub enum StartError {
     #[error("the history of rooms cannot be kept: {0}")]
     Streams(#[from] control_plane::ReconcileError),
     /// The files in rooms.
-    #[error("{0}; --store-dir names another")]
-    Files(#[from] blobstore::OpenError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// Users are missing that have been there, or the first admin cannot be made.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -55,7 +56,7 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::DataDirectory(error) => !matches!(error, DataDirectoryError::InUse { .. }),
-            Self::Files(error) => !matches!(error, blobstore::OpenError::InUse { .. }),
+            Self::Files(FilesError::Directory(error)) => !matches!(error, blobstore::OpenError::InUse { .. }),
             Self::Tls(_)
             | Self::NoPlaceForSocket(_)
             | Self::DataPlane(EmbeddedPlaneError::Tls(_))
@@ -71,6 +72,7 @@ impl StartError {
             Self::DataPlane(_)
             | Self::Node(_)
             | Self::Store(_)
+            | Self::Files(FilesError::Shared(_))
             | Self::Streams(_)
             | Self::FirstStart(_)
             | Self::ControlPlane(_)

@@ -6,7 +6,9 @@ mod lease;
 mod logins;
 mod member;
 mod peers;
+mod raise;
 mod settle;
+mod status;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,9 +17,10 @@ use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
 use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop};
-use control_api::{ComponentState, DataPlaneHealth};
+use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas};
 use control_plane::{
-    DataPlane, DataPlaneError, FoundStream, MadeConsumer, Redundancy, RoomConsumer, RoomStream, RoomStreams,
+    ClusterError, DataPlane, DataPlaneError, FoundStream, MadeConsumer, Redundancy, RoomConsumer, RoomStream,
+    RoomStreams,
 };
 use parking_lot::Mutex;
 use room_protocol::RoomId;
@@ -46,6 +49,7 @@ pub(crate) struct ClusteredPlane {
     service: async_nats::Client,
     control: async_nats::Client,
     kicker: cluster::Kicker,
+    peers: cluster::PeerHealth,
     rooms: Arc<JetStreamRooms>,
     gate: Arc<Gate>,
     client_urls: Vec<String>,
@@ -99,6 +103,7 @@ impl ClusteredPlane {
             service,
             control,
             kicker: node.kicker().clone(),
+            peers: node.peers().clone(),
             rooms,
             gate,
             client_urls: own_names.data_urls(listens),
@@ -128,10 +133,16 @@ impl ClusteredPlane {
         Arc::clone(&self.gate)
     }
 
-    /// Finds out how many nodes keep what, for the streams that are made from now on.
-    pub(crate) async fn learn_copies(&self) {
-        let found = copies::look(&self.control).await;
-        self.rooms.set_copies(found.replicas as usize);
+    /// Finds out how many nodes keep users and rooms: as many keep the streams that are made from now on.
+    pub(crate) async fn learn_copies(&self) -> usize {
+        let copies = usize::try_from(copies::look(&self.control).await.replicas).unwrap_or(1).max(1);
+        self.rooms.set_copies(copies);
+        copies
+    }
+
+    /// Whether what this node knows still holds.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.member.get().is_some_and(|member| member.is_fresh())
     }
 
     /// Says why the node waits, until `done`.
@@ -162,7 +173,9 @@ impl ClusteredPlane {
     pub(crate) async fn join(&self, joining: Joining) -> Result<(), ClusteredPlaneError> {
         let parts = member::Parts {
             control: self.control.clone(),
+            bus: self.service.clone(),
             kicker: self.kicker.clone(),
+            peers: self.peers.clone(),
             gate: self.gate(),
             rooms: self.rooms(),
             data_urls: self.client_urls.clone(),
@@ -174,6 +187,11 @@ impl ClusteredPlane {
             tracing::error!("the node had joined already");
         }
         Ok(())
+    }
+
+    fn member(&self) -> Result<&Member, DataPlaneError> {
+        let member = self.member.get().map(Arc::as_ref);
+        member.ok_or_else(|| DataPlaneError::Unconfirmed("this node has not joined yet".to_owned()))
     }
 
     /// Keeps the lease, follows changes of other nodes and answers their questions, until stopped.
@@ -319,6 +337,14 @@ impl DataPlane for ClusteredPlane {
             streams: None,
             detail,
         }
+    }
+
+    async fn cluster(&self) -> Result<ClusterStatus, ClusterError> {
+        Ok(status::of(self.member()?).await)
+    }
+
+    async fn raise_replicas(&self, replicas: u32) -> Result<RaisedReplicas, ClusterError> {
+        raise::step(self.member()?, replicas).await
     }
 
     fn redundancy(&self) -> Redundancy {

@@ -41,6 +41,11 @@ pub(crate) fn stream_name(room: &RoomId) -> String {
     format!("{PREFIX}{room}")
 }
 
+/// Whether a stream is that of a room.
+pub(crate) fn is_room_stream(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// Whether a stream tells publishers that it has stored a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acknowledge {

@@ -77,6 +77,22 @@ impl RunningPlane {
         }
     }
 
+    /// Whether other nodes share what this one keeps.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Clustered(_) => true,
+        }
+    }
+
+    /// Whether what is known here still holds.
+    pub(crate) fn is_fresh(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Clustered(plane) => plane.is_fresh(),
+        }
+    }
+
     /// Returns when the plane is gone for good although nobody stopped it.
     pub(crate) async fn ended(&self) {
         match self {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::harness::within;
 use super::nodes::{Nodes, is_there};
 
-async fn admit(nodes: &mut Nodes, node: usize, handle: &str) -> Arc<Identity> {
+pub(crate) async fn admit(nodes: &mut Nodes, node: usize, handle: &str) -> Arc<Identity> {
     let admin = nodes.admin();
     let identity = Arc::new(Identity::generate());
     let handle = Some(handle.parse().unwrap());
@@ -25,7 +25,11 @@ async fn admit(nodes: &mut Nodes, node: usize, handle: &str) -> Arc<Identity> {
 }
 
 /// Asks for a page of a room's history, as any NATS client can.
-async fn history(client: &async_nats::Client, user: &Identity, room: &PlainRoom) -> Vec<async_nats::Message> {
+pub(crate) async fn history(
+    client: &async_nats::Client,
+    user: &Identity,
+    room: &PlainRoom,
+) -> Vec<async_nats::Message> {
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.unwrap();
     let subject = format!("unibus.rpc.{}.history.{}", user.id(), room.id());
@@ -46,7 +50,7 @@ async fn history(client: &async_nats::Client, user: &Identity, room: &PlainRoom)
 }
 
 /// Publishes until it is heard: that somebody listens on another node is known there a moment later.
-async fn reach(from: &async_nats::Client, to: &mut async_nats::Subscriber, subject: &str) {
+pub(crate) async fn reach(from: &async_nats::Client, to: &mut async_nats::Subscriber, subject: &str) {
     let heard = async {
         loop {
             from.publish(subject.to_owned(), "hello".into()).await.unwrap();
@@ -60,7 +64,7 @@ async fn reach(from: &async_nats::Client, to: &mut async_nats::Subscriber, subje
     within("message on another node", heard).await;
 }
 
-fn texts(messages: &[async_nats::Message]) -> Vec<&str> {
+pub(crate) fn texts(messages: &[async_nats::Message]) -> Vec<&str> {
     messages.iter().map(|message| std::str::from_utf8(&message.payload).unwrap()).collect()
 }
 

@@ -115,6 +115,15 @@ impl Place {
         within("user command", child.wait_with_output()).await.unwrap()
     }
 
+    /// `membershipd cluster …` against this place.
+    pub(crate) fn cluster(&self, arguments: &[&str]) -> impl Future<Output = Output> + use<> {
+        let db = self.db().display().to_string();
+        let mut all = vec!["cluster", "--db", &db];
+        all.extend(arguments);
+        let running = self.command(&all).output();
+        async move { within("cluster command", running).await.unwrap() }
+    }
+
     /// The same, expected to work; what it printed.
     pub(crate) async fn user_ok(&self, arguments: &[&str]) -> String {
         let output = self.user(arguments).await;

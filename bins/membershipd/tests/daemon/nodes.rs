@@ -128,6 +128,12 @@ impl Nodes {
         ControlClient::new(self.control_addr(node), identity.clone())
     }
 
+    /// The same, of a node that is only looked at.
+    pub(crate) fn control_of_running(&self, node: usize, identity: &Arc<Identity>) -> ControlClient {
+        let url = self.running[node].as_ref().unwrap().control();
+        ControlClient::new(url.strip_prefix("http://").unwrap().parse().unwrap(), identity.clone())
+    }
+
     /// A NATS client of this user at a node.
     pub(crate) async fn nats(&mut self, node: usize, identity: &Identity) -> async_nats::Client {
         let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use busauth::{Authenticator, Principal, UserId};
-use cluster::{KickError, Kicker};
-use control_api::Posture;
+use cluster::{KickError, Kicker, PeerHealth};
+use control_api::{NodeStanding, Posture};
 use control_plane::{AccessTable, DataPlaneError, Redundancy};
 use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
 use parking_lot::Mutex;
@@ -49,7 +49,9 @@ pub(crate) struct Joining {
 /// What it has of its own server.
 pub(super) struct Parts {
     pub(super) control: async_nats::Client,
+    pub(super) bus: async_nats::Client,
     pub(super) kicker: Kicker,
+    pub(super) peers: PeerHealth,
     pub(super) gate: Arc<Gate>,
     pub(super) rooms: Arc<JetStreamRooms>,
     pub(super) data_urls: Vec<String>,
@@ -62,7 +64,9 @@ pub(super) struct Member {
     pub(super) lease: Arc<Lease>,
     pub(super) heard: Heard,
     pub(super) control: async_nats::Client,
+    pub(super) bus: async_nats::Client,
     pub(super) kicker: Kicker,
+    pub(super) peers: PeerHealth,
     logins: Arc<Logins>,
     gate: Arc<Gate>,
     rooms: Arc<JetStreamRooms>,
@@ -94,7 +98,9 @@ impl Member {
             lease,
             heard: Heard::default(),
             control: parts.control,
+            bus: parts.bus,
             kicker: parts.kicker,
+            peers: parts.peers,
             logins,
             gate: parts.gate,
             rooms: parts.rooms,
@@ -129,10 +135,19 @@ impl Member {
 
     fn others(&self) -> Vec<Said> {
         let peers = self.heard.peers(&self.store).into_iter();
-        peers
-            .filter(|peer| peer.name != self.name)
-            .filter_map(|peer| peer.serving(self.lease.bound()))
-            .collect()
+        peers.filter(|peer| peer.name != self.name).filter_map(|peer| peer.serving(self.silent())).collect()
+    }
+
+    /// The nodes that are there and as they must be, this one included.
+    pub(super) fn serving(&self) -> Vec<String> {
+        let peers = self.heard.peers(&self.store).into_iter();
+        let serving = peers.filter(|peer| peer.standing(self.silent()) == NodeStanding::Serving);
+        serving.map(|peer| peer.name.to_string()).collect()
+    }
+
+    /// A node that was not heard for so long serves nobody any more.
+    pub(super) fn silent(&self) -> Duration {
+        self.lease.bound()
     }
 
     /// Says that this node is there, and renews the lease.
@@ -279,11 +294,18 @@ impl Member {
         }
     }
 
+    /// Looks how often the bus's own data is kept; rooms are kept as often from now on.
+    pub(super) async fn look_again(&self) {
+        let found = copies::look(&self.control).await;
+        self.rooms.set_copies(found.replicas as usize);
+        *self.redundancy.lock() = found;
+    }
+
     async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let Some(found) = stop.run_until_cancelled(copies::look(&self.control)).await else { return };
-            self.rooms.set_copies(found.replicas as usize);
-            *self.redundancy.lock() = found;
+            if stop.run_until_cancelled(self.look_again()).await.is_none() {
+                return;
+            }
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
                 return;
             }

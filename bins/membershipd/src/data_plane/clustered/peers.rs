@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use control_api::Posture;
+use control_api::{NodeStanding, Posture};
 use membership_store::{KvStore, NodeName, NodeRecord};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -63,10 +63,31 @@ impl Peer {
         self.silent_for < silent
     }
 
+    /// Why it is weaker than a node of a cluster may be.
+    pub(super) fn falls_short(&self) -> Option<&'static str> {
+        match &self.said {
+            Some(said) => said.falls_short(),
+            None => Some("what it says of itself is not understood here: is it another version?"),
+        }
+    }
+
+    /// How it is.
+    pub(super) fn standing(&self, silent: Duration) -> NodeStanding {
+        if self.said.as_ref().is_some_and(|said| said.leaving) {
+            NodeStanding::Stopped
+        } else if self.silent_for >= silent {
+            NodeStanding::Silent
+        } else if self.falls_short().is_some() {
+            NodeStanding::FallsShort
+        } else {
+            NodeStanding::Serving
+        }
+    }
+
     /// What it said, if clients can be sent there.
     pub(super) fn serving(self, silent: Duration) -> Option<Said> {
-        let fresh = self.silent_for < silent;
-        self.said.filter(|said| fresh && !said.leaving && said.falls_short().is_none())
+        let serves = self.standing(silent) == NodeStanding::Serving;
+        self.said.filter(|_| serves)
     }
 }
 

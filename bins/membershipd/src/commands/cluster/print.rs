@@ -1,0 +1,86 @@
+//! What the cluster commands print: lines for people, or the control plane's JSON for scripts.
+
+use std::io::Write;
+
+use control_api::{ClusterNode, ClusterStatus, ClusterStream, RaisedReplicas};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+pub(super) fn status(status: &ClusterStatus, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if json {
+        return document(status, out);
+    }
+    nodes(&status.nodes, out)?;
+    writeln!(out)?;
+    writeln!(out, "seen by   {}, at revision {}", status.node, status.revision)?;
+    writeln!(out, "copies    {}", status.replicas)?;
+    match &status.ha_reason {
+        None => writeln!(out, "the loss of any one node would go unnoticed")?,
+        Some(reason) => writeln!(out, "the loss of a node would be noticed: {reason}")?,
+    }
+    writeln!(out)?;
+    streams(status, out)
+}
+
+fn nodes(nodes: &[ClusterNode], out: &mut impl Write) -> Result<(), Failure> {
+    let width = width("NODE", nodes.iter().map(|node| node.name.as_str()));
+    writeln!(out, "{:width$}  {:11}  {:>8}  {:10}  REVISION", "NODE", "STATE", "HEARD", "VERSION")?;
+    for node in nodes {
+        let heard = format!("{}.{} s", node.silent_ms / 1_000, node.silent_ms % 1_000 / 100);
+        let version = node.version.as_deref().unwrap_or("?");
+        let applied = node.applied.map_or_else(|| "?".to_owned(), |applied| applied.to_string());
+        let state = node.state.as_str();
+        writeln!(out, "{:width$}  {state:11}  {heard:>8}  {version:10}  {applied}", node.name)?;
+        if let Some(reason) = &node.falls_short {
+            writeln!(out, "{:width$}  {reason}", "")?;
+        }
+    }
+    Ok(())
+}
+
+fn streams(status: &ClusterStatus, out: &mut impl Write) -> Result<(), Failure> {
+    let width = width("STREAM", status.streams.iter().map(|stream| stream.name.as_str()));
+    writeln!(out, "{:width$}  COPIES  LEADER, FOLLOWERS", "STREAM")?;
+    for stream in &status.streams {
+        writeln!(out, "{:width$}  {:6}  {}", stream.name, stream.replicas, keepers(stream))?;
+    }
+    if status.more_streams > 0 {
+        writeln!(out, "and {} more", status.more_streams)?;
+    }
+    Ok(())
+}
+
+fn keepers(stream: &ClusterStream) -> String {
+    let leader = stream.leader.as_deref().unwrap_or("no leader").to_owned();
+    let followers = stream.followers.iter().map(|follower| {
+        if follower.current { follower.node.clone() } else { format!("{} (behind)", follower.node) }
+    });
+    std::iter::once(leader).chain(followers).collect::<Vec<_>>().join(", ")
+}
+
+/// How far the copies are.
+pub(super) fn progress(raised: &RaisedReplicas, out: &mut impl Write) -> Result<(), Failure> {
+    let RaisedReplicas { replicas, total, done, waiting_for, .. } = raised;
+    writeln!(out, "{done} of {total} are kept by {replicas} nodes; waiting for {}", waiting_for.join(", "))?;
+    out.flush()?;
+    Ok(())
+}
+
+pub(super) fn raised(raised: &RaisedReplicas, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if json {
+        return document(raised, out);
+    }
+    writeln!(out, "all {} buckets and streams are kept by {} nodes", raised.total, raised.replicas)?;
+    Ok(())
+}
+
+fn width<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(str::len).max().unwrap_or(0).max(title.len())
+}
+
+fn document(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

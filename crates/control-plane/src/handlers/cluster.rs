@@ -1,0 +1,37 @@
+//! The nodes of a cluster: `/v1/cluster`, and on the bus host `/v1/cluster/replicas`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use control_api::{ClusterStatus, RaiseReplicas, RaisedReplicas};
+
+use crate::{
+    ControlPlane,
+    authorize::{self, ReadCluster, authorize},
+    body::JsonBody,
+    caller::Caller,
+    problem::{Refusal, Result},
+};
+
+/// The nodes, and who keeps what.
+pub(crate) async fn status(
+    State(control): State<Arc<ControlPlane>>,
+    caller: Caller,
+) -> Result<Json<ClusterStatus>> {
+    let _permit = authorize(control.store().view(), caller, ReadCluster)?;
+    control.parts.data_plane.cluster().await.map(Json).map_err(Refusal::from)
+}
+
+/// One step of making more copies.
+pub(crate) async fn raise_replicas(
+    State(control): State<Arc<ControlPlane>>,
+    caller: Caller,
+    JsonBody(body): JsonBody<RaiseReplicas>,
+) -> Result<Json<RaisedReplicas>> {
+    let permit = authorize(control.store().view(), caller, authorize::RaiseReplicas)?;
+    let raised = control.parts.data_plane.raise_replicas(body.replicas).await?;
+    if raised.complete {
+        control.record(permit.caller(), "cluster.replicas", raised.replicas, None).await;
+    }
+    Ok(Json(raised))
+}
