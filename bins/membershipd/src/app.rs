@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use self::start_error::StartError;
 
 use crate::config::{Config, Plane};
-use crate::data_plane::{ClusteredPlane, EmbeddedPlane, Joining, RunningPlane, ServiceAccess};
+use crate::data_plane::{ClusteredPlane, EmbeddedPlane, ExternalPlane, Joining, RunningPlane, ServiceAccess};
 use crate::files;
 use crate::first_start::{self, Beginning, FirstAdmin};
 use crate::guards::DataDirectory;
@@ -64,7 +64,9 @@ impl App {
     /// Builds the bus: guards, TLS, broker, store, control plane, in this order.
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let directory = DataDirectory::claim(&config.paths)?;
-        DataDirectory::check_further(&config.streams.directory)?;
+        if !matches!(config.plane, Plane::External(_)) {
+            DataDirectory::check_further(&config.streams.directory)?;
+        }
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),
@@ -104,6 +106,7 @@ impl App {
                 plane.join(joining).await?;
             }
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
+            (RunningPlane::External(plane), ..) => plane.let_in(access),
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
         let nonces = stores.nonces(&beginning);
@@ -134,15 +137,18 @@ impl App {
         &self.control_urls
     }
 
-    /// The address of the data plane.
-    pub fn data_addr(&self) -> SocketAddr {
+    /// The address of the data plane; `None` where somebody else runs it.
+    pub fn data_addr(&self) -> Option<SocketAddr> {
         self.plane.local_addr()
     }
 
-    /// The URL of the data plane at the address it listens on.
+    /// The URL of the data plane at the address it listens on, or of the servers that somebody else runs.
     pub fn data_url(&self) -> String {
         let scheme = if self.tls.is_some() { "tls" } else { "nats" };
-        format!("{scheme}://{}", reachable(self.data_addr()))
+        match self.data_addr() {
+            Some(address) => format!("{scheme}://{}", reachable(address)),
+            None => self.plane.for_control().client_urls().join(","),
+        }
     }
 
     /// What was found at start.
@@ -191,7 +197,7 @@ impl App {
             () = stop.cancelled() => None,
             _ = &mut http => Some(RunError("the control plane")),
             _ = &mut local => Some(RunError("the local control socket")),
-            () = plane.ended() => Some(RunError("the nats-server of this node")),
+            what = plane.ended() => Some(RunError(what)),
         };
 
         notify::stopping();
@@ -242,6 +248,10 @@ async fn start_plane(
             let own_pair = tls.and_then(NodeTls::own_pair);
             let plane = Box::pin(ClusteredPlane::start(settings, own_pair, own_names)).await?;
             RunningPlane::Clustered(Arc::new(plane))
+        }
+        Plane::External(settings) => {
+            let plane = Box::pin(ExternalPlane::start(settings, &config.data_urls, &config.paths)).await?;
+            RunningPlane::External(Arc::new(plane))
         }
     })
 }

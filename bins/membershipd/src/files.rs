@@ -29,7 +29,7 @@ pub enum FilesError {
 /// Opens the place of files: a directory, or a bucket that the nodes of a cluster share.
 pub(crate) async fn open(config: &Config, plane: &RunningPlane) -> Result<Arc<dyn BlobStore>, FilesError> {
     match plane {
-        RunningPlane::Embedded(_) => {
+        RunningPlane::Embedded(_) | RunningPlane::External(_) => {
             Ok(Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?))
         }
         RunningPlane::Clustered(plane) => Ok(Arc::new(plane.waiting(Box::pin(shared(plane))).await?)),

@@ -6,6 +6,7 @@ mod cluster_certificates;
 mod configuration;
 mod control_socket;
 mod copies;
+mod external;
 mod external_config;
 mod first_start;
 pub(crate) mod harness;

@@ -108,6 +108,20 @@ impl Kicker {
     /// how many there were. Change its rights first: whoever was let in under the old ones is then closed, and whoever
     /// comes later has the new ones.
     pub async fn kick(&self, principal: &Principal) -> Result<usize, KickError> {
+        self.kick_where(principal, |_| true).await
+    }
+
+    /// Tries again to close what [`Kicker::kick`] did not reach: only connections on these servers, so that whoever has
+    /// come back elsewhere, with the rights that hold now, is left alone.
+    pub async fn kick_again(&self, principal: &Principal, servers: &[String]) -> Result<usize, KickError> {
+        self.kick_where(principal, |server| servers.iter().any(|unreached| unreached == server)).await
+    }
+
+    async fn kick_where(
+        &self,
+        principal: &Principal,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<usize, KickError> {
         let system = self.running()?;
         // In this order: what is not on the list yet has been written down before.
         let mut connections = self.recent.of(principal);
@@ -117,7 +131,20 @@ impl Kicker {
                 connections.push(connection);
             }
         }
-        let mut unreached: Vec<String> = silent;
+        connections.retain(|connection| is_meant(&connection.server_id));
+        let silent = silent.into_iter().filter(|server| is_meant(server)).collect();
+        self.close(&system, Found { connections, silent }).await
+    }
+
+    /// Closes every connection of clients on every server of an external NATS but those of `own`.
+    pub(crate) async fn kick_everybody_but(&self, own: &str) -> Result<usize, KickError> {
+        let system = self.running()?;
+        let found = system.clients_but(own).await?;
+        self.close(&system, found).await
+    }
+
+    async fn close(&self, system: &System, found: Found) -> Result<usize, KickError> {
+        let Found { connections, silent: mut unreached } = found;
         let mut closed = 0;
         for connection in connections {
             // Written down before its server was lost. One that is gone for good is not waited for.

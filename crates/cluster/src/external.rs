@@ -63,6 +63,10 @@ pub struct ExternalNats {
     tasks: TaskTracker,
 }
 
+/// An external NATS that this process is connected to, and has no part in yet: logins there are answered by others, or by
+/// nobody.
+pub struct EnteredNats(Arc<Links>);
+
 /// How an external NATS is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalState {
@@ -74,6 +78,8 @@ pub struct ExternalState {
     pub server: Option<String>,
     /// How many servers there are, as far as was seen lately.
     pub servers: usize,
+    /// How many clients are connected to them, as far as was seen lately.
+    pub clients: usize,
     /// Whether JetStream can be used. What counts is a write that was acknowledged.
     pub jetstream: JetStreamState,
     /// Somebody who should not be in one of our accounts.
@@ -93,19 +99,48 @@ pub enum LoginsState {
     Stopped,
 }
 
-impl ExternalNats {
-    /// Connects, begins to answer logins, and looks whether everything is as it has to be. When this returns, users can
-    /// log in: whether one may is what `authenticator` says.
-    pub async fn start(
-        config: &ExternalConfig,
-        authenticator: Arc<dyn Authenticator>,
-    ) -> Result<Self, ExternalViolations> {
+impl EnteredNats {
+    /// Connects with the keys of this process.
+    pub async fn enter(config: &ExternalConfig) -> Result<Self, ExternalViolations> {
         let violations = config.violations();
         // Keys that are missing are a violation.
         let Some(keys) = config.keys.as_ref().filter(|_| violations.is_empty()) else {
             return Err(ExternalViolations(violations));
         };
-        let links = Arc::new(Links::connect(config, keys.clone()).await.map_err(ExternalViolations)?);
+        // In a box because it is large, and so would be every future around it.
+        let connecting = Box::pin(Links::connect(config, keys.clone()));
+        Ok(Self(Arc::new(connecting.await.map_err(ExternalViolations)?)))
+    }
+
+    /// How this process enters the account of the bus's own data. Nothing has been checked yet.
+    pub fn control_access(&self) -> &ServiceAccess {
+        self.0.access(Account::Ctl)
+    }
+
+    /// Begins to answer logins, and looks whether everything is as it has to be. When this returns, users can log in:
+    /// whether one may is what `authenticator` says.
+    pub async fn begin(
+        self,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Result<ExternalNats, ExternalViolations> {
+        Box::pin(ExternalNats::begin(self.0, authenticator)).await
+    }
+}
+
+impl ExternalNats {
+    /// Enters it and begins at once; see [`EnteredNats::begin`].
+    pub async fn start(
+        config: &ExternalConfig,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Result<Self, ExternalViolations> {
+        EnteredNats::enter(config).await?.begin(authenticator).await
+    }
+
+    async fn begin(
+        links: Arc<Links>,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Result<Self, ExternalViolations> {
+        let keys = links.keys.clone();
         let servers = Arc::new(Servers::default());
         let system = System::of_cluster(links.sys.clone(), Arc::clone(&servers));
         let problem = Arc::default();
@@ -126,6 +161,7 @@ impl ExternalNats {
             pauses: 0,
             server: None,
             servers: 0,
+            clients: 0,
             jetstream: JetStreamState::Waiting { reason: "it has not been asked yet".to_owned() },
             intruder: None,
         });
@@ -134,7 +170,7 @@ impl ExternalNats {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let answering = Answering { responder: Arc::new(responder), state: Arc::clone(&state) };
         let questions = answering.begin().await.map_err(|reason| {
-            ExternalViolations(vec![ExternalViolation::Unreachable { urls: config.urls.to_string(), reason }])
+            ExternalViolations(vec![ExternalViolation::Unreachable { urls: links.urls.join(","), reason }])
         })?;
         tasks.spawn(answering.run(questions, stop.clone()));
         let lookout = Lookout {
@@ -191,6 +227,21 @@ impl ExternalNats {
     /// Closes every connection of a principal on every server; see [`Kicker::kick`].
     pub async fn kick(&self, principal: &Principal) -> Result<usize, KickError> {
         self.kicker.kick(principal).await
+    }
+
+    /// Closes every connection of clients on every server, and returns how many there were: those that were made before
+    /// this process decided about logins may have rights that do not hold any more.
+    pub async fn kick_everybody(&self) -> Result<usize, KickError> {
+        let own = self.links.keys.service.public(Account::Bus);
+        // One pass sees so many connections at most.
+        let mut closed = 0;
+        loop {
+            let more = self.kicker.kick_everybody_but(&own).await?;
+            closed += more;
+            if more == 0 {
+                return Ok(closed);
+            }
+        }
     }
 
     /// Answers no more logins. When this returns, nothing of it is left; clients stay connected with the rights they

@@ -97,8 +97,9 @@ pub use config::{
 };
 pub use connections::{KickError, Kicker};
 pub use external::{
-    ExternalConfig, ExternalKeys, ExternalNats, ExternalState, ExternalViolation, ExternalViolations,
-    LoginsState, NatsUrls, NatsUrlsError, SystemAccount, SystemAccountError, external_config,
+    EnteredNats, ExternalConfig, ExternalKeys, ExternalNats, ExternalState, ExternalViolation,
+    ExternalViolations, LoginsState, NatsUrls, NatsUrlsError, SystemAccount, SystemAccountError,
+    external_config,
 };
 pub use guard::{Cleared, Violation, Violations, clear};
 pub use launch::{LaunchError, launch};

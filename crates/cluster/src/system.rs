@@ -48,7 +48,14 @@ enum Reach {
     Cluster(Arc<Servers>),
 }
 
-/// The connections of a user.
+/// Whose connections are looked for.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    Of(&'a str),
+    AllBut(&'a str),
+}
+
+/// Connections that were looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) connections: Vec<Connection>,
@@ -263,15 +270,25 @@ impl System {
     pub(crate) async fn connections_of(&self, user: &str) -> Result<Found, SystemError> {
         let servers = match &self.reach {
             Reach::Own(server_id) => {
-                let connections = self.connections_on(server_id, user).await?;
+                let connections = self.connections_on(server_id, Whose::Of(user)).await?;
                 return Ok(Found { connections, silent: Vec::new() });
             }
             Reach::Cluster(servers) => servers,
         };
+        self.everywhere(servers, Whose::Of(user)).await
+    }
+
+    /// All connections of clients on every server of an external NATS but those of `own`.
+    pub(crate) async fn clients_but(&self, own: &str) -> Result<Found, SystemError> {
+        let Reach::Cluster(servers) = &self.reach else { return Ok(Found::default()) };
+        self.everywhere(servers, Whose::AllBut(own)).await
+    }
+
+    async fn everywhere(&self, servers: &Servers, whose: Whose<'_>) -> Result<Found, SystemError> {
         // So that one that has come since is not left out.
         self.look_around().await?;
         let expected = servers.lately();
-        let lists = expected.iter().map(|server_id| self.connections_on(server_id, user));
+        let lists = expected.iter().map(|server_id| self.connections_on(server_id, whose));
         let mut found = Found::default();
         for (server_id, list) in expected.iter().zip(future::join_all(lists).await) {
             match list {
@@ -285,16 +302,27 @@ impl System {
         Ok(found)
     }
 
-    async fn connections_on(&self, server_id: &str, user: &str) -> Result<Vec<Connection>, SystemError> {
-        let mut found = Vec::new();
+    async fn connections_on(
+        &self,
+        server_id: &str,
+        whose: Whose<'_>,
+    ) -> Result<Vec<Connection>, SystemError> {
+        let (mut options, not_of) = match whose {
+            Whose::Of(user) => (connections_of(user, PAGE), None),
+            Whose::AllBut(own) => (clients(PAGE), Some(own)),
+        };
+        let (mut found, mut seen) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let mut options = connections_of(user, PAGE);
-            options["offset"] = found.len().into();
+            options["offset"] = seen.into();
             let page: Connections = self.ask_server(server_id, "CONNZ", &options).await?;
             // `total` counts other users, too; what a page is cut from does not.
             let last = page.connections.len() < PAGE;
-            let on = |one: Listed| Connection { server_id: server_id.to_owned(), cid: one.cid };
-            found.extend(page.connections.into_iter().map(on));
+            seen += page.connections.len();
+            let meant = page
+                .connections
+                .into_iter()
+                .filter(|one| not_of.is_none() || one.authorized_user.as_deref() != not_of);
+            found.extend(meant.map(|one| Connection { server_id: server_id.to_owned(), cid: one.cid }));
             if last {
                 break;
             }
@@ -304,8 +332,12 @@ impl System {
 
     /// How many clients are connected that are not this process's own.
     pub(crate) async fn clients_besides(&self, own: &str) -> Result<usize, SystemError> {
-        let options = json!({ "auth": true, "acc": Account::Bus.name(), "limit": PAGE });
-        let page: Connections = self.ask("CONNZ", &options).await?;
+        self.clients_of(&self.server_id(), own).await
+    }
+
+    /// The same of one server.
+    pub(crate) async fn clients_of(&self, server_id: &str, own: &str) -> Result<usize, SystemError> {
+        let page: Connections = self.ask_server(server_id, "CONNZ", &clients(PAGE)).await?;
         let own = page.connections.iter().filter(|one| one.authorized_user.as_deref() == Some(own)).count();
         Ok(page.total.saturating_sub(own))
     }
@@ -429,6 +461,11 @@ impl System {
             .map_err(no_answer)?;
         Ok(answer.payload)
     }
+}
+
+/// All connections of clients.
+fn clients(limit: usize) -> serde_json::Value {
+    json!({ "auth": true, "acc": Account::Bus.name(), "limit": limit })
 }
 
 fn connections_of(user: &str, limit: usize) -> serde_json::Value {

@@ -40,7 +40,7 @@ pub struct ExternalConfig {
 
 impl ExternalConfig {
     /// Everything that is wrong with it before anything is connected to.
-    pub(super) fn violations(&self) -> Vec<ExternalViolation> {
+    pub fn violations(&self) -> Vec<ExternalViolation> {
         let mut violations = Vec::new();
         if self.ca.is_none() {
             for url in &self.urls.0 {
@@ -63,8 +63,13 @@ impl ExternalConfig {
 
 impl NatsUrls {
     /// As text for a client; TLS is used either way when an authority is pinned.
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub fn texts(&self) -> Vec<String> {
         self.0.iter().map(shown).collect()
+    }
+
+    /// Whether one of the servers is on another machine, so that others may be able to read what is sent there.
+    pub fn is_remote(&self) -> bool {
+        self.0.iter().any(|url| !url.host_str().is_some_and(is_loopback_host))
     }
 }
 

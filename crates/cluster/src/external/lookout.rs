@@ -11,12 +11,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ExternalState, LoginsState, check, links::Links};
-use crate::{node::JetStreamState, servers::Servers, system::System};
+use crate::{node::JetStreamState, servers::Servers, service_keys::Account, system::System};
 
 /// How often.
 const LOOK: Duration = Duration::from_secs(1);
-/// Every so many looks it is looked who is in our accounts.
-const INTRUDERS: u32 = 10;
+/// Every so many looks it is looked who is in our accounts, and how many clients there are.
+const INSIDE: u32 = 10;
 /// Where a server says that it ends.
 const GOODBYES: &str = "$SYS.SERVER.*.SHUTDOWN";
 
@@ -55,11 +55,11 @@ impl Lookout {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for round in 0_u32.. {
             ticks.tick().await;
-            if round % INTRUDERS == 0 {
-                let intruder = self.intruder().await;
-                self.set(|state| state.intruder = intruder);
-            }
             self.look_once().await;
+            if round % INSIDE == 0 {
+                let (intruder, clients) = (self.intruder().await, self.clients().await);
+                self.set(|state| (state.intruder, state.clients) = (intruder, clients));
+            }
         }
     }
 
@@ -93,6 +93,16 @@ impl Lookout {
             change(state);
             *state != before
         });
+    }
+
+    async fn clients(&self) -> usize {
+        let own = self.links.keys.service.public(Account::Bus);
+        let mut clients = 0;
+        for server_id in self.servers.lately() {
+            // One that does not answer is noticed elsewhere.
+            clients += self.system.clients_of(&server_id, &own).await.unwrap_or(0);
+        }
+        clients
     }
 
     async fn intruder(&self) -> Option<String> {
