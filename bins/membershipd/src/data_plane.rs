@@ -12,5 +12,5 @@ pub(crate) use self::clustered::{ClusteredPlane, Joining};
 pub(crate) use self::embedded::EmbeddedPlane;
 pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};
 pub(crate) use self::late_authenticator::LateAuthenticator;
-pub(crate) use self::room_streams::{JetStreamRooms, stream_name};
+pub(crate) use self::room_streams::{Acknowledge, JetStreamRooms, stream_name};
 pub(crate) use self::running::RunningPlane;
