@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use control_api::DataPlaneHealth;
+use control_api::{DataPlaneHealth, GrantsApply};
 
 use crate::streams::RoomStreams;
 
@@ -59,6 +59,11 @@ pub trait DataPlane: RoomStreams {
     /// How often the bus's own data is kept.
     fn redundancy(&self) -> Redundancy {
         Redundancy::one_node()
+    }
+
+    /// When a grant holds for clients. Where it holds at once and this says otherwise, they connect anew for nothing.
+    fn grants_apply(&self) -> GrantsApply {
+        GrantsApply::AtLogin
     }
 
     /// Whether clients have to use TLS.
