@@ -17,5 +17,5 @@ pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};
 pub(crate) use self::external::ExternalPlane;
 pub use self::external::{ClaimError, ExternalPlaneError};
 pub(crate) use self::late_authenticator::LateAuthenticator;
-pub(crate) use self::room_streams::{JetStreamRooms, stream_name};
+pub(crate) use self::room_streams::{Acknowledge, JetStreamRooms, stream_name};
 pub(crate) use self::running::RunningPlane;

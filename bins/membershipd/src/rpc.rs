@@ -1,4 +1,4 @@
-//! The bus's own requests on the data plane, `unibus.rpc.<user id>.…`: stored messages of rooms, and work queues.
+//! The bus's own requests on the data plane, `unibus.rpc.<user id>.…`: stored messages of rooms, storing, and work queues.
 //!
 //! The subject proves who asks, since only that user may publish there. What is asked is read with the rights of the
 //! service identity and sent to the asker's own inbox, nowhere else. A request whose reply subject is not there, or
@@ -9,6 +9,7 @@ mod answer;
 mod gate;
 mod history;
 mod page;
+mod publish;
 mod work;
 
 use std::collections::HashMap;
@@ -33,7 +34,8 @@ const PER_USER: usize = 32;
 const AT_ONCE: usize = 4096;
 
 /// Where requests arrive. Narrow on purpose: to anything else nobody answers, and the server says so.
-const SUBJECTS: [&str; 2] = ["unibus.rpc.*.history.*", "unibus.rpc.*.consumer.*.*.*"];
+const SUBJECTS: [&str; 3] =
+    ["unibus.rpc.*.history.*", "unibus.rpc.*.publish.*", "unibus.rpc.*.consumer.*.*.*"];
 
 /// Where several nodes listen, one of them answers: the one whose server the asker is connected to.
 const GROUP: &str = "membershipd";
@@ -132,6 +134,7 @@ impl Parts {
 /// A request that was understood.
 enum Asked {
     History(HistoryRequest),
+    Publish(publish::Request),
     Fetch { consumer: String, request: FetchRequest },
     Settle { consumer: String, work: Work, request: AckRequest },
 }
@@ -148,6 +151,7 @@ fn understand(parts: &Parts, request: &async_nats::Message) -> Option<(Asker, As
         Operation::History => {
             Asked::History(serde_json::from_slice(body).ok().filter(HistoryRequest::is_valid)?)
         }
+        Operation::Publish => Asked::Publish(publish::Request::read(request)?),
         Operation::Work { consumer, work: Work::Fetch } => {
             let request = serde_json::from_slice(body).ok().filter(FetchRequest::is_valid)?;
             Asked::Fetch { consumer, request }
@@ -167,6 +171,7 @@ fn understand(parts: &Parts, request: &async_nats::Message) -> Option<(Asker, As
 async fn answer(parts: &Parts, asker: &Asker, asked: Asked) {
     let answered = match asked {
         Asked::History(request) => history::answer(asker, &request).await,
+        Asked::Publish(request) => publish::answer(asker, &parts.rooms, request).await,
         Asked::Fetch { consumer, request } => work::fetch(asker, &parts.rooms, &consumer, &request).await,
         Asked::Settle { consumer, work, request } => {
             work::settle(asker, &parts.rooms, &consumer, work, &request).await

@@ -2,7 +2,9 @@
 
 mod connect;
 mod core;
+mod renew;
 mod rooms;
+mod session;
 mod standing;
 mod users;
 mod watch;
@@ -20,6 +22,7 @@ use crate::event::Events;
 use crate::state::StateStore;
 
 pub(crate) use self::core::{BusCore, Line};
+pub(crate) use self::session::{Listening, Right, Session};
 
 /// How long tasks get to finish on shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -83,7 +86,7 @@ impl Bus {
         core.tasks.close();
         let tasks = tokio::time::timeout(SHUTDOWN, core.tasks.wait()).await;
         let saved = core.save_windows().await;
-        let drained = core.close_connection(SHUTDOWN).await;
+        let drained = core.session().close(SHUTDOWN).await;
         saved?;
         if tasks.is_err() || !drained {
             return Err(Error::new(

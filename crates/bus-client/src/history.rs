@@ -125,6 +125,11 @@ impl HistoryReader {
         Ok(HistoryPage { messages: stored, next, more })
     }
 
+    /// The next page begins with this number.
+    fn go_to(&mut self, seq: u64) {
+        self.start = HistoryStart::Seq(seq.max(1));
+    }
+
     /// Whether the page before was the last, for now. Unknown before the first page.
     pub fn is_at_end(&self) -> bool {
         self.more == Some(0)

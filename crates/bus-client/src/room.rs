@@ -1,6 +1,5 @@
 //! A room: its verified members, sending, receiving, and changing it.
 
-mod acknowledgement;
 mod change;
 mod core;
 mod create;

@@ -51,9 +51,12 @@ pub(crate) async fn ask(
     let body = serde_json::to_vec(request).map_err(|source| {
         Error::new(ErrorKind::Invalid, "the request cannot be written").with_source(source)
     })?;
-    let inbox = bus.nats.new_inbox();
-    let mut answers = bus.nats.subscribe(inbox.clone()).await.map_err(|source| closed(source.to_string()))?;
-    let asked = bus.nats.publish_with_reply(subject, inbox, Bytes::from(body)).await;
+    let session = bus.session();
+    let _in_use = session.hold();
+    let nats = session.client();
+    let inbox = nats.new_inbox();
+    let mut answers = nats.subscribe(inbox.clone()).await.map_err(|source| closed(source.to_string()))?;
+    let asked = nats.publish_with_reply(subject, inbox, Bytes::from(body)).await;
     asked.map_err(|source| closed(source.to_string()))?;
     let mut answer = Answer::default();
     // The first message may take as long as was asked for; then they come in a row.
@@ -114,7 +117,27 @@ impl Answer {
     }
 }
 
+/// The number that the bus gave a message which it was asked to store, or why it did not.
+pub(crate) fn stored_at(answer: &async_nats::Message) -> Result<u64> {
+    if answer.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
+        return Err(Error::new(ErrorKind::Unavailable, "the bus stores nothing now: try again"));
+    }
+    let value = |name: &str| answer.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str);
+    if let Some(code) = value(header::ERROR) {
+        return Err(refused(code, &answer.payload));
+    }
+    let seq = value(header::SEQ).filter(|_| value(header::DONE).is_some());
+    seq.and_then(|seq| seq.parse().ok())
+        .filter(|seq| *seq > 0)
+        .ok_or_else(|| Error::new(ErrorKind::Protocol, "the bus did not say whether it stored the message"))
+}
+
 fn refused(code: &str, detail: &[u8]) -> Error {
+    if RpcErrorCode::from_text(code) == Some(RpcErrorCode::StorageFull) {
+        let detail = "the message was not stored, the disk of the bus is full: whoever is connected got it, nobody will \
+                      read it later; ask the operator of the bus to make room, then send it again";
+        return Error::new(ErrorKind::StorageFull, detail);
+    }
     let kind = match RpcErrorCode::from_text(code) {
         Some(RpcErrorCode::NotAMember) => ErrorKind::NotAMember,
         Some(RpcErrorCode::NotAWriter) => ErrorKind::NotPermitted,
@@ -122,9 +145,48 @@ fn refused(code: &str, detail: &[u8]) -> Error {
         Some(RpcErrorCode::NoTraffic) => ErrorKind::RoomFrozen,
         Some(RpcErrorCode::NoSuchConsumer) => ErrorKind::NotFound,
         Some(RpcErrorCode::NotDelivered) => ErrorKind::Conflict,
+        Some(RpcErrorCode::TooLarge) => ErrorKind::Invalid,
         Some(RpcErrorCode::Busy | RpcErrorCode::Unavailable) => ErrorKind::Unavailable,
         _ => ErrorKind::Forbidden,
     };
     let detail = std::str::from_utf8(detail).ok().filter(|text| !text.is_empty() && text.len() < 200);
     Error::new(kind, format!("the bus refuses: {}", detail.unwrap_or("it does not say why")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(&str, &str)]) -> Result<u64> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
+        stored_at(&async_nats::Message {
+            subject: "_INBOX_U.x".into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: Some(map),
+            status: None,
+            description: None,
+            length: 0,
+        })
+    }
+
+    #[test]
+    fn what_does_not_say_stored_is_not_taken_for_it() {
+        let done = (header::DONE, "publish");
+        assert_eq!(answer(&[(header::SEQ, "7"), done]).unwrap(), 7);
+        let kind = |headers: &[(&str, &str)]| answer(headers).unwrap_err().kind();
+        assert_eq!(kind(&[(header::SEQ, "7")]), ErrorKind::Protocol);
+        assert_eq!(kind(&[(header::SEQ, "0"), done]), ErrorKind::Protocol);
+        assert_eq!(kind(&[done]), ErrorKind::Protocol);
+        assert_eq!(kind(&[]), ErrorKind::Protocol);
+        assert_eq!(
+            kind(&[(header::ERROR, "storage_full"), (header::SEQ, "7"), done]),
+            ErrorKind::StorageFull
+        );
+        assert_eq!(kind(&[(header::ERROR, "too_large")]), ErrorKind::Invalid);
+        assert_eq!(kind(&[(header::ERROR, "a_new_one")]), ErrorKind::Forbidden);
+    }
 }

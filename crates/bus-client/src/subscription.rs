@@ -1,5 +1,6 @@
 //! A stream of verified messages.
 
+mod moving;
 mod pump;
 
 use std::pin::Pin;

@@ -8,7 +8,7 @@ use busauth::Identity;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BusConfig, ClientTls};
+use crate::config::{BusConfig, ClientTls, Tuning};
 use crate::control::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,45 +27,68 @@ pub(crate) enum Report {
     Refused(String),
 }
 
-/// Opens the data-plane connection.
-///
-/// Only the login key ever meets a nonce: async-nats gets a callback, never a seed.
-pub(crate) async fn connect(
-    config: &BusConfig,
-    urls: &[String],
+/// What connections to the data plane are made from.
+pub(crate) struct Dialer {
+    identity: Arc<Identity>,
+    servers: Vec<ServerAddr>,
     tls: Option<rustls::ClientConfig>,
-    stop: CancellationToken,
-) -> Result<(async_nats::Client, mpsc::Receiver<Report>)> {
-    let servers = servers(urls, config)?;
-    let (reports, receiver) = mpsc::channel(REPORTS);
-    let user = config.identity.id();
-    let mut options = ConnectOptions::with_auth_callback(login_callback(config.identity.clone()))
-        .custom_inbox_prefix(format!("_INBOX_{user}"))
-        .connection_timeout(config.tuning.connect_timeout)
-        .subscription_capacity(config.tuning.subscription_capacity)
-        .request_timeout(Some(config.tuning.request_timeout))
-        // The control plane names the servers; an unauthenticated INFO does not.
-        .ignore_discovered_servers()
-        .reconnect_delay_callback(
-            move |attempt| if stop.is_cancelled() { NEVER } else { reconnect_delay(attempt) },
-        )
-        .event_callback(move |event| {
-            let reports = reports.clone();
-            async move {
-                if let Some(report) = report(event) {
-                    // A full queue means that the bus is about to look at everything anyway.
-                    drop(reports.try_send(report));
+    client_name: Option<String>,
+    tuning: Tuning,
+}
+
+impl Dialer {
+    /// Checks what the control plane offered.
+    pub(crate) fn new(
+        config: &BusConfig,
+        urls: &[String],
+        tls: Option<rustls::ClientConfig>,
+    ) -> Result<Self> {
+        Ok(Self {
+            identity: config.identity.clone(),
+            servers: servers(urls, config)?,
+            tls,
+            client_name: config.client_name.clone(),
+            tuning: config.tuning.clone(),
+        })
+    }
+
+    /// Opens a connection, which goes on trying until `stop` when it is lost.
+    ///
+    /// Only the login key ever meets a nonce: async-nats gets a callback, never a seed.
+    pub(crate) async fn dial(
+        &self,
+        stop: CancellationToken,
+    ) -> Result<(async_nats::Client, mpsc::Receiver<Report>)> {
+        let (reports, receiver) = mpsc::channel(REPORTS);
+        let user = self.identity.id();
+        let mut options = ConnectOptions::with_auth_callback(login_callback(self.identity.clone()))
+            .custom_inbox_prefix(format!("_INBOX_{user}"))
+            .connection_timeout(self.tuning.connect_timeout)
+            .subscription_capacity(self.tuning.subscription_capacity)
+            .request_timeout(Some(self.tuning.request_timeout))
+            // The control plane names the servers; an unauthenticated INFO does not.
+            .ignore_discovered_servers()
+            .reconnect_delay_callback(
+                move |attempt| if stop.is_cancelled() { NEVER } else { reconnect_delay(attempt) },
+            )
+            .event_callback(move |event| {
+                let reports = reports.clone();
+                async move {
+                    if let Some(report) = report(event) {
+                        // A full queue means that the bus is about to look at everything anyway.
+                        drop(reports.try_send(report));
+                    }
                 }
-            }
-        });
-    if let Some(tls) = tls {
-        options = options.require_tls(true).tls_client_config(tls);
+            });
+        if let Some(tls) = self.tls.clone() {
+            options = options.require_tls(true).tls_client_config(tls);
+        }
+        if let Some(name) = &self.client_name {
+            options = options.name(name);
+        }
+        let client = options.connect(&self.servers[..]).await.map_err(connect_error)?;
+        Ok((client, receiver))
     }
-    if let Some(name) = &config.client_name {
-        options = options.name(name);
-    }
-    let client = options.connect(servers).await.map_err(connect_error)?;
-    Ok((client, receiver))
 }
 
 fn login_callback(

@@ -1,9 +1,12 @@
-//! Requests to the bus on the data plane: a room's stored messages, and work queues on them.
+//! Requests to the bus on the data plane: a room's stored messages, work queues on them, and storing.
 //!
 //! The subject names who asks and what for (see [`RpcSubject`]), the body is JSON, and what comes back arrives on the
 //! reply subject, which has to lie in the asker's own inbox. A stored message comes with its body and headers as they
 //! were published, and with headers of ours that begin with [`header::PREFIX`]. The last message of an answer has an
 //! empty body and [`header::END`], [`header::DONE`], or [`header::ERROR`] with a sentence in the body.
+//!
+//! A request to publish is the message itself, with [`header::PUBLISH`] and [`header::MESSAGE_ID`]; its answer has
+//! [`header::SEQ`] and [`header::DONE`].
 
 use std::{fmt, str::FromStr};
 
@@ -33,6 +36,10 @@ pub mod header {
     pub const MORE: &str = "Unibus-Stored-More";
     /// Work queues: what was asked for is done, or no more messages come; the operation's name.
     pub const DONE: &str = "Unibus-Stored-Done";
+    /// Asking to store: where the message is to be published. The request has it once, the stored message has not.
+    pub const PUBLISH: &str = "Unibus-Publish-Subject";
+    /// Asking to store: a message with the same id as another one of the last minutes is stored once. NATS's own header.
+    pub const MESSAGE_ID: &str = "Nats-Msg-Id";
     /// The request is refused; one of [`super::RpcErrorCode`].
     pub const ERROR: &str = "Unibus-Stored-Error";
 }
@@ -186,19 +193,25 @@ pub enum RpcErrorCode {
     NoSuchConsumer,
     /// The message was not given out by this consumer, or is acknowledged.
     NotDelivered,
+    /// The message is larger than what the bus stores.
+    TooLarge,
+    /// The bus has no room for the message.
+    StorageFull,
     /// Too many requests of the asker are waiting.
     Busy,
     /// The bus could not read: try again.
     Unavailable,
 }
 
-const CODES: [(RpcErrorCode, &str); 8] = [
+const CODES: [(RpcErrorCode, &str); 10] = [
     (RpcErrorCode::NotAMember, "not_a_member"),
     (RpcErrorCode::NoHistory, "no_history"),
     (RpcErrorCode::NotAWriter, "not_a_writer"),
     (RpcErrorCode::NoTraffic, "no_traffic"),
     (RpcErrorCode::NoSuchConsumer, "no_such_consumer"),
     (RpcErrorCode::NotDelivered, "not_delivered"),
+    (RpcErrorCode::TooLarge, "too_large"),
+    (RpcErrorCode::StorageFull, "storage_full"),
     (RpcErrorCode::Busy, "busy"),
     (RpcErrorCode::Unavailable, "unavailable"),
 ];
@@ -231,6 +244,8 @@ pub struct RpcSubject {
 pub enum Operation {
     /// `history.<room id>`: stored messages.
     History,
+    /// `publish.<room id>`: a message to be published in the room, and an answer when it is stored.
+    Publish,
     /// `consumer.<room id>.<name>.<work>`: something about a work queue.
     Work {
         /// The consumer.
@@ -278,6 +293,7 @@ impl RpcSubject {
         let user = user.parse().ok()?;
         let (room, operation) = match rest {
             ["history", room] => (room, Operation::History),
+            ["publish", room] => (room, Operation::Publish),
             ["consumer", room, name, work] if is_consumer_name(name) => {
                 let (work, _) = WORK.iter().find(|(_, text)| text == work)?;
                 (room, Operation::Work { consumer: (*name).to_owned(), work: *work })
@@ -293,6 +309,7 @@ impl fmt::Display for RpcSubject {
         let space = subjects::user_requests(&self.user);
         match &self.operation {
             Operation::History => write!(f, "{space}.history.{}", self.room),
+            Operation::Publish => write!(f, "{space}.publish.{}", self.room),
             Operation::Work { consumer, work } => {
                 write!(f, "{space}.consumer.{}.{consumer}.{}", self.room, work.as_str())
             }
@@ -346,7 +363,9 @@ mod tests {
         let user = busauth::Identity::from_seeds([1; 32], [2; 32], [3; 32]).id();
         let room: RoomId = "GEZDGNBVGY3TQOJQGEZDGNBVGY".parse().unwrap();
         let consumer = "c_0123456789abcdef".to_owned();
-        for operation in [Operation::History, Operation::Work { consumer, work: Work::Nak }] {
+        for operation in
+            [Operation::History, Operation::Publish, Operation::Work { consumer, work: Work::Nak }]
+        {
             let subject = RpcSubject { user, room, operation };
             assert_eq!(RpcSubject::parse(&subject.to_string()), Some(subject));
         }

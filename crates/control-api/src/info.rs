@@ -17,6 +17,9 @@ pub struct Info {
     pub data_urls: Vec<String>,
     /// Whether the data plane speaks TLS only.
     pub data_tls: bool,
+    /// When the data plane lets a connection do what its user has been granted.
+    #[serde(default)]
+    pub data_grants: GrantsApply,
     /// Where the control plane is; several when clustered.
     pub control_urls: Vec<String>,
     /// Whether rooms without encryption are refused.
@@ -25,6 +28,17 @@ pub struct Info {
     pub limits: Limits,
     /// The server's clock, for clients whose own is off.
     pub time: Timestamp,
+}
+
+/// When a grant holds for a connection to the data plane. A loss always holds at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantsApply {
+    /// At once, on connections that are open.
+    #[default]
+    Live,
+    /// From the next login on: the server fixes rights there.
+    AtLogin,
 }
 
 /// The answer to `GET /healthz`.

@@ -39,8 +39,8 @@ pub use consumers::{
 };
 pub use event::{RoomEvent, UserEvent};
 pub use info::{
-    BlobHealth, ComponentState, DamagedStream, DataPlaneHealth, Health, Info, Posture, Ready, SeqRange,
-    StoreHealth, StreamsHealth,
+    BlobHealth, ComponentState, DamagedStream, DataPlaneHealth, GrantsApply, Health, Info, Posture, Ready,
+    SeqRange, StoreHealth, StreamsHealth,
 };
 pub use limits::Limits;
 pub use problem::{PROBLEM_JSON, Problem, ProblemCode};

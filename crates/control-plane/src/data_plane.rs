@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use control_api::{ClusterStatus, DataPlaneHealth, RaisedReplicas};
+use control_api::{ClusterStatus, DataPlaneHealth, GrantsApply, RaisedReplicas};
 
 use crate::streams::RoomStreams;
 
@@ -93,6 +93,11 @@ pub trait DataPlane: RoomStreams {
     /// complete.
     async fn raise_replicas(&self, _replicas: u32) -> Result<RaisedReplicas, ClusterError> {
         Err(ClusterError::NotClustered)
+    }
+
+    /// When a grant holds for clients. Where it holds at once and this says otherwise, they connect anew for nothing.
+    fn grants_apply(&self) -> GrantsApply {
+        GrantsApply::AtLogin
     }
 
     /// Whether clients have to use TLS.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use busauth::{Authenticator, Identity, Principal, Subject, UserId};
 use bytes::Bytes;
-use control_api::{ComponentState, DataPlaneHealth};
+use control_api::{ComponentState, DataPlaneHealth, GrantsApply};
 use control_plane::{
     DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
 };
@@ -250,6 +250,10 @@ impl DataPlane for EmbeddedPlane {
 
     fn client_urls(&self) -> Vec<String> {
         self.client_urls.clone()
+    }
+
+    fn grants_apply(&self) -> GrantsApply {
+        GrantsApply::Live
     }
 
     fn tls(&self) -> bool {

@@ -79,6 +79,11 @@ impl JetStreamRooms {
         Self { context, acknowledge, copies: AtomicUsize::new(1), known: Mutex::default() }
     }
 
+    /// Whether streams answer to who publishes.
+    pub(crate) fn acknowledge(&self) -> Acknowledge {
+        self.acknowledge
+    }
+
     /// Says how many nodes keep a stream that is made from now on.
     pub(crate) fn set_copies(&self, copies: usize) {
         self.copies.store(copies.max(1), Ordering::Relaxed);
@@ -177,7 +182,7 @@ impl JetStreamRooms {
     }
 
     /// What is stored has to fit into a message again, together with what the bus says about it.
-    fn largest_message(&self) -> i32 {
+    pub(crate) fn largest_message(&self) -> i32 {
         let largest = self.context.client().max_payload().saturating_sub(ROOM_FOR_HEADERS);
         i32::try_from(largest).unwrap_or(i32::MAX)
     }

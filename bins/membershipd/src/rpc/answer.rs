@@ -86,6 +86,28 @@ impl Asker {
         Ok(())
     }
 
+    /// Publishes in the room for the asker, if it may write there now.
+    pub(super) async fn publish(
+        &self,
+        subject: &Subject,
+        reply: Option<String>,
+        message: Outgoing,
+    ) -> Result<(), RpcErrorCode> {
+        let Outgoing { headers, body } = message;
+        let (client, subject) = (self.gate.client(), subject.to_string());
+        let _delivery = self.gate.deliver().await;
+        // The same as for taking work: may write, in a room that keeps messages and has traffic.
+        let room = self.check(Right::Work)?;
+        if !room.subject.covers(&subject) {
+            return Err(RpcErrorCode::NotAMember);
+        }
+        let sent = match reply {
+            Some(reply) => client.publish_with_reply_and_headers(subject, reply, headers, body).await,
+            None => client.publish_with_headers(subject, headers, body).await,
+        };
+        sent.map_err(|_| RpcErrorCode::Unavailable)
+    }
+
     /// Says why there is no answer. Nothing about the room is in it.
     pub(super) async fn refuse(&self, code: RpcErrorCode) {
         tracing::debug!(user = %self.user, room = %self.room, code = code.as_str(), "request refused");
@@ -134,10 +156,14 @@ fn sentence(code: RpcErrorCode) -> &'static str {
     match code {
         RpcErrorCode::NotAMember => "you are not a member of such a room",
         RpcErrorCode::NoHistory => "the room was made without history: nothing is kept",
-        RpcErrorCode::NotAWriter => "readers of a room read its history; work is for those who may write",
-        RpcErrorCode::NoTraffic => "the room is frozen or closed: no work is given out",
+        RpcErrorCode::NotAWriter => "readers of a room read its history; the rest is for those who may write",
+        RpcErrorCode::NoTraffic => {
+            "the room is frozen or closed: nothing is stored, and no work is given out"
+        }
         RpcErrorCode::NoSuchConsumer => "the room has no such work queue, or it is somebody else's",
         RpcErrorCode::NotDelivered => "this work queue did not give out that message",
+        RpcErrorCode::TooLarge => "the message is larger than what is stored",
+        RpcErrorCode::StorageFull => "the bus has no room for the message",
         RpcErrorCode::Busy => "too many requests of yours are waiting: let some end",
         _ => "the bus cannot read its streams now: try again",
     }

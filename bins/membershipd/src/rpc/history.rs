@@ -92,7 +92,7 @@ async fn listen(asker: &Asker, room: &RoomAccess) -> Result<SelectAll<async_nats
 }
 
 /// The number of the message that is `count` before the end of the stream; with 0, the next one's.
-async fn seq_before_end(asker: &Asker, count: u64) -> Result<u64, RpcErrorCode> {
+pub(super) async fn seq_before_end(asker: &Asker, count: u64) -> Result<u64, RpcErrorCode> {
     let client = asker.gate().client();
     let context = async_nats::jetstream::new(client.clone());
     let stream = context.get_stream(stream_name(&asker.room())).await;

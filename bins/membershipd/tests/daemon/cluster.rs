@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bus_testkit::PlainRoom;
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, Identity, RequestTarget};
-use control_api::{BusRole, Info, Me, NewUser, UserInfo};
+use control_api::{Info, Me};
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
@@ -14,15 +14,6 @@ use serde_json::{Value, json};
 
 use super::harness::within;
 use super::nodes::{Nodes, is_there};
-
-pub(crate) async fn admit(nodes: &mut Nodes, node: usize, handle: &str) -> Arc<Identity> {
-    let admin = nodes.admin();
-    let identity = Arc::new(Identity::generate());
-    let handle = Some(handle.parse().unwrap());
-    let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
-    let _user: UserInfo = nodes.control(node, &admin).post("/v1/users", &new).await.unwrap();
-    identity
-}
 
 /// Asks for a page of a room's history, as any NATS client can.
 pub(crate) async fn history(
@@ -80,8 +71,8 @@ async fn three_nodes_are_one_bus() {
         "{info:?}"
     );
 
-    let alice = admit(&mut nodes, 0, "alice").await;
-    let bob = admit(&mut nodes, 1, "bob").await;
+    let alice = nodes.admit(0, "alice").await;
+    let bob = nodes.admit(1, "bob").await;
     a_room_made_on_one_node_is_used_on_another(&mut nodes, &alice, &bob).await;
     a_replay_on_another_node_is_refused(&mut nodes, &alice).await;
     a_loss_of_one_node_is_survived(&mut nodes, &alice, &bob).await;

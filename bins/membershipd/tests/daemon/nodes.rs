@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bus_client::{Bus, BusConfig};
 use bus_testkit::ControlClient;
 use busauth::Identity;
 use busauth::identity::file as identity_file;
-use control_api::{Me, ProblemCode};
+use control_api::{BusRole, Me, NewUser, ProblemCode, UserInfo};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ pub(crate) struct Nodes {
     nats_server: PathBuf,
     more: Vec<String>,
     running: [Option<Daemon>; 3],
+    /// Where a node was that has been killed: it comes back there.
+    ports: [Option<[String; 2]>; 3],
 }
 
 impl Nodes {
@@ -37,6 +40,7 @@ impl Nodes {
             nats_server: nats_server()?,
             more: more.iter().map(|one| (*one).to_owned()).collect(),
             running: [None, None, None],
+            ports: [const { None }; 3],
         })
     }
 
@@ -59,6 +63,9 @@ impl Nodes {
             "--nats-server",
             &program,
         ];
+        if let Some([control, data]) = &self.ports[node] {
+            arguments.extend(["--http-port", control, "--nats-port", data]);
+        }
         arguments.extend(self.more.iter().map(String::as_str));
         let variables = HashMap::from([("UNIBUS_CLUSTER_PASS", SECRET.to_owned())]);
         self.running[node] = Some(self.places[node].spawn_with(&arguments, &variables));
@@ -95,6 +102,8 @@ impl Nodes {
     /// Ends a node's daemon by force. Returns the process of the server that it had.
     pub(crate) async fn kill(&mut self, node: usize) -> u32 {
         let daemon = self.running[node].take().unwrap();
+        let port = |url: String| url.rsplit_once(':').unwrap().1.to_owned();
+        self.ports[node] = Some([port(daemon.control()), port(daemon.data())]);
         let server = child_of(daemon.pid()).unwrap();
         daemon.signal(Signal::KILL);
         drop(daemon.stop().await);
@@ -139,6 +148,22 @@ impl Nodes {
         let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
             .custom_inbox_prefix(format!("_INBOX_{}", identity.id()));
         within("login", options.connect(self.daemon(node).data())).await.unwrap()
+    }
+
+    /// The SDK, connected to a node as this user.
+    pub(crate) async fn sdk(&mut self, node: usize, identity: &Arc<Identity>) -> Bus {
+        let config = BusConfig::new(self.daemon(node).control(), identity.clone());
+        within("connection", Box::pin(Bus::connect(config))).await.unwrap()
+    }
+
+    /// Admits somebody.
+    pub(crate) async fn admit(&mut self, node: usize, handle: &str) -> Arc<Identity> {
+        let admin = self.admin();
+        let identity = Arc::new(Identity::generate());
+        let handle = Some(handle.parse().unwrap());
+        let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
+        let _user: UserInfo = self.control(node, &admin).post("/v1/users", &new).await.unwrap();
+        identity
     }
 
     /// Waits until a node says this about whether another may be lost.

@@ -144,7 +144,10 @@ impl<'a> Conversation<'a> {
         match event {
             Event::Disconnected => self.remark("The connection is gone; trying again …"),
             Event::Reconnected => self.remark("Connected again."),
-            Event::Gap(_) => self.remark("Messages may be missing here."),
+            // Where messages are kept, those that are missing follow.
+            Event::Gap(_) if self.room.state().history() == History::None => {
+                self.remark("Messages may be missing here.")
+            }
             Event::LogAdvanced { room, .. } if self.concerns(room) => self.members_changed(),
             Event::EpochChanged { room, epoch } if self.concerns(room) => {
                 self.remark(&format!("The room has a new key (number {epoch})."))

@@ -7,7 +7,7 @@ use bus_client::{
 /// Messages of a room.
 pub(super) enum Source {
     Live(Subscription),
-    Replay(Replay),
+    Replay(Box<Replay>),
 }
 
 impl Source {
@@ -22,7 +22,7 @@ impl Source {
                 let options = SubscribeOptions { own, ..SubscribeOptions::default() };
                 Self::Live(room.subscribe_with(options).await?)
             }
-            Some(from) => Self::Replay(room.replay_with(from, own).await?),
+            Some(from) => Self::Replay(Box::new(room.replay_with(from, own).await?)),
         })
     }
 

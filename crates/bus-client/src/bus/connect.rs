@@ -6,12 +6,14 @@ use control_api::{Info, Me};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{BusCore, Parts};
+use super::session::{Rights, Session};
 use super::standing::Standing;
 use super::watch;
 use crate::config::BusConfig;
 use crate::control::{Control, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::{tls, wire};
+use crate::tls;
+use crate::wire::Dialer;
 
 /// The version of the HTTP API that this SDK speaks.
 const API: u32 = 1;
@@ -36,7 +38,10 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
     check_me(&me, &config)?;
 
     let stop = CancellationToken::new();
-    let (nats, reports) = wire::connect(&config, &info.data_urls, data_tls, stop.clone()).await?;
+    let dialer = Dialer::new(&config, &info.data_urls, data_tls)?;
+    let session_stop = stop.child_token();
+    let dialed = dialer.dial(session_stop.clone()).await?;
+    let session = Session::new(1, dialed, Rights::of(&me), session_stop);
     let pins = config.state.pins().await?;
     let core = Arc::new(BusCore::new(Parts {
         identity: config.identity,
@@ -44,13 +49,14 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
         handle: me.user.handle,
         info,
         control,
-        nats,
+        dialer,
+        session,
         state: config.state,
         pins,
         tuning: config.tuning,
         stop,
     }));
-    watch::start(&core, reports).await?;
+    watch::start(&core).await?;
     Ok(core)
 }
 

@@ -1,13 +1,11 @@
 //! What a bus handle, its rooms and its tasks share.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::connection::State;
 use busauth::{Handle, Identity, UserId};
-use control_api::Info;
+use control_api::{GrantsApply, Info};
 use parking_lot::Mutex;
 use room_protocol::RoomId;
 use room_protocol::message::Freshness;
@@ -15,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::session::{Session, Sessions};
 use super::standing::Standing;
 use crate::config::Tuning;
 use crate::control::Control;
@@ -22,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, GapCause};
 use crate::room::{RoomCore, unix_millis};
 use crate::state::{Pins, StateStore};
+use crate::wire::Dialer;
 
 /// Events a slow receiver may fall behind before it misses some and is told so.
 const EVENTS: usize = 256;
@@ -43,7 +43,10 @@ pub(crate) struct BusCore {
     pub(crate) handle: Handle,
     pub(crate) info: Info,
     pub(crate) control: Control,
-    pub(crate) nats: async_nats::Client,
+    pub(super) dialer: Dialer,
+    session: Sessions,
+    /// Held by whoever publishes, and alone while another connection takes over.
+    pub(crate) handover: tokio::sync::RwLock<()>,
     pub(crate) state: StateStore,
     pub(crate) tuning: Tuning,
     pub(crate) tasks: TaskTracker,
@@ -64,7 +67,8 @@ pub(super) struct Parts {
     pub(super) handle: Handle,
     pub(super) info: Info,
     pub(super) control: Control,
-    pub(super) nats: async_nats::Client,
+    pub(super) dialer: Dialer,
+    pub(super) session: Session,
     pub(super) state: StateStore,
     pub(super) pins: Pins,
     pub(super) tuning: Tuning,
@@ -82,7 +86,9 @@ impl BusCore {
             handle: parts.handle,
             info: parts.info,
             control: parts.control,
-            nats: parts.nats,
+            dialer: parts.dialer,
+            session: watch::Sender::new(parts.session),
+            handover: tokio::sync::RwLock::new(()),
             state: parts.state,
             tuning: parts.tuning,
             tasks: TaskTracker::new(),
@@ -94,6 +100,24 @@ impl BusCore {
             left: Mutex::default(),
             pins: Mutex::new(Arc::new(parts.pins)),
         }
+    }
+
+    /// The connection to the data plane.
+    pub(crate) fn session(&self) -> Session {
+        self.session.borrow().clone()
+    }
+
+    pub(crate) fn sessions(&self) -> watch::Receiver<Session> {
+        self.session.subscribe()
+    }
+
+    pub(super) fn change_session(&self, session: Session) {
+        self.session.send_replace(session);
+    }
+
+    /// Whether open connections get new rights.
+    pub(crate) fn grants_are_live(&self) -> bool {
+        self.info.data_grants == GrantsApply::Live
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
@@ -144,8 +168,7 @@ impl BusCore {
         let mut line = self.line.subscribe();
         let up = async {
             match line.wait_for(|line| line.up).await {
-                // The client counts its connections itself, before it says that there is a new one.
-                Ok(_) => Ok(self.nats.statistics().connects.load(Ordering::Acquire)),
+                Ok(_) => Ok(self.session().generation()),
                 Err(_) => Err(Error::closed()),
             }
         };
@@ -208,22 +231,6 @@ impl BusCore {
     /// Takes over the window of a room that is let go, to be saved with the others.
     pub(crate) fn leave_window(&self, room: RoomId, seen: &Freshness) {
         self.left.lock().entry(room).or_default().merge(seen);
-    }
-
-    /// Closes the data-plane connection; whether it said good-bye in time.
-    pub(super) async fn close_connection(&self, longest: Duration) -> bool {
-        if self.nats.connection_state() != State::Connected {
-            // The client is between attempts and takes no orders; it is put to sleep instead of trying on.
-            return true;
-        }
-        let drained = async {
-            let written = self.nats.flush().await.is_ok();
-            let drained = self.nats.drain().await.is_ok();
-            // Answered, or given up, when the connection has ended.
-            self.nats.flush().await.ok();
-            written && drained
-        };
-        tokio::time::timeout(longest, drained).await.unwrap_or(false)
     }
 }
 

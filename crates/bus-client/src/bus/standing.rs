@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use control_api::{Me, ProblemCode};
 use parking_lot::Mutex;
@@ -10,8 +11,13 @@ use room_protocol::RoomId;
 use tokio::sync::Notify;
 
 use super::core::BusCore;
+use super::renew;
+use super::session::Rights;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
+
+/// A connection that could not be made is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What was known at the last look.
 #[derive(Debug)]
@@ -49,7 +55,26 @@ pub(super) async fn run(core: Arc<BusCore>) {
             () = core.stop.cancelled() => return,
             me = core.control.get::<Me>("/v1/me") => me,
         };
+        let rights = me.as_ref().ok().map(Rights::of);
         compare(&core, me);
+        if let Some(rights) = rights {
+            follow_grants(&core, rights).await;
+        }
+    }
+}
+
+/// Connects anew where a grant needs that.
+async fn follow_grants(core: &Arc<BusCore>, rights: Rights) {
+    if core.grants_are_live() || core.session().lacks(&rights).is_empty() {
+        return;
+    }
+    let renewed = core.stop.run_until_cancelled(renew::renew(core, rights)).await;
+    if let Some(Err(error)) = renewed {
+        tracing::debug!(%error, "a connection with new rights cannot be made yet");
+        let again = tokio::time::sleep(RETRY);
+        if core.stop.run_until_cancelled(again).await.is_some() {
+            core.standing.look_again();
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::core::BusCore;
+use super::session::Session;
 use super::standing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -17,20 +18,29 @@ use crate::wire::Report;
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Subscribes to what concerns this user and starts the task.
-pub(super) async fn start(core: &Arc<BusCore>, reports: mpsc::Receiver<Report>) -> Result<()> {
-    let subject = control_api::subjects::user_event(&core.user);
-    let hints = core.nats.subscribe(subject.as_str().to_owned()).await.map_err(|source| {
-        Error::new(ErrorKind::Unreachable, "events cannot be subscribed to").with_source(source)
-    })?;
-    let task = Watch { core: core.clone(), down_since: None };
+pub(super) async fn start(core: &Arc<BusCore>) -> Result<()> {
+    let mut sessions = core.sessions();
+    let session = sessions.borrow_and_update().clone();
+    let hints = hints(core, &session).await?;
+    let reports = session.take_reports().ok_or_else(Error::closed)?;
+    let task = Watch { core: core.clone(), down_since: None, sessions };
     core.tasks.spawn(task.run(reports, hints));
     core.tasks.spawn(standing::run(core.clone()));
     Ok(())
 }
 
+/// What says that something concerns this user.
+async fn hints(core: &BusCore, session: &Session) -> Result<async_nats::Subscriber> {
+    let subject = control_api::subjects::user_event(&core.user);
+    session.client().subscribe(subject.as_str().to_owned()).await.map_err(|source| {
+        Error::new(ErrorKind::Unreachable, "events cannot be subscribed to").with_source(source)
+    })
+}
+
 struct Watch {
     core: Arc<BusCore>,
     down_since: Option<Instant>,
+    sessions: watch::Receiver<Session>,
 }
 
 impl Watch {
@@ -41,6 +51,18 @@ impl Watch {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
+                Ok(()) = self.sessions.changed() => {
+                    let session = self.sessions.borrow_and_update().clone();
+                    let (Ok(now), Some(reported)) =
+                        (self::hints(&self.core, &session).await, session.take_reports())
+                    else {
+                        return;
+                    };
+                    (hints, reports) = (now, reported);
+                    self.reconcile();
+                    // What happened in between was perhaps said to nobody.
+                    self.core.standing.look_again();
+                }
                 Some(report) = reports.recv() => self.follow(report),
                 // An event only says that there is something to look at.
                 Some(_) = hints.next() => self.core.standing.look_again(),
@@ -89,7 +111,7 @@ impl Watch {
 
     /// Reports can be lost when there are very many; the connection itself knows.
     fn reconcile(&mut self) {
-        match self.core.nats.connection_state() {
+        match self.core.session().client().connection_state() {
             State::Connected => self.connected(),
             State::Disconnected => self.disconnected(),
             State::Pending => {}

@@ -5,30 +5,47 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use busauth::UserId;
 use control_api::history::HistoryRequest;
 use room_protocol::MessageId;
+use tokio::time::{Instant, sleep_until};
 
 use super::{HistoryFrom, HistoryPage, HistoryReader, Stored};
-use crate::error::Result;
-use crate::message::{Message, MessageError};
+use crate::error::{Error, Result};
+use crate::message::{Message, MessageError, MessageErrorKind};
 use crate::room::Room;
 use crate::subscription::{OwnMessages, SubscribeOptions, Subscription};
 
 /// Messages of one page.
 const PAGE: u64 = 256;
+/// So many messages of the subscription are remembered, and as many from before.
+const RECENT: usize = 1024;
+/// By then every node of a cluster knows of a subscription.
+const SETTLED: Duration = Duration::from_secs(1);
+/// How long nobody may be able to read what is kept, as while a cluster finds a new leader, and the pause between attempts.
+const LONGEST_FAILURE: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_millis(250);
 
-/// What a room keeps, and then what is sent in it.
+/// What a room keeps, and then what is sent in it. Where messages may have been missed, what is kept is read once more, so
+/// that none is.
 #[derive(Debug)]
 pub struct Replay {
     room: Room,
     own: OwnMessages,
-    reader: Option<HistoryReader>,
+    reader: HistoryReader,
+    /// What is kept is being read, at first or once more.
+    reading: bool,
+    /// Why it is read once more.
+    gap: Option<MessageError>,
+    failing_since: Option<Instant>,
+    read_again: Option<Instant>,
     kept: VecDeque<Stored>,
     live: Option<Subscription>,
-    /// Read from what is kept after the subscription began, so often.
+    /// Read from what is kept while the subscription was there, so often.
     twice: HashMap<Known, u32>,
+    recent: Recent,
 }
 
 /// What tells one message from another.
@@ -47,10 +64,15 @@ impl Replay {
         let mut replay = Self {
             room: room.clone(),
             own,
-            reader: Some(reader),
+            reader,
+            reading: true,
+            gap: None,
+            failing_since: None,
+            read_again: None,
             kept: VecDeque::new(),
             live: None,
             twice: HashMap::new(),
+            recent: Recent::default(),
         };
         replay.take(first);
         Ok(replay)
@@ -67,48 +89,110 @@ impl Replay {
                 }
                 return Ok(Some(stored.message));
             }
-            if self.reader.is_some() {
-                self.read_on().await?;
-                continue;
-            }
-            let Some(live) = &mut self.live else { return Ok(None) };
-            let next = live.next().await;
-            let was_kept = next.as_ref().and_then(|item| item.as_ref().ok()).is_some_and(|message| {
-                let known = Known::of(message);
-                match self.twice.get_mut(&known) {
-                    Some(1) => self.twice.remove(&known).is_some(),
-                    Some(count) => {
-                        *count -= 1;
-                        true
-                    }
-                    None => false,
+            if self.reading {
+                match self.read_on().await? {
+                    Some(gap) => return Ok(Some(Err(gap))),
+                    None => continue,
                 }
-            });
-            if !was_kept {
-                return Ok(next);
+            }
+            self.keep_recent_short().await;
+            let again = self.read_again;
+            let Some(live) = &mut self.live else { return Ok(None) };
+            let next = tokio::select! {
+                biased;
+                next = live.next() => next,
+                () = due(again) => {
+                    self.read_again = None;
+                    self.read_once_more();
+                    continue;
+                }
+            };
+            match next {
+                Some(Err(error)) if matches!(error.kind(), MessageErrorKind::Gap(_)) => {
+                    self.read_once_more();
+                    self.gap = Some(error);
+                    self.read_again = Some(Instant::now() + SETTLED);
+                }
+                Some(item) => {
+                    let known = Known::of(&item);
+                    if known.as_ref().is_some_and(|known| take_one(&mut self.twice, known)) {
+                        continue;
+                    }
+                    if let Some(known) = known {
+                        *self.recent.newer.entry(known).or_default() += 1;
+                    }
+                    return Ok(Some(item));
+                }
+                None => return Ok(None),
             }
         }
     }
 
     /// Whether everything that was kept has been returned, and what follows is sent now.
     pub fn is_live(&self) -> bool {
-        self.reader.is_none() && self.kept.is_empty()
+        !self.reading && self.kept.is_empty()
     }
 
-    async fn read_on(&mut self) -> Result<()> {
-        let Some(reader) = &mut self.reader else { return Ok(()) };
-        if reader.is_at_end() && self.live.is_none() {
+    /// Reads a page. Answers with what is missing for good when it cannot be read.
+    async fn read_on(&mut self) -> Result<Option<MessageError>> {
+        if self.reader.is_at_end() && self.live.is_none() {
             let options = SubscribeOptions { own: self.own, ..SubscribeOptions::default() };
             self.live = Some(self.room.subscribe_with(options).await?);
-            // Once more from here: what was stored before the subscription began.
+            // Once more from here, and again when every node knows of the subscription: what was stored meanwhile.
+            self.read_again = Some(Instant::now() + SETTLED);
         }
-        let page = reader.page(if self.live.is_some() { HistoryRequest::MAX } else { PAGE }).await?;
-        let over = self.live.is_some() && page.more == 0;
+        let is_live = self.live.is_some();
+        let page = match self.reader.page(if is_live { HistoryRequest::MAX } else { PAGE }).await {
+            Ok(page) => page,
+            Err(error) if is_live => return Ok(self.note_failure(&error).await),
+            Err(error) => return Err(error),
+        };
+        self.failing_since = None;
+        let over = is_live && page.more == 0;
+        let next = page.next;
         self.take(page);
         if over {
-            self.reader = None;
+            self.reading = false;
+            self.gap = None;
+            self.recent = Recent { from: next, then: next, ..Recent::default() };
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// While a node is missing nobody may be able to read for a while. Who listens is told when that takes too long.
+    async fn note_failure(&mut self, error: &Error) -> Option<MessageError> {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        if error.is_transient() && since.elapsed() < LONGEST_FAILURE {
+            tokio::time::sleep(RETRY).await;
+            return None;
+        }
+        tracing::debug!(%error, "what a room keeps cannot be read once more");
+        self.reading = false;
+        self.failing_since = None;
+        self.gap.take()
+    }
+
+    fn read_once_more(&mut self) {
+        self.reading = true;
+        self.reader.go_to(self.recent.from);
+    }
+
+    /// From time to time, so that what is known to have been returned does not grow for ever.
+    async fn keep_recent_short(&mut self) {
+        if self.recent.newer.len() < RECENT {
+            return;
+        }
+        let Ok(mut end) = self.room.history(HistoryFrom::Last(1)) else { return };
+        match end.page(1).await {
+            // What is on its way now is covered by the number before.
+            Ok(page) => {
+                let newer = std::mem::take(&mut self.recent.newer);
+                let then = std::mem::replace(&mut self.recent.then, page.next);
+                self.recent = Recent { from: then, then: page.next, older: newer, newer: HashMap::new() };
+                self.twice = HashMap::new();
+            }
+            Err(error) => tracing::debug!(%error, "the end of what a room keeps cannot be found"),
+        }
     }
 
     fn was_sent_here(&self, message: &Message) -> bool {
@@ -116,22 +200,61 @@ impl Replay {
     }
 
     fn take(&mut self, page: HistoryPage) {
-        if self.live.is_some() {
-            for message in page.messages.iter().filter_map(|stored| stored.message.as_ref().ok()) {
-                *self.twice.entry(Known::of(message)).or_default() += 1;
+        for stored in page.messages {
+            if self.live.is_some()
+                && let Some(known) = Known::of(&stored.message)
+            {
+                if take_one(&mut self.recent.older, &known) || take_one(&mut self.recent.newer, &known) {
+                    continue;
+                }
+                *self.twice.entry(known).or_default() += 1;
             }
+            self.kept.push_back(stored);
         }
-        self.kept.extend(page.messages);
+    }
+}
+
+/// What was returned from the subscription, and is in what the room keeps from a number on.
+#[derive(Debug, Default)]
+struct Recent {
+    from: u64,
+    /// The end of what was kept a while ago; what was returned since is in `newer`, and before in `older`.
+    then: u64,
+    older: HashMap<Known, u32>,
+    newer: HashMap<Known, u32>,
+}
+
+fn take_one(counts: &mut HashMap<Known, u32>, known: &Known) -> bool {
+    match counts.get_mut(known) {
+        Some(1) => counts.remove(known).is_some(),
+        Some(count) => {
+            *count -= 1;
+            true
+        }
+        None => false,
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
 impl Known {
-    fn of(message: &Message) -> Self {
-        if let (Some(from), Some(id)) = (message.from, message.id) {
-            return Self::Signed(from, id);
+    /// `None` for what is no message, and does not say which.
+    fn of(item: &Result<Message, MessageError>) -> Option<Self> {
+        let signed = match item {
+            Ok(message) => message.from.zip(message.id),
+            Err(error) => Some(error.signed_by().zip(error.id())?),
+        };
+        if let Some((from, id)) = signed {
+            return Some(Self::Signed(from, id));
         }
+        let message = item.as_ref().ok()?;
         let mut hasher = DefaultHasher::new();
         (&message.subject, &message.payload).hash(&mut hasher);
-        Self::Unsigned(hasher.finish())
+        Some(Self::Unsigned(hasher.finish()))
     }
 }

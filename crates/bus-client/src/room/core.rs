@@ -17,7 +17,7 @@ use super::keys::KeyRing;
 use super::ledger::{self, Found};
 use super::rekey::{Pending, revoked_members};
 use super::view::{Access, View};
-use crate::bus::BusCore;
+use crate::bus::{BusCore, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::state::{RoomRecord, Suspicion};
@@ -106,6 +106,7 @@ impl RoomCore {
         if let Err(first) = bus.register_room(id, &room) {
             return Ok(first);
         }
+        bus.admitted(&id, Right::Hear).await;
         // Frozen or not, and who was revoked, is not in the log.
         let info = room.look_up().await?;
         super::watch::start(&room).await?;

@@ -6,18 +6,21 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use busauth::Subject;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use control_api::history::{Operation, RpcSubject, header};
 use room_protocol::message::{MessageDraft, SealMessageError, SealedMessage, seal_message};
 use room_protocol::{Encryption, Head, History, MessageId, reply_subject};
 
+use tokio::time::{Instant, sleep};
+
 use super::Room;
-use super::acknowledgement::stored_at;
 use super::core::{RoomCore, unix_millis};
 use super::view::{Access, View};
+use crate::bus::{Listening, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
 use crate::message::{Message, MessageError};
 use crate::receive::Receiver;
+use crate::rpc;
 
 /// How long a subscription waits for the bus to confirm it.
 const BARRIER: Duration = Duration::from_secs(2);
@@ -29,6 +32,18 @@ const KEPT_OVERHEAD: usize = 8 * 1024;
 
 /// How often a message is sent until the bus says that it is stored.
 const ATTEMPTS: u32 = 3;
+/// Between two of them.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a message goes out.
+enum Way {
+    Plain,
+    /// With where replies go.
+    Reply(String),
+    /// Through the bus, which answers there when it is stored.
+    Stored(String),
+}
 
 impl Room {
     /// Sends a message on the room's subject.
@@ -102,17 +117,12 @@ impl RoomCore {
         reply: Option<String>,
     ) -> Result<MessageId> {
         let id = MessageId::new(unix_millis(), rand::random());
-        self.publish_as(id, subject, payload, reply).await?;
+        let way = reply.map_or(Way::Plain, Way::Reply);
+        self.publish_as(id, subject, payload, way).await?;
         Ok(id)
     }
 
-    async fn publish_as(
-        &self,
-        id: MessageId,
-        subject: &str,
-        payload: &Bytes,
-        reply: Option<String>,
-    ) -> Result<()> {
+    async fn publish_as(&self, id: MessageId, subject: &str, payload: &Bytes, way: Way) -> Result<()> {
         let (mut sealed, head) = self.seal(subject, id, payload).await?;
         let _turn = self.sending.lock().await;
         if self.view().head() != head {
@@ -124,12 +134,20 @@ impl RoomCore {
             headers.insert(name, value);
         }
         self.note_sent(id);
-        let nats = &self.bus.nats;
+        let _session_stays = self.bus.handover.read().await;
+        let session = self.bus.session();
+        let nats = session.client();
         let body = sealed.payload.into();
-        let subject = subject.to_owned();
-        let sent = match reply {
-            Some(reply) => nats.publish_with_reply_and_headers(subject, reply, headers, body).await,
-            None => nats.publish_with_headers(subject, headers, body).await,
+        let sent = match way {
+            Way::Plain => nats.publish_with_headers(subject.to_owned(), headers, body).await,
+            Way::Reply(reply) => {
+                nats.publish_with_reply_and_headers(subject.to_owned(), reply, headers, body).await
+            }
+            Way::Stored(reply) => {
+                headers.insert(header::PUBLISH, subject);
+                let asked = RpcSubject { user: self.bus.user, room: self.id, operation: Operation::Publish };
+                nats.publish_with_reply_and_headers(asked.to_string(), reply, headers, body).await
+            }
         };
         sent.map_err(|source| Error::new(ErrorKind::Closed, "the message was not sent").with_source(source))?;
         Ok(())
@@ -141,37 +159,62 @@ impl RoomCore {
             return Err(Error::new(ErrorKind::NoHistory, detail));
         }
         let id = MessageId::new(unix_millis(), rand::random());
-        let nats = &self.bus.nats;
-        let quoted = format!("\"{subject}\"");
+        let give_up = Instant::now() + self.bus.tuning.request_timeout;
+        let mut pause = FIRST_PAUSE;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let inbox = nats.new_inbox();
-            let mut answers = self.listen(inbox.clone(), None).await?;
-            let mut events = Events::new(self.bus.events());
-            self.publish_as(id, subject, payload, Some(inbox.clone())).await?;
-            let refused = async {
-                while let Some(event) = events.next().await {
-                    if matches!(&event, Event::Refused { detail } if detail.contains(&quoted)) {
-                        return;
-                    }
-                }
-                std::future::pending::<()>().await;
+            let error = match self.try_to_store(id, subject, payload).await {
+                Ok(seq) => return Ok((id, seq)),
+                Err(error) => error,
             };
-            let answer = tokio::select! {
-                () = self.bus.stop.cancelled() => return Err(Error::closed()),
-                () = refused => return Err(self.why_refused().await),
-                answer = tokio::time::timeout(self.bus.tuning.request_timeout, answers.next()) => answer,
-            };
-            match answer {
-                Ok(Some(answer)) => return Ok((id, stored_at(&answer)?)),
-                Ok(None) => return Err(Error::closed()),
-                Err(_) if attempt < ATTEMPTS => {}
-                Err(_) => {
-                    let detail = "the bus did not say that it stored the message; it may have";
-                    return Err(Error::new(ErrorKind::Timeout, detail));
+            let again = match error.kind() {
+                ErrorKind::Timeout => attempt < ATTEMPTS,
+                // A node may be gone, and another take over what it did.
+                ErrorKind::Unavailable => Instant::now() + pause < give_up,
+                ErrorKind::NotAMember | ErrorKind::NotPermitted | ErrorKind::RoomFrozen => {
+                    // The node that answered may know of a right later than the one that granted it.
+                    self.look_whether_sending().await?;
+                    attempt < ATTEMPTS
                 }
+                _ => false,
+            };
+            if !again {
+                return Err(error);
             }
+            tracing::debug!(%error, attempt, "a message is sent again, to be stored once");
+            match self.bus.stop.run_until_cancelled(sleep(pause)).await {
+                Some(()) => pause = (pause * 2).min(LONGEST_PAUSE),
+                None => return Err(Error::closed()),
+            }
+        }
+    }
+
+    /// Asks the bus to publish the message and to say when it is stored.
+    async fn try_to_store(&self, id: MessageId, subject: &str, payload: &Bytes) -> Result<u64> {
+        self.bus.connected().await?;
+        let mut line = self.bus.line();
+        let before = line.borrow_and_update().generation;
+        let inbox = self.bus.session().client().new_inbox();
+        let mut answers = self.listen(inbox.clone()).await?;
+        self.publish_as(id, subject, payload, Way::Stored(inbox)).await?;
+        let lost = async {
+            // What was on its way on the old connection is answered to nobody.
+            if line.wait_for(|line| line.generation != before).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let unknown = || {
+            let detail = "the bus did not say that it stored the message; it may have";
+            Err(Error::new(ErrorKind::Timeout, detail))
+        };
+        tokio::select! {
+            () = self.bus.stop.cancelled() => Err(Error::closed()),
+            answer = tokio::time::timeout(self.bus.tuning.request_timeout, answers.next()) => match answer {
+                Ok(Some(answer)) => rpc::stored_at(&answer),
+                Ok(None) | Err(_) => unknown(),
+            },
+            () = lost => unknown(),
         }
     }
 
@@ -179,7 +222,7 @@ impl RoomCore {
     async fn seal(&self, subject: &str, id: MessageId, payload: &Bytes) -> Result<(SealedMessage, Head)> {
         let kept = self.view().state().history() != History::None;
         let overhead = if kept { KEPT_OVERHEAD } else { OVERHEAD };
-        let longest = self.bus.nats.max_payload().saturating_sub(overhead);
+        let longest = self.bus.session().client().max_payload().saturating_sub(overhead);
         if payload.len() > longest {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -229,7 +272,7 @@ impl RoomCore {
 
     async fn request(self: &Arc<Self>, subject: &str, payload: &Bytes, timeout: Duration) -> Result<Message> {
         let reply = reply_subject(&self.id, rand::random());
-        let mut replies = self.listen(reply.clone(), None).await?;
+        let mut replies = self.listen(reply.clone()).await?;
         let mut receiver = Receiver::new(self);
         self.publish(subject, payload, Some(reply)).await?;
         let mut refused: Option<MessageError> = None;
@@ -258,17 +301,24 @@ impl RoomCore {
                 })
             }),
         };
-        drop(replies.unsubscribe().await);
+        replies.unsubscribe().await;
         outcome
     }
 
+    /// Subscribes on the connection in use, which stays until what is returned is dropped.
+    pub(crate) async fn listen(&self, filter: String) -> Result<Listening> {
+        let session = self.bus.session();
+        let subscriber = Self::listen_on(&session, filter, None).await?;
+        Ok(Listening::new(&session, subscriber))
+    }
+
     /// Subscribes; without an answer, since NATS gives none.
-    pub(crate) async fn listen(
-        &self,
+    pub(crate) async fn listen_on(
+        session: &Session,
         filter: String,
         queue: Option<String>,
     ) -> Result<async_nats::Subscriber> {
-        let nats = &self.bus.nats;
+        let nats = session.client();
         let subscribed = match queue {
             Some(queue) => nats.queue_subscribe(filter, queue).await,
             None => nats.subscribe(filter).await,
@@ -284,8 +334,9 @@ impl RoomCore {
         self.bus.connected().await?;
         let reply = reply_subject(&self.id, rand::random());
         let mut events = Events::new(self.bus.events());
-        let mut echo = self.listen(reply.clone(), None).await?;
-        let published = self.bus.nats.publish(reply.clone(), Bytes::new()).await;
+        let session = self.bus.session();
+        let mut echo = Listening::new(&session, Self::listen_on(&session, reply.clone(), None).await?);
+        let published = session.client().publish(reply.clone(), Bytes::new()).await;
         published.map_err(|source| {
             Error::new(ErrorKind::Closed, "the connection is closed").with_source(source)
         })?;
@@ -304,17 +355,25 @@ impl RoomCore {
             },
             () = refused => Err(self.why_refused().await),
         };
-        drop(echo.unsubscribe().await);
+        echo.unsubscribe().await;
         outcome
+    }
+
+    /// The bus refused what our view of the room allowed: whether a newer one still does.
+    async fn look_whether_sending(&self) -> Result<()> {
+        self.sync().await?;
+        self.look_up().await?;
+        let view = self.view();
+        view.check_sending()?;
+        if view.state().may_write(&self.bus.user) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotPermitted, "readers of a room do not write in it"))
     }
 
     /// The bus refused what our view of the room allows, so the view is old.
     async fn why_refused(&self) -> Error {
-        let looked = match self.sync().await {
-            Ok(_) => self.look_up().await.map(drop),
-            Err(error) => Err(error),
-        };
-        looked.and_then(|()| self.view().check_sending()).err().unwrap_or_else(|| {
+        self.look_whether_sending().await.err().unwrap_or_else(|| {
             Error::new(ErrorKind::NotPermitted, "the bus does not take messages of this identity in the room")
         })
     }
@@ -330,7 +389,7 @@ impl RoomCore {
                 drop(self.flush().await);
             } else {
                 let nobody = format!("{}.barrier", control_api::subjects::user_requests(&self.bus.user));
-                drop(self.bus.nats.request(nobody, Bytes::new()).await);
+                drop(self.bus.session().client().request(nobody, Bytes::new()).await);
             }
         };
         if tokio::time::timeout(BARRIER, processed).await.is_err() {

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use tokio::sync::watch;
+
 use super::core::RoomCore;
 use super::rekey::revoked_members;
 use super::view::Access;
+use crate::bus::Session;
 use crate::error::Result;
 use crate::state::Suspicion;
 
@@ -17,18 +20,24 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Subscribes to hints about the room and starts the task, which ends with the room's last handle.
 pub(super) async fn start(room: &Arc<RoomCore>) -> Result<()> {
+    let mut sessions = room.bus.sessions();
+    sessions.mark_unchanged();
     let hints = hints(room).await?;
-    let task = run(Arc::downgrade(room), hints);
+    let task = run(Arc::downgrade(room), hints, sessions);
     room.bus.tasks.spawn(task);
     Ok(())
 }
 
 async fn hints(room: &RoomCore) -> Result<async_nats::Subscriber> {
     let subject = control_api::subjects::room_event(&room.id);
-    room.listen(subject.as_str().to_owned(), None).await
+    RoomCore::listen_on(&room.bus.session(), subject.as_str().to_owned(), None).await
 }
 
-async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
+async fn run(
+    room: Weak<RoomCore>,
+    mut heard: async_nats::Subscriber,
+    mut sessions: watch::Receiver<Session>,
+) {
     let Some((stop, look, mut line, interval)) = room.upgrade().map(|room| {
         (room.stop.clone(), room.look.clone(), room.bus.line(), room.bus.tuning.refresh_interval)
     }) else {
@@ -50,6 +59,13 @@ async fn run(room: Weak<RoomCore>, mut heard: async_nats::Subscriber) {
                     continue;
                 }
                 generation = now;
+            }
+            Ok(()) = sessions.changed() => {
+                let Some(room) = room.upgrade() else { return };
+                match hints(&room).await {
+                    Ok(again) => heard = again,
+                    Err(_) => return,
+                }
             }
             () = tokio::time::sleep(next) => {}
         }

@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::moving::{Moving, Step};
 use super::{OwnMessages, SubscribeOptions};
-use crate::bus::Line;
+use crate::bus::{Line, Right, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Events, GapCause};
 use crate::message::{Message, MessageError, MessageErrorKind};
@@ -28,12 +29,13 @@ const MAX_CLOSURES: u32 = 5;
 const CLOSURES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What arrives on the subscriptions, with the index of each among [`filters`].
-type Wires = SelectAll<BoxStream<'static, (usize, async_nats::Message)>>;
+pub(super) type Wires = SelectAll<BoxStream<'static, (usize, async_nats::Message)>>;
 
 pub(super) struct Pump {
     room: Arc<RoomCore>,
     options: SubscribeOptions,
     wires: Wires,
+    moving: Moving,
     /// One for each subscription on the wire: there is no order between two of them.
     receivers: Vec<Receiver>,
     /// Carries what the bus says about closing one of them.
@@ -117,10 +119,25 @@ impl Pump {
         let gaps = line.borrow_and_update().gaps;
         let receivers = filters(&room, &options)?.iter().map(|_| Receiver::new(&room)).collect();
         let events = Events::new(room.bus.events());
-        let wires = listen(&room, &options).await?;
+        let moving = Moving::new(&room.bus);
+        let wires = listen(&room, &options, moving.session()).await?;
         room.barrier().await;
         let closures = Closures::default();
-        Ok(Self { room, options, wires, receivers, events, closures, views, line, access, gaps, out, stop })
+        Ok(Self {
+            room,
+            options,
+            wires,
+            moving,
+            receivers,
+            events,
+            closures,
+            views,
+            line,
+            access,
+            gaps,
+            out,
+            stop,
+        })
     }
 
     pub(super) async fn run(mut self) {
@@ -131,10 +148,18 @@ impl Pump {
     async fn pump(&mut self) -> Ended {
         let (bus_stop, stop) = (self.room.bus.stop.clone(), self.stop.clone());
         loop {
+            let under_way = self.moving.is_under_way();
             let step = tokio::select! {
                 () = bus_stop.cancelled() => Err(Ended),
                 () = stop.cancelled() => Err(Ended),
-                Some((from, wire)) = self.wires.next() => self.take(from, wire).await,
+                step = self.moving.next() => match step {
+                    Step::Move => self.follow_session().await,
+                    Step::Take(from, wire) => self.take(from, *wire).await,
+                    Step::Moved => Ok(()),
+                },
+                Some((from, wire)) = self.wires.next(), if !under_way => {
+                    self.take(from, wire).await
+                }
                 event = self.events.next() => self.follow_event(event).await,
                 () = self.closures.due() => self.look_why_closed().await,
                 changed = self.views.changed() => match changed {
@@ -159,6 +184,9 @@ impl Pump {
             () = self.stop.cancelled() => return Err(Ended),
             item = self.receivers[from].receive(&self.room, wire) => item,
         };
+        if self.moving.had_before(&item) {
+            return Ok(());
+        }
         let own =
             item.as_ref().is_ok_and(|message| message.id.is_some_and(|id| self.room.was_sent_here(&id)));
         if own && self.options.own == OwnMessages::Skip {
@@ -217,11 +245,35 @@ impl Pump {
         if look.is_ok() { self.follow_access().await } else { Ok(()) }
     }
 
+    /// Listens on the connection that is in use now, and goes on with the old one until nothing comes from there.
+    async fn follow_session(&mut self) -> Result<(), Ended> {
+        let over = self.moving.session().over().is_cancelled();
+        let left = self.moving.follow();
+        match listen(&self.room, &self.options, self.moving.session()).await {
+            Ok(wires) => {
+                self.room.barrier().await;
+                self.moving.begin(std::mem::replace(&mut self.wires, wires), left);
+            }
+            Err(_) => return Err(Ended),
+        }
+        // The reader was so slow that the old connection ended before this one listened on the new one.
+        if over {
+            self.deliver(Err(MessageError::new(MessageErrorKind::Gap(GapCause::SlowConsumer)))).await
+        } else {
+            Ok(())
+        }
+    }
+
     async fn subscribe_again(&mut self, cause: GapCause) -> Result<(), Ended> {
+        // Where rights are fixed at a login, the next connection has them.
+        let right =
+            if self.room.view().state().may_write(&self.room.bus.user) { Right::Write } else { Right::Read };
+        self.room.bus.admitted(&self.room.id, right).await;
+        drop(self.moving.follow());
         // What the bus said before is about the subscription that is replaced.
         while let Some(Some(_)) = self.events.next().now_or_never() {}
         self.closures.is_open_again();
-        match listen(&self.room, &self.options).await {
+        match listen(&self.room, &self.options, self.moving.session()).await {
             Ok(wires) => {
                 self.wires = wires;
                 self.room.barrier().await;
@@ -272,11 +324,12 @@ fn filters(room: &RoomCore, options: &SubscribeOptions) -> Result<Vec<String>> {
     })
 }
 
-async fn listen(room: &RoomCore, options: &SubscribeOptions) -> Result<Wires> {
+async fn listen(room: &RoomCore, options: &SubscribeOptions, session: &Session) -> Result<Wires> {
     let mut wires = Wires::new();
     for (index, filter) in filters(room, options)?.into_iter().enumerate() {
         let queue = options.queue.as_ref().map(|queue| queue.as_str().to_owned());
-        wires.push(room.listen(filter, queue).await?.map(move |message| (index, message)).boxed());
+        let wire = RoomCore::listen_on(session, filter, queue).await?;
+        wires.push(wire.map(move |message| (index, message)).boxed());
     }
     Ok(wires)
 }

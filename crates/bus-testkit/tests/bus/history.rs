@@ -349,3 +349,123 @@ async fn a_deleted_room_leaves_nothing_to_the_next_one_on_its_subject() {
     assert_eq!(answer.texts(), ["new"]);
     bus.stop().await.unwrap();
 }
+
+/// Asks to store a message, with these headers. Answers with its number, or why there is none.
+async fn store(
+    client: &Client,
+    (user, room): (UserId, RoomId),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<u64, String> {
+    let inbox = client.new_inbox();
+    let mut replies = client.subscribe(inbox.clone()).await.unwrap();
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(*name, *value);
+    }
+    let subject = format!("unibus.rpc.{user}.publish.{room}");
+    client.publish_with_reply_and_headers(subject, inbox, map, body.to_owned().into()).await.unwrap();
+    let answer = within("answer", replies.next()).await.unwrap();
+    assert_eq!(answer.status, None, "nobody answers");
+    if let Some(code) = value(&answer, header::ERROR) {
+        return Err(code.to_owned());
+    }
+    assert_eq!(value(&answer, header::DONE), Some("publish"));
+    Ok(value(&answer, header::SEQ).unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_bus_stores_a_message_for_who_may_write_and_says_its_number() {
+    let bus = TestBus::start().await.unwrap();
+    let alice = bus.admit("alice", BusRole::Member).await.unwrap();
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let room = bus.plain_room_with_history(&alice, "lab").await.unwrap();
+    let other = bus.plain_room_with_history(&bob, "garden").await.unwrap();
+    let forgetful = bus.plain_room(&alice, "talk").await.unwrap();
+    room.add(&bob, RoomRole::Reader).await.unwrap();
+    let (at_alice, at_bob) = (bus.nats(&alice).await.unwrap(), bus.nats(&bob).await.unwrap());
+    let mut heard = at_alice.subscribe("lab.>").await.unwrap();
+    at_alice.flush().await.unwrap();
+    let (alices, bobs) = ((alice.id(), room.id()), (bob.id(), room.id()));
+    let (to, id) = ((header::PUBLISH, "lab.a"), (header::MESSAGE_ID, "one"));
+
+    assert_eq!(store(&at_alice, alices, &[to, id, ("Own", "kept")], "said").await, Ok(1));
+    let message = within("message", heard.next()).await.unwrap();
+    assert_eq!((text(&message).as_str(), message.subject.as_str()), ("said", "lab.a"));
+    assert_eq!((value(&message, "Own"), value(&message, header::PUBLISH)), (Some("kept"), None));
+    assert_eq!(store(&at_alice, alices, &[to, id], "said").await, Ok(1), "stored once");
+
+    let refused = |code: &str| Err(code.to_owned());
+    let two = (header::MESSAGE_ID, "two");
+    assert_eq!(store(&at_bob, bobs, &[to, two], "forged").await, refused("not_a_writer"));
+    let elsewhere = (header::PUBLISH, "garden");
+    assert_eq!(store(&at_alice, alices, &[elsewhere, two], "forged").await, refused("not_a_member"));
+    assert_eq!(store(&at_bob, bobs, &[elsewhere, two], "forged").await, refused("not_a_writer"));
+    let not_there = (alice.id(), other.id());
+    assert_eq!(store(&at_alice, not_there, &[elsewhere, two], "forged").await, refused("not_a_member"));
+    let talk = [(header::PUBLISH, "talk"), two];
+    let kept_by_nobody = store(&at_alice, (alice.id(), forgetful.id()), &talk, "x").await;
+    assert_eq!(kept_by_nobody, refused("no_history"));
+    let largest = at_alice.max_payload();
+    let large = "x".repeat(largest - 1024);
+    assert_eq!(store(&at_alice, alices, &[to, two], &large).await, refused("too_large"));
+
+    let path = format!("/v1/rooms/{}", room.id());
+    let _frozen: RoomInfo = bus.control(bus.admin()).patch(&path, &json!({ "frozen": true })).await.unwrap();
+    assert_eq!(store(&at_alice, alices, &[to, two], "late").await, refused("no_traffic"));
+    let all = json!({ "from": { "seq": 1 }, "max": 9 });
+    assert_eq!(ask(&at_alice, &history_of(alice.id(), room.id()), &all).await.texts(), ["said"]);
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_exactly_a_request_to_store_is_ignored() {
+    let bus = TestBus::start().await.unwrap();
+    let alice = bus.admit("alice", BusRole::Member).await.unwrap();
+    let bob = bus.admit("bob", BusRole::Member).await.unwrap();
+    let room = bus.plain_room_with_history(&alice, "lab").await.unwrap();
+    room.add(&bob, RoomRole::Writer).await.unwrap();
+    let mut client = Watched::connect(&bus, &alice).await;
+    let (to, id) = ((header::PUBLISH, "lab"), (header::MESSAGE_ID, "one"));
+    let subject = format!("unibus.rpc.{}.publish.{}", alice.id(), room.id());
+    let own = format!("_INBOX_{}.x", alice.id());
+    let send = async |reply: Option<&str>, headers: &[(&str, &str)]| {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, *value);
+        }
+        let (subject, body) = (subject.clone(), "forged".into());
+        match reply {
+            Some(reply) => {
+                client.client.publish_with_reply_and_headers(subject, reply.to_owned(), map, body).await
+            }
+            None => client.client.publish_with_headers(subject, map, body).await,
+        }
+        .unwrap();
+    };
+    for headers in [
+        &[][..],
+        &[to],
+        &[id],
+        &[to, to, id],
+        &[to, id, id],
+        &[to, id, ("Nats-Rollup", "all")],
+        &[to, id, ("Unibus-Stored-Seq", "1")],
+        &[(header::PUBLISH, "lab.>"), id],
+    ] {
+        send(Some(&own), headers).await;
+    }
+    send(None, &[to, id]).await;
+    // What a server says on its own account, where a message asks it to, has no such reply subject.
+    for elsewhere in ["lab.reply", &subject, &format!("unibus.reply.{}.x", room.id())] {
+        send(Some(elsewhere), &[to, id]).await;
+    }
+    client.settle().await;
+    let last = [to, (header::MESSAGE_ID, "two")];
+    assert_eq!(store(&client.client, (alice.id(), room.id()), &last, "first").await, Ok(1));
+    // Nobody asks in the name of somebody else.
+    let others = format!("unibus.rpc.{}.publish.{}", bob.id(), room.id());
+    client.client.publish_with_reply(others, own, "forged".into()).await.unwrap();
+    client.refused("Publish").await;
+    bus.stop().await.unwrap();
+}

@@ -25,6 +25,7 @@ pub(crate) async fn info(State(control): State<Arc<ControlPlane>>) -> Json<Info>
         api: API,
         data_urls: control.parts.data_plane.client_urls(),
         data_tls: control.parts.data_plane.tls(),
+        data_grants: control.parts.data_plane.grants_apply(),
         control_urls,
         encryption_required: config.encryption_required,
         limits: config.limits.clone(),

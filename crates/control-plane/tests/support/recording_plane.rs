@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use control_api::{ComponentState, DataPlaneHealth};
+use control_api::{ComponentState, DataPlaneHealth, GrantsApply};
 use control_plane::{
     DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
 };
@@ -162,6 +162,10 @@ impl DataPlane for RecordingPlane {
 
     fn client_urls(&self) -> Vec<String> {
         vec!["nats://127.0.0.1:4250".to_owned()]
+    }
+
+    fn grants_apply(&self) -> GrantsApply {
+        GrantsApply::Live
     }
 
     fn tls(&self) -> bool {

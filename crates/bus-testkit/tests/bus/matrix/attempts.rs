@@ -158,6 +158,7 @@ impl Attempts {
         add(format!("_INBOX_{}.x", self.other), "forged");
         add(self.own_inbox(), "forged");
         add(format!("unibus.rpc.{}.history.x", self.other), "{}");
+        add(format!("unibus.rpc.{}.publish.x", self.other), "forged");
         add(subjects::user_event(&self.user).to_string(), "{}");
         if !who.may_write() {
             add(self.subject.clone(), "forged");
