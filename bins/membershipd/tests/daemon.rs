@@ -11,6 +11,7 @@ mod first_start;
 mod harness;
 mod kv_store;
 mod nodes;
+mod partitions;
 mod service_manager;
 mod signals;
 mod tls;
