@@ -65,6 +65,7 @@ impl App {
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let directory = DataDirectory::claim(&config.paths)?;
         DataDirectory::check_further(&config.streams.directory)?;
+        DataDirectory::check_streams(&config.streams.directory, &config.plane)?;
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),
