@@ -67,6 +67,7 @@ impl App {
         if !matches!(config.plane, Plane::External(_)) {
             DataDirectory::check_further(&config.streams.directory)?;
         }
+        DataDirectory::check_streams(&config.streams.directory, &config.plane)?;
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),

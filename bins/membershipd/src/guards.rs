@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use crate::config::DataPaths;
+use crate::config::{DataPaths, Plane};
+
+/// What a nats-server makes in the directory of its streams.
+const NATS_SERVER_STREAMS: &str = "jetstream";
+/// What the embedded data plane makes in the directory of its own.
+const EMBEDDED_STREAMS: &str = "FORMAT";
 
 /// The data directory, locked for this process as long as the value lives.
 #[derive(Debug)]
@@ -55,6 +60,14 @@ pub enum DataDirectoryError {
         /// Why.
         source: io::Error,
     },
+    /// Another kind of data plane keeps its streams there.
+    #[error("{} holds the streams of {kept_by}, which this data plane does not read: name another directory with --nats-store; what is in it is moved, never taken over", .path.display())]
+    OtherPlane {
+        /// The directory.
+        path: PathBuf,
+        /// Whose streams they are.
+        kept_by: &'static str,
+    },
     /// Another process has it.
     #[error("the data directory {} is in use by another process{}: stop it first, or give --db another path", .path.display(), .holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     InUse {
@@ -80,6 +93,17 @@ impl DataDirectory {
     pub(crate) fn check_further(path: &Path) -> Result<(), DataDirectoryError> {
         make(path)?;
         check_private(path)
+    }
+
+    /// Checks that a directory holds no streams of the other kind of data plane.
+    pub(crate) fn check_streams(path: &Path, plane: &Plane) -> Result<(), DataDirectoryError> {
+        let (foreign, kept_by) = match plane {
+            Plane::Embedded(_) => (path.join(NATS_SERVER_STREAMS).is_dir(), "a nats-server"),
+            Plane::Clustered(_) => (path.join(EMBEDDED_STREAMS).is_file(), "the embedded data plane"),
+            // Its streams are elsewhere.
+            Plane::External(_) => return Ok(()),
+        };
+        if foreign { Err(DataDirectoryError::OtherPlane { path: path.to_owned(), kept_by }) } else { Ok(()) }
     }
 
     /// What lies where in it.
@@ -168,4 +192,20 @@ pub(crate) fn check_key_file(path: &Path) -> Result<(), KeyFileError> {
         return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StoreKind;
+
+    #[test]
+    fn streams_of_a_nats_server_are_not_those_of_the_embedded_plane() {
+        let directory = tempfile::tempdir().unwrap();
+        let plane = Plane::Embedded(StoreKind::Sqlite);
+        DataDirectory::check_streams(directory.path(), &plane).unwrap();
+        fs::create_dir(directory.path().join(NATS_SERVER_STREAMS)).unwrap();
+        let refused = DataDirectory::check_streams(directory.path(), &plane).unwrap_err();
+        assert!(refused.to_string().contains("--nats-store"), "{refused}");
+    }
 }

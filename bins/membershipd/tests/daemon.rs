@@ -15,6 +15,7 @@ mod history;
 mod kv_store;
 mod migrate;
 pub(crate) mod nodes;
+mod partitions;
 mod service_manager;
 mod signals;
 mod tls;

@@ -23,6 +23,13 @@ pub(crate) async fn connected(
     let context = Context::open(global.context, global.identity)?;
     let session = Session { bus: connect(&context).await?, output };
     let outcome = work(&session).await;
+    let unconfirmed = session.bus.take_unconfirmed_nodes();
+    if !unconfirmed.is_empty() {
+        output.remark(&format!(
+            "done, but not confirmed by {} yet: a node that stays silent serves nobody once its lease is over",
+            unconfirmed.join(", ")
+        ));
+    }
     let ended = session.bus.shutdown().await;
     // What went wrong first is what people need to know.
     outcome.and(ended.map_err(Into::into))

@@ -66,6 +66,12 @@ impl Bus {
         self.core.control.get("/v1/me").await
     }
 
+    /// Nodes of the bus that had not confirmed a change made here when it was answered, since this was asked last. Such a
+    /// change stands; a node that stays silent serves nobody once its lease is over.
+    pub fn take_unconfirmed_nodes(&self) -> Vec<String> {
+        self.core.control.take_unconfirmed()
+    }
+
     /// A receiver for what happens from now on.
     pub fn events(&self) -> Events {
         Events::new(self.core.events())

@@ -6,14 +6,15 @@ mod endpoint;
 mod retry;
 mod streamed;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget, SignedBody};
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
-use parking_lot::RwLock;
+use http::{HeaderValue, Method, StatusCode, header};
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,6 +61,8 @@ pub(crate) struct Control {
     /// Server time minus ours, in seconds, once the server has objected to ours.
     clock_offset: AtomicI64,
     timeout: Duration,
+    /// Nodes that have not confirmed a change, until somebody asks.
+    unconfirmed: Mutex<BTreeSet<String>>,
 }
 
 /// Why one attempt failed, and whether another makes sense.
@@ -115,7 +118,13 @@ impl Control {
             current: AtomicUsize::new(0),
             clock_offset: AtomicI64::new(0),
             timeout,
+            unconfirmed: Mutex::default(),
         })
+    }
+
+    /// The nodes that have not confirmed a change, since the last time that this was asked.
+    pub(crate) fn take_unconfirmed(&self) -> Vec<String> {
+        std::mem::take(&mut *self.unconfirmed.lock()).into_iter().collect()
     }
 
     /// Adds other nodes of the bus to fail over to. The one that was configured stays first.
@@ -208,7 +217,14 @@ impl Control {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(JSON)).body(body);
         }
         let response = request.send().await.map_err(|error| answer::transport_failure(&endpoint, error))?;
-        answer::read(&endpoint, response, |server_time| self.correct_clock(server_time)).await
+        let is_settled = response.status() != StatusCode::ACCEPTED;
+        let body = answer::read(&endpoint, response, |server_time| self.correct_clock(server_time)).await?;
+        if !is_settled {
+            let pending = answer::pending(&body);
+            tracing::warn!(?pending, "a change is stored, and not confirmed by all nodes of the bus");
+            self.unconfirmed.lock().extend(pending);
+        }
+        Ok(body)
     }
 
     fn signature(

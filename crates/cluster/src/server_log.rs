@@ -111,6 +111,8 @@ impl Forwarder {
     fn line(&mut self, line: &str, now: Instant) {
         let (level, text) = match parse(line) {
             Some(found) => found,
+            // What the check of a configuration says when there is nothing to say.
+            None if line.starts_with("nats-server") && line.contains(" is valid") => (Level::Info, line),
             // The rest of a longer message, or something said before the log is open; that is about a failure.
             None if line.starts_with("nats-server") => (Level::Fatal, line),
             None => (self.level, line),

@@ -9,6 +9,7 @@
 //! - [`RoomInfo`], [`NewRoom`], [`Append`], [`Log`], [`Keys`]: rooms, their membership logs and sealed keys.
 //! - [`BlobInfo`], [`Blobs`]: files in rooms.
 //! - [`NewConsumer`], [`ConsumerInfo`]: work queues; [`history`] has the requests for stored messages.
+//! - [`Settled`]: an answer to a change that not all nodes have confirmed.
 //! - [`ClusterStatus`], [`RaiseReplicas`]: the nodes of a cluster, and who keeps what.
 //! - [`RoomEvent`], [`UserEvent`]: hints on the data plane; [`subjects`] names where they are sent.
 //! - [`Problem`] and [`ProblemCode`]: every answer that is not a success (RFC 9457).
@@ -24,6 +25,7 @@ mod info;
 mod limits;
 mod problem;
 mod rooms;
+mod settled;
 mod timestamp;
 mod users;
 
@@ -48,5 +50,6 @@ pub use rooms::{
     Append, Appended, EpochKeyCopy, Keys, Log, Me, MemberInfo, NewRoom, PutKeys, RoomInfo, RoomPatch,
     RoomSummary, Rooms,
 };
+pub use settled::{Done, Settled};
 pub use timestamp::{Timestamp, TimestampError};
 pub use users::{BusRole, NewUser, Revoked, UserInfo, UserPatch, Users};

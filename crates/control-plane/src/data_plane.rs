@@ -13,6 +13,9 @@ pub enum DataPlaneError {
     /// Whether it happened is unknown; the text is for the log.
     #[error("the data plane did not confirm: {0}")]
     Unconfirmed(String),
+    /// It holds here. These nodes have not confirmed in time that it does there.
+    #[error("it holds here; these nodes have not said so yet: {}", .0.join(", "))]
+    Pending(Vec<String>),
     /// It did not happen: there is no room for more on its disk.
     #[error("the disk of the data plane is full: {0}")]
     Full(String),
@@ -61,7 +64,8 @@ impl Redundancy {
 #[async_trait]
 pub trait DataPlane: RoomStreams {
     /// The rights of these users changed. When this returns `Ok`, nothing is accepted from them or delivered
-    /// to them under their old rights any more, on every node. May be called for users who are not connected.
+    /// to them under their old rights any more, on every node. With [`DataPlaneError::Pending`] the change stands, and
+    /// nobody lets them in with more. May be called for users who are not connected.
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError>;
 
     /// These users may do more than before, and lose nothing. Their open connections, or where that is not possible their

@@ -36,6 +36,7 @@ mod rate_limit;
 mod request;
 mod routes;
 mod server;
+mod settled;
 mod shapes;
 
 mod access_table;

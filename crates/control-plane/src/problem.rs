@@ -344,7 +344,7 @@ impl From<ClusterError> for Refusal {
 impl From<DataPlaneError> for Refusal {
     fn from(error: DataPlaneError) -> Self {
         let mut refusal = match &error {
-            DataPlaneError::Unconfirmed(_) => {
+            DataPlaneError::Unconfirmed(_) | DataPlaneError::Pending(_) => {
                 let detail = "the change is stored, but not confirmed to be in force on the data plane: send the request again";
                 Self::new(ProblemCode::DataPlaneUnavailable, detail).retry_after(1)
             }

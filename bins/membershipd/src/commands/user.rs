@@ -6,7 +6,7 @@ mod print;
 use std::io::Write;
 
 use busauth::{Handle, UserId};
-use control_api::{BusRole, NewUser, Revoked, UserInfo, UserPatch, Users};
+use control_api::{BusRole, NewUser, Revoked, Settled, UserInfo, UserPatch, Users};
 use http::Method;
 
 use crate::args::{UserArgs, UserCommand};
@@ -48,8 +48,8 @@ enum Outcome {
     Added(UserInfo),
     Listed(Vec<UserInfo>),
     Found(UserInfo),
-    Revoked(Revoked),
-    Changed(UserInfo),
+    Revoked(Settled<Revoked>),
+    Changed(Settled<UserInfo>),
 }
 
 /// How a user is named on the command line.

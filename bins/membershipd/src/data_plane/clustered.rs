@@ -319,7 +319,12 @@ impl DataPlane for ClusteredPlane {
                 let detail = "this node does not know whether what it knows still holds: it lets nobody in until it reaches the others";
                 (ComponentState::Down, Some(detail.to_owned()))
             }
-            (Phase::Running, JetStreamState::Ready) => (ComponentState::Ok, None),
+            (Phase::Running, JetStreamState::Ready) => {
+                match self.member.get().and_then(|member| member.falls_short()) {
+                    None => (ComponentState::Ok, None),
+                    short => (ComponentState::Degraded, short),
+                }
+            }
             (Phase::Running, JetStreamState::Waiting { reason }) => (ComponentState::Degraded, Some(reason)),
             (Phase::Restarting { reason } | Phase::GivenUp { reason }, _) => {
                 (ComponentState::Down, Some(format!("nats-server does not run: {reason}")))

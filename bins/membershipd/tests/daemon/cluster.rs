@@ -13,10 +13,26 @@ use room_protocol::{History, RoomRole};
 use serde_json::{Value, json};
 
 use super::harness::within;
-use super::nodes::{Nodes, is_there};
+use super::nodes::{Nodes, until_gone};
+
+/// After which a question is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks for a page of a room's history, as any NATS client can.
 pub(crate) async fn history(
+    client: &async_nats::Client,
+    user: &Identity,
+    room: &PlainRoom,
+) -> Vec<async_nats::Message> {
+    loop {
+        // A request that went to a node which has just died is lost; whoever waits for an answer asks again.
+        if let Ok(messages) = tokio::time::timeout(ANSWER, ask_history(client, user, room)).await {
+            return messages;
+        }
+    }
+}
+
+async fn ask_history(
     client: &async_nats::Client,
     user: &Identity,
     room: &PlainRoom,
@@ -28,7 +44,7 @@ pub(crate) async fn history(
     client.publish_with_reply(subject, inbox, body.into()).await.unwrap();
     let mut messages = Vec::new();
     loop {
-        let message = within("answer", answers.next()).await.unwrap();
+        let message = answers.next().await.unwrap();
         let headers = message.headers.clone().unwrap_or_default();
         let is_last = headers.iter().any(|(name, _)| {
             ["Unibus-Stored-End", "Unibus-Stored-Error"].contains(&AsRef::<str>::as_ref(name))
@@ -149,12 +165,7 @@ async fn a_replay_on_another_node_is_refused(nodes: &mut Nodes, alice: &Identity
 async fn a_loss_of_one_node_is_survived(nodes: &mut Nodes, alice: &Arc<Identity>, bob: &Arc<Identity>) {
     nodes.until_ha(2, true).await;
     let server = nodes.kill(0).await;
-    let gone = async {
-        while is_there(server) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    within("end of a server without its daemon", gone).await;
+    until_gone(server).await;
 
     // What needs a leader waits for a new one at most.
     let room = within("new room", async {
@@ -167,6 +178,9 @@ async fn a_loss_of_one_node_is_survived(nodes: &mut Nodes, alice: &Arc<Identity>
     })
     .await;
     room.add(bob, RoomRole::Writer).await.unwrap();
+    // Whoever logs in where a grant is not known yet has it from the next login on.
+    let known = async { while nodes.control(2, bob).get::<Me>("/v1/me").await.unwrap().rooms.len() < 2 {} };
+    within("new room on another node", known).await;
     let (at_two, at_three) = (nodes.nats(1, alice).await, nodes.nats(2, bob).await);
     let mut heard = at_three.subscribe("after").await.unwrap();
     at_three.flush().await.unwrap();

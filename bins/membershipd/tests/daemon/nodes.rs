@@ -10,7 +10,7 @@ use bus_testkit::ControlClient;
 use busauth::Identity;
 use busauth::identity::file as identity_file;
 use control_api::{BusRole, Me, NewUser, ProblemCode, UserInfo};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::harness::{Daemon, Place, within};
@@ -97,6 +97,17 @@ impl Nodes {
     /// A node that runs, to be ended by the test.
     pub(crate) fn take(&mut self, node: usize) -> Daemon {
         self.running[node].take().unwrap()
+    }
+
+    /// Tells a node's daemon something.
+    pub(crate) fn signal(&self, node: usize, signal: Signal) {
+        self.running[node].as_ref().unwrap().signal(signal);
+    }
+
+    /// Tells the server of a node something.
+    pub(crate) fn signal_server(&self, node: usize, signal: Signal) {
+        let server = child_of(self.running[node].as_ref().unwrap().pid()).unwrap();
+        kill_process(Pid::from_raw(server.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Ends a node's daemon by force. Returns the process of the server that it had.
@@ -211,6 +222,16 @@ pub(crate) fn is_there(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     !matches!(state, Some("Z" | "X"))
+}
+
+/// Waits until a process has ended.
+pub(crate) async fn until_gone(pid: u32) {
+    let gone = async {
+        while is_there(pid) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    within("end of a server without its daemon", gone).await;
 }
 
 /// Ports that were free a moment ago: peers have to know them before anybody listens.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use control_api::{Problem, ProblemCode};
+use control_api::{Done, Problem, ProblemCode, Settled};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,11 @@ pub(super) async fn read(
         return Err(Failure { error, next: next_of_status(status) });
     };
     Err(refusal(problem, status, correct_clock))
+}
+
+/// The nodes that have not confirmed a change which stands.
+pub(super) fn pending(body: &Bytes) -> Vec<String> {
+    serde_json::from_slice::<Settled<Done>>(body).map(|settled| settled.pending).unwrap_or_default()
 }
 
 async fn read_body(

@@ -36,6 +36,14 @@ fn the_last_words_about_a_failure_are_kept() {
 }
 
 #[test]
+fn a_configuration_that_is_valid_is_no_failure() {
+    let (mut forwarder, last_words) = forwarder();
+    let line = "nats-server: configuration file /proc/self/fd/40 is valid (sha256:0123)";
+    forwarder.line(line, Instant::now());
+    assert_eq!((forwarder.level, last_words.get()), (Level::Info, None));
+}
+
+#[test]
 fn trouble_with_routes_is_kept_for_a_while() {
     let (mut forwarder, last_words) = forwarder();
     let now = Instant::now();

@@ -173,7 +173,7 @@ fn no_such_consumer() -> Refusal {
 /// Nothing was changed, or at worst a consumer was made that nobody knows of and its maker can delete.
 fn unavailable(error: DataPlaneError) -> Refusal {
     let refusal = match &error {
-        DataPlaneError::Unconfirmed(_) => {
+        DataPlaneError::Unconfirmed(_) | DataPlaneError::Pending(_) => {
             let detail = "the data plane did not answer: look whether it happened, then try again";
             Refusal::new(ProblemCode::Unavailable, detail).retry_after(1)
         }

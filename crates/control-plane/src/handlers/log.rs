@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use busauth::UserId;
 use control_api::{Append, Appended, Log, ProblemCode, RoomEvent, UserEvent};
-use room_protocol::{Head, Op, RoomId, RoomState, SignedStatement, Violation};
+use room_protocol::{Op, RoomId, RoomState, SignedStatement, Violation};
 use serde::Deserialize;
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     },
     params::{Id, Params, page_size},
     problem::{Refusal, Result},
+    settled::{Settled, pending},
 };
 
 /// `?from=&limit=`.
@@ -60,25 +61,24 @@ pub(crate) async fn append(
     caller: Caller,
     Id(id): Id<RoomId>,
     JsonBody(body): JsonBody<Append>,
-) -> Result<Json<Appended>> {
+) -> Result<Settled<Appended>> {
     let permit = authorize(control.store().view(), caller, AppendToLog(id))?;
-    let head = control.clone().to_the_end(append_statement(control, permit, body)).await?;
-    Ok(Json(Appended { head }))
+    control.clone().to_the_end(append_statement(control, permit, body)).await
 }
 
 async fn append_statement(
     control: Arc<ControlPlane>,
     permit: Permit<AppendToLog>,
     body: Append,
-) -> Result<Head> {
+) -> Result<Settled<Appended>> {
     let AppendToLog(id) = *permit;
     let store = control.store();
     let statement = statements::parse(&body.statement, &control.config.limits)?;
     // Sent before, and accepted: the answer was lost. What it changed is put into force once more, since
     // the first request may have ended before that.
     if let Some(head) = store.holds(&id, &statement).await.map_err(room_error)? {
-        put_into_force(&control, id, &statement).await?;
-        return Ok(head);
+        let pending = put_into_force(&control, id, &statement).await?;
+        return Ok(Settled::new(Appended { head }, pending));
     }
     let standing = control.still(&permit).await?;
     check_author(&control, statement.author())?;
@@ -103,8 +103,7 @@ async fn append_statement(
     let action = format!("room.{}", statement.statement().op.name());
     let detail = subject_of(&statement.statement().op).map(|user| user.to_string());
     control.record(permit.caller(), &action, id, detail).await;
-    in_force?;
-    Ok(*appended.head())
+    Ok(Settled::new(Appended { head: *appended.head() }, in_force?))
 }
 
 /// A member may offer somebody else's statement (a client that holds more entries than the server offers
@@ -128,20 +127,28 @@ fn refused(violation: Violation, state: &RoomState) -> Refusal {
     }
 }
 
-async fn put_into_force(control: &ControlPlane, room: RoomId, statement: &SignedStatement) -> Result<()> {
+/// Answers with the nodes that have not confirmed it.
+async fn put_into_force(
+    control: &ControlPlane,
+    room: RoomId,
+    statement: &SignedStatement,
+) -> Result<Vec<String>> {
     let affected = affected_by(control, room, statement);
-    match &statement.statement().op {
-        Op::Create { .. } | Op::Add { .. } => control.parts.data_plane.access_granted(&affected).await,
-        _ if affected.is_empty() => {}
-        _ => control.parts.data_plane.access_changed(&affected).await?,
-    }
-    match &statement.statement().op {
-        Op::Update { .. } => keep_stream(control, &room).await,
-        Op::Remove { user, .. } => {
-            consumers::forget_member(control, &room, user).await.map_err(Refusal::from)
+    let in_force = match &statement.statement().op {
+        Op::Create { .. } | Op::Add { .. } => {
+            control.parts.data_plane.access_granted(&affected).await;
+            Ok(())
         }
-        Op::Create { .. } | Op::Add { .. } | Op::SetRole { .. } | Op::Rekey { .. } | Op::Close {} => Ok(()),
+        _ if affected.is_empty() => Ok(()),
+        _ => control.parts.data_plane.access_changed(&affected).await,
+    };
+    let pending = pending(in_force)?;
+    match &statement.statement().op {
+        Op::Update { .. } => keep_stream(control, &room).await?,
+        Op::Remove { user, .. } => consumers::forget_member(control, &room, user).await?,
+        Op::Create { .. } | Op::Add { .. } | Op::SetRole { .. } | Op::Rekey { .. } | Op::Close {} => {}
     }
+    Ok(pending)
 }
 
 /// Whose rights the statement changed. The store freezes a room when its last active owner leaves it or is

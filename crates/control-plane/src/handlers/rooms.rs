@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use busauth::UserId;
-use control_api::{NewRoom, ProblemCode, RoomEvent, RoomInfo, RoomPatch, RoomSummary, Rooms, UserEvent};
+use control_api::{
+    Done, NewRoom, ProblemCode, RoomEvent, RoomInfo, RoomPatch, RoomSummary, Rooms, UserEvent,
+};
 use http::{StatusCode, header};
 use membership_store::{Page, StoreError};
 use room_protocol::{RoomId, SignedStatement};
@@ -22,6 +28,7 @@ use crate::{
     handlers::statements,
     params::{Id, Params, page_size, parsed},
     problem::{Refusal, Result},
+    settled::{Settled, pending},
     shapes, streams,
 };
 
@@ -155,16 +162,16 @@ pub(crate) async fn freeze(
     caller: Caller,
     Id(id): Id<RoomId>,
     JsonBody(body): JsonBody<RoomPatch>,
-) -> Result<Json<RoomInfo>> {
+) -> Result<Settled<RoomInfo>> {
     let permit = authorize(control.store().view(), caller, FreezeRoom(id))?;
-    control.clone().to_the_end(set_frozen(control, permit, body.frozen)).await.map(Json)
+    control.clone().to_the_end(set_frozen(control, permit, body.frozen)).await
 }
 
 async fn set_frozen(
     control: Arc<ControlPlane>,
     permit: Permit<FreezeRoom>,
     frozen: bool,
-) -> Result<RoomInfo> {
+) -> Result<Settled<RoomInfo>> {
     let FreezeRoom(id) = *permit;
     let standing = control.still(&permit).await?;
     control.store().set_frozen(&id, frozen).await.map_err(room_error)?;
@@ -179,8 +186,8 @@ async fn set_frozen(
     events::tell_room(&*control.parts.data_plane, &id, &RoomEvent::Frozen { room: id, frozen }).await;
     let action = if frozen { "room.freeze" } else { "room.unfreeze" };
     control.record(permit.caller(), action, id, None).await;
-    in_force?;
-    describe(&control, permit.caller(), id).await
+    let pending = pending(in_force)?;
+    Ok(Settled::new(describe(&control, permit.caller(), id).await?, pending))
 }
 
 /// Deletes a room: its keys and its log but the last entry go, its subject is free again.
@@ -188,13 +195,16 @@ pub(crate) async fn delete(
     State(control): State<Arc<ControlPlane>>,
     caller: Caller,
     Id(id): Id<RoomId>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     let permit = authorize(control.store().view(), caller, DeleteRoom(id))?;
-    control.clone().to_the_end(remove(control, permit)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let pending = control.clone().to_the_end(remove(control, permit)).await?;
+    if pending.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(Settled::new(Done {}, pending).into_response())
 }
 
-async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Result<()> {
+async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Result<Vec<String>> {
     let DeleteRoom(id) = *permit;
     // Alone: a member added between the look at the members and the deletion would keep its rights, and with them
     // the subject, which somebody else may take next.
@@ -215,7 +225,8 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
         events::tell_user(data_plane, member, &UserEvent::Deleted { room: id }).await;
     }
     control.record(permit.caller(), "room.delete", id, None).await;
-    in_force.and(dropped).map_err(Refusal::from)
+    dropped?;
+    pending(in_force)
 }
 
 /// Makes a room's stream, or gives it the limits of the room's newest state.

@@ -17,6 +17,7 @@ use crate::{
     clock, events,
     params::{Id, Params, page_size, parsed},
     problem::{Refusal, Result},
+    settled::{Settled, pending},
     shapes,
 };
 
@@ -98,9 +99,9 @@ pub(crate) async fn set_role(
     caller: Caller,
     Id(id): Id<UserId>,
     JsonBody(body): JsonBody<UserPatch>,
-) -> Result<Json<UserInfo>> {
+) -> Result<Settled<UserInfo>> {
     let permit = authorize(control.store().view(), caller, ManageUsers)?;
-    control.clone().to_the_end(change_role(control, permit, id, body)).await.map(Json)
+    control.clone().to_the_end(change_role(control, permit, id, body)).await
 }
 
 async fn change_role(
@@ -108,7 +109,7 @@ async fn change_role(
     permit: Permit<ManageUsers>,
     id: UserId,
     body: UserPatch,
-) -> Result<UserInfo> {
+) -> Result<Settled<UserInfo>> {
     let role = shapes::stored_role(body.role);
     let standing = control.still_alone(&permit).await?;
     let user = control.store().set_user_role(&id, role).await.map_err(|error| user_error(error, id))?;
@@ -116,8 +117,7 @@ async fn change_role(
     let in_force = control.parts.data_plane.access_changed(&[id]).await;
     events::tell_user(&*control.parts.data_plane, &id, &UserEvent::Role).await;
     control.record(permit.caller(), "user.set_role", id, Some(body.role.to_string())).await;
-    in_force?;
-    Ok(shapes::user_info(&user))
+    Ok(Settled::new(shapes::user_info(&user), pending(in_force)?))
 }
 
 /// Revokes a user on both planes: in force when the answer is sent.
@@ -125,16 +125,16 @@ pub(crate) async fn revoke(
     State(control): State<Arc<ControlPlane>>,
     caller: Caller,
     Id(id): Id<UserId>,
-) -> Result<Json<Revoked>> {
+) -> Result<Settled<Revoked>> {
     let permit = authorize(control.store().view(), caller, ManageUsers)?;
-    control.clone().to_the_end(revoke_everywhere(control, permit, id)).await.map(Json)
+    control.clone().to_the_end(revoke_everywhere(control, permit, id)).await
 }
 
 async fn revoke_everywhere(
     control: Arc<ControlPlane>,
     permit: Permit<ManageUsers>,
     id: UserId,
-) -> Result<Revoked> {
+) -> Result<Settled<Revoked>> {
     let view = control.store().view();
     let data_plane = &*control.parts.data_plane;
     let standing = control.still_alone(&permit).await?;
@@ -163,8 +163,8 @@ async fn revoke_everywhere(
     let detail =
         (!revocation.frozen.is_empty()).then(|| format!("rooms frozen: {}", revocation.frozen.len()));
     control.record(permit.caller(), "user.revoke", id, detail).await;
-    in_force?;
-    Ok(Revoked { user: shapes::user_info(&revocation.user), frozen: revocation.frozen })
+    let revoked = Revoked { user: shapes::user_info(&revocation.user), frozen: revocation.frozen };
+    Ok(Settled::new(revoked, pending(in_force)?))
 }
 
 fn user_error(error: StoreError, id: UserId) -> Refusal {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use control_api::{UserInfo, Users};
+use control_api::{Settled, UserInfo, Users};
 use serde::Serialize;
 
 use super::Outcome;
@@ -10,7 +10,8 @@ use crate::failure::Failure;
 
 pub(super) fn outcome(outcome: &Outcome, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     match (outcome, json) {
-        (Outcome::Added(user) | Outcome::Found(user) | Outcome::Changed(user), true) => document(user, out)?,
+        (Outcome::Added(user) | Outcome::Found(user), true) => document(user, out)?,
+        (Outcome::Changed(changed), true) => document(changed, out)?,
         (Outcome::Revoked(revoked), true) => document(revoked, out)?,
         (Outcome::Listed(users), true) => document(&Users { users: users.clone(), next: None }, out)?,
         (Outcome::Added(user), false) => {
@@ -19,13 +20,30 @@ pub(super) fn outcome(outcome: &Outcome, json: bool, out: &mut impl Write) -> Re
         }
         (Outcome::Listed(users), false) => table(users, out)?,
         (Outcome::Found(user), false) => show(user, out)?,
-        (Outcome::Changed(user), false) => writeln!(out, "{} is now {}", user.handle, user.role)?,
+        (Outcome::Changed(changed), false) => {
+            writeln!(out, "{} is now {}", changed.answer.handle, changed.answer.role)?;
+            unconfirmed(&changed.pending, out)?;
+        }
         (Outcome::Revoked(revoked), false) => {
-            writeln!(out, "revoked {} {}", revoked.user.handle, revoked.user.id)?;
-            for room in &revoked.frozen {
+            let Settled { answer, pending } = revoked;
+            writeln!(out, "revoked {} {}", answer.user.handle, answer.user.id)?;
+            for room in &answer.frozen {
                 writeln!(out, "room {room} has no owner left and is frozen")?;
             }
+            unconfirmed(pending, out)?;
         }
+    }
+    Ok(())
+}
+
+/// The change stands; whoever relies on it at once should know where it is not confirmed.
+fn unconfirmed(nodes: &[String], out: &mut impl Write) -> Result<(), Failure> {
+    if !nodes.is_empty() {
+        let nodes = nodes.join(", ");
+        writeln!(
+            out,
+            "not confirmed by {nodes} yet: a node that stays silent serves nobody once its lease is over"
+        )?;
     }
     Ok(())
 }

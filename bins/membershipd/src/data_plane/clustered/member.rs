@@ -119,8 +119,20 @@ impl Member {
         self.lease.is_held()
     }
 
+    /// How often the bus's own data is kept. A node that is not as it must be does not count.
     pub(super) fn redundancy(&self) -> Redundancy {
-        self.redundancy.lock().clone()
+        let mut found = self.redundancy.lock().clone();
+        if found.ha_reason.is_none() {
+            found.ha_reason = self.falls_short();
+        }
+        found
+    }
+
+    /// A node that is there and not as it must be, and why; clients are not sent there.
+    pub(super) fn falls_short(&self) -> Option<String> {
+        let mut peers = self.heard.peers(&self.store).into_iter();
+        let peer = peers.find(|peer| peer.standing(self.silent()) == NodeStanding::FallsShort)?;
+        Some(format!("{} does not count: {}", peer.name, peer.falls_short()?))
     }
 
     /// Where clients find the data plane of other nodes, of those that are as they must be.

@@ -120,3 +120,54 @@ impl Heard {
         store.nodes().into_iter().map(peer).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(30);
+
+    fn peer(change: impl FnOnce(&mut Said)) -> Peer {
+        let posture = Posture {
+            auth: "enforce".to_owned(),
+            acl: true,
+            tls: false,
+            cluster: true,
+            store: "kv".to_owned(),
+        };
+        let mut said = Said {
+            version: "1".to_owned(),
+            posture,
+            public: false,
+            route_tls: false,
+            applied: 7,
+            control_urls: Vec::new(),
+            data_urls: Vec::new(),
+            leaving: false,
+        };
+        change(&mut said);
+        Peer { name: "node-2".parse().unwrap(), said: Some(said), silent_for: Duration::ZERO }
+    }
+
+    #[test]
+    fn clients_are_sent_only_to_nodes_that_are_there_and_as_they_must_be() {
+        assert_eq!(peer(|_| {}).standing(BOUND), NodeStanding::Serving);
+        assert!(peer(|_| {}).serving(BOUND).is_some());
+        let weak: [fn(&mut Said); 3] = [
+            |said| said.posture.auth = "soft".to_owned(),
+            |said| said.posture.acl = false,
+            |said| said.public = true,
+        ];
+        for weaken in weak {
+            let weak = peer(weaken);
+            assert_eq!(weak.standing(BOUND), NodeStanding::FallsShort);
+            assert!(weak.falls_short().is_some());
+            assert!(weak.serving(BOUND).is_none());
+        }
+        assert_eq!(peer(|said| said.leaving = true).standing(BOUND), NodeStanding::Stopped);
+        let silent = Peer { silent_for: BOUND, ..peer(|_| {}) };
+        assert_eq!(silent.standing(BOUND), NodeStanding::Silent);
+        let unknown = Peer { said: None, ..peer(|_| {}) };
+        assert_eq!(unknown.standing(BOUND), NodeStanding::FallsShort);
+    }
+}

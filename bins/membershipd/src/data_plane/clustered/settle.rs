@@ -174,10 +174,7 @@ pub(super) async fn everywhere(member: &Member, users: &[UserId]) -> Result<(), 
         .filter(|(_, standing)| !matches!(standing, Standing::Done))
         .map(|(node, _)| node)
         .collect();
-    Err(DataPlaneError::Unconfirmed(format!(
-        "it holds here; these nodes have not said so yet: {}",
-        pending.join(", ")
-    )))
+    Err(DataPlaneError::Pending(pending))
 }
 
 /// Closes connections on nodes whose process does not hear: nobody can log in there meanwhile.

@@ -1,0 +1,116 @@
+//! A node that hangs, or is cut off from the others, lets nobody do more than the others allow.
+
+use std::time::Duration;
+
+use bus_testkit::PlainRoom;
+use busauth::Identity;
+use control_api::{Revoked, Settled};
+use futures_util::{FutureExt as _, StreamExt as _};
+use room_protocol::{History, RoomRole};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::cluster::{admit, reach};
+use super::harness::within;
+use super::nodes::Nodes;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits until a node says this about its data plane.
+async fn until_data_plane(nodes: &mut Nodes, node: usize, wanted: &str) {
+    let url = format!("{}/healthz", nodes.daemon(node).control());
+    let said = async {
+        loop {
+            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            let health: Value = serde_json::from_str(&text).unwrap();
+            if health["data_plane"]["state"] == wanted {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    within(&format!("data plane that is {wanted}"), said).await;
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_or_is_cut_off_lets_nobody_do_more_than_the_others_allow() {
+    let Some(mut nodes) = Nodes::new(&["--kv-replicas", "3", "--staleness-bound", "20s"]) else { return };
+    nodes.start().await;
+    let alice = admit(&mut nodes, 0, "alice").await;
+    let bob = admit(&mut nodes, 1, "bob").await;
+    let carol = admit(&mut nodes, 2, "carol").await;
+    let room = PlainRoom::create(nodes.control(0, &alice), "lab", History::None).await.unwrap();
+    room.add(&bob, RoomRole::Reader).await.unwrap();
+
+    who_is_removed_hears_nothing_at_a_node_that_hangs(&mut nodes, &room, &alice, &bob).await;
+    a_node_that_cannot_be_reached_is_named(&mut nodes, &carol).await;
+    // The server of node 3 still stands still: with node 2 gone as well, node 1 is alone.
+    let client = nodes.nats(0, &alice).await;
+    nodes.signal(1, Signal::STOP);
+    nodes.signal_server(1, Signal::STOP);
+    until_data_plane(&mut nodes, 0, "down").await;
+    let gone = async {
+        while client.connection_state() == async_nats::connection::State::Connected {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    within("end of a connection to a node without a lease", gone).await;
+    for node in 1..3 {
+        nodes.signal_server(node, Signal::CONT);
+        nodes.signal(node, Signal::CONT);
+    }
+    until_data_plane(&mut nodes, 0, "ok").await;
+    let back = async {
+        while client.connection_state() != async_nats::connection::State::Connected {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    within("connection to a node that knows again", back).await;
+}
+
+async fn who_is_removed_hears_nothing_at_a_node_that_hangs(
+    nodes: &mut Nodes,
+    room: &PlainRoom,
+    alice: &Identity,
+    bob: &Identity,
+) {
+    let (at_two, at_three) = (nodes.nats(1, alice).await, nodes.nats(2, bob).await);
+    let mut heard = at_three.subscribe("lab.>").await.unwrap();
+    at_three.flush().await.unwrap();
+    reach(&at_two, &mut heard, "lab.a").await;
+    nodes.signal(2, Signal::STOP);
+    room.remove(bob.id()).await.unwrap();
+    at_two.publish("lab.a", "secret".into()).await.unwrap();
+    at_two.flush().await.unwrap();
+    nodes.signal(2, Signal::CONT);
+    until_data_plane(nodes, 2, "ok").await;
+    within("bob at a node that works again", async {
+        while at_three.flush().await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await;
+    while let Some(Some(more)) = heard.next().now_or_never() {
+        assert_ne!(more.payload, "secret");
+    }
+}
+
+async fn a_node_that_cannot_be_reached_is_named(nodes: &mut Nodes, carol: &Identity) {
+    let admin = nodes.admin();
+    let control = nodes.control(0, &admin);
+    nodes.signal(2, Signal::STOP);
+    nodes.signal_server(2, Signal::STOP);
+    let path = format!("/v1/users/{}", carol.id());
+    let revoked = within("answer", async {
+        loop {
+            match control.delete::<Settled<Revoked>>(&path).await {
+                Ok(revoked) => return revoked,
+                // It may have led what has to be written.
+                Err(error) => assert!(error.problem().is_some(), "{error}"),
+            }
+        }
+    })
+    .await;
+    assert_eq!(revoked.pending, ["node-3"], "{revoked:?}");
+    assert!(revoked.answer.user.revoked.is_some());
+}
