@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use self::start_error::StartError;
 
 use crate::config::{Config, Plane};
-use crate::data_plane::{ClusteredPlane, EmbeddedPlane, Joining, RunningPlane, ServiceAccess};
+use crate::data_plane::{ClusteredPlane, EmbeddedPlane, ExternalPlane, Joining, RunningPlane, ServiceAccess};
 use crate::first_start::{self, Beginning, FirstAdmin};
 use crate::guards::DataDirectory;
 use crate::local_control::LocalControl;
@@ -68,7 +68,9 @@ impl App {
     /// Builds the bus: guards, TLS, broker, store, control plane, in this order.
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let directory = DataDirectory::claim(&config.paths)?;
-        DataDirectory::check_further(&config.streams.directory)?;
+        if !matches!(config.plane, Plane::External(_)) {
+            DataDirectory::check_further(&config.streams.directory)?;
+        }
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),
@@ -79,7 +81,7 @@ impl App {
         let stores = Box::pin(Stores::open(&config, &plane)).await?;
         let store = stores.store();
         let files = match &config.plane {
-            Plane::Embedded(_) => {
+            Plane::Embedded(_) | Plane::External(_) => {
                 Some(Arc::new(FsStore::open(config.paths.files(), FsOptions::default()).await?))
             }
             // A file put on one node would not be there on another.
@@ -114,6 +116,7 @@ impl App {
                 plane.join(joining).await?;
             }
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
+            (RunningPlane::External(plane), ..) => plane.let_in(access).await?,
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
         let blobs = files.clone().map(|files| files as Arc<dyn BlobStore>);
@@ -144,15 +147,18 @@ impl App {
         &self.control_urls
     }
 
-    /// The address of the data plane.
-    pub fn data_addr(&self) -> SocketAddr {
+    /// The address of the data plane; `None` where somebody else runs it.
+    pub fn data_addr(&self) -> Option<SocketAddr> {
         self.plane.local_addr()
     }
 
-    /// The URL of the data plane at the address it listens on.
+    /// The URL of the data plane at the address it listens on, or of the servers that somebody else runs.
     pub fn data_url(&self) -> String {
         let scheme = if self.tls.is_some() { "tls" } else { "nats" };
-        format!("{scheme}://{}", reachable(self.data_addr()))
+        match self.data_addr() {
+            Some(address) => format!("{scheme}://{}", reachable(address)),
+            None => self.plane.for_control().client_urls().join(","),
+        }
     }
 
     /// What was found at start.
@@ -203,7 +209,7 @@ impl App {
             () = stop.cancelled() => None,
             _ = &mut http => Some(RunError("the control plane")),
             _ = &mut local => Some(RunError("the local control socket")),
-            () = plane.ended() => Some(RunError("the nats-server of this node")),
+            what = plane.ended() => Some(RunError(what)),
         };
 
         notify::stopping();
@@ -257,6 +263,10 @@ async fn start_plane(
             let plane = Box::pin(ClusteredPlane::start(settings, own_pair, own_names)).await?;
             RunningPlane::Clustered(Arc::new(plane))
         }
+        Plane::External(settings) => {
+            let plane = Box::pin(ExternalPlane::start(settings, &config.data_urls, &config.paths)).await?;
+            RunningPlane::External(Arc::new(plane))
+        }
     })
 }
 
@@ -303,8 +313,9 @@ async fn feed_watchdog(plane: RunningPlane, store: Arc<dyn MembershipStore>, sto
         let store = match plane {
             RunningPlane::Embedded(_) => Some(store.clone()),
             // Whether the store of a cluster answers depends on the other nodes. Being started anew does not bring them
-            // back, and nodes that all do it at once when there is no majority take longer to find one.
-            RunningPlane::Clustered(_) => None,
+            // back, and nodes that all do it at once when there is no majority take longer to find one. The same goes for
+            // servers that somebody else runs.
+            RunningPlane::Clustered(_) | RunningPlane::External(_) => None,
         };
         async move {
             match store {

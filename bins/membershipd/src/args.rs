@@ -10,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::DEFAULT_SECRET_FILE;
+
 /// `membershipd`: the bus daemon and its local administration.
 #[derive(Debug, Parser)]
 #[command(
@@ -97,7 +99,7 @@ pub struct BusCertsArgs {
 #[derive(Debug, Args)]
 pub struct ExternalConfigArgs {
     /// The secret that all keys there are made from. A file that is missing is made, for you only.
-    #[arg(long, value_name = "FILE", default_value = "local_files/nats.secret")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SECRET_FILE)]
     pub secret_file: PathBuf,
     /// What the system account of the servers is called.
     #[arg(long, value_name = "NAME", default_value = "SYS")]
@@ -299,11 +301,23 @@ pub struct NodeFlags {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// Where users and rooms are kept: sqlite, or kv in the data plane's streams [default: sqlite; kv in a cluster].
+    /// Where users and rooms are kept: sqlite, or kv in the data plane's streams [default: sqlite; kv in a cluster and with --nats-url].
     #[arg(long, value_name = "STORE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// How many nodes keep users and rooms when a cluster is begun: 1, 3 or 5 [default: 1].
+    /// A NATS that somebody else runs, as data plane: `nats://HOST:PORT` or `tls://…`, several separated by commas.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_url: Option<String>,
+    /// The authority of its servers (PEM), and no other is believed; needed unless they are on this machine.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The secret that the keys for it are made from, as external-config used it [default: `local_files/nats.secret`].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_secret_file: Option<String>,
+    /// How many nodes, or servers of another's NATS, keep users and rooms when they are begun: 1, 3 or 5 [default: 1].
     #[arg(long, value_name = "NUMBER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_replicas: Option<String>,

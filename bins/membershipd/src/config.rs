@@ -4,6 +4,7 @@
 mod cluster_settings;
 mod effective;
 mod exposure;
+mod external_settings;
 mod layers;
 mod names;
 mod paths;
@@ -24,6 +25,8 @@ pub use self::cluster_settings::ClusterSettings;
 pub use self::cluster_settings::LAUNCH;
 pub use self::effective::Effective;
 pub use self::exposure::{Exposure, TlsSource};
+pub(crate) use self::external_settings::DEFAULT_SECRET_FILE;
+pub use self::external_settings::ExternalSettings;
 pub use self::layers::Environment;
 pub use self::names::{DataUrl, PublicName, ServerName};
 pub use self::paths::DataPaths;
@@ -96,6 +99,11 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Whether others than this machine can reach the bus, on either plane.
+    pub fn is_public(&self) -> bool {
+        self.exposure.is_public() || self.plane.is_remote()
+    }
+
     /// Reads file, variables and flags.
     pub fn load(flags: &NodeFlags, environment: &Environment) -> Result<Self, ConfigErrors> {
         Self::load_with_sources(flags, environment).map(|(config, _)| config)

@@ -2,7 +2,10 @@
 
 mod clustered;
 mod embedded;
+mod external;
 mod late_authenticator;
+mod lease;
+mod logins;
 mod room_streams;
 mod running;
 mod streams_health;
@@ -11,6 +14,8 @@ pub use self::clustered::ClusteredPlaneError;
 pub(crate) use self::clustered::{ClusteredPlane, Joining};
 pub(crate) use self::embedded::EmbeddedPlane;
 pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};
+pub(crate) use self::external::ExternalPlane;
+pub use self::external::{ClaimError, ExternalPlaneError};
 pub(crate) use self::late_authenticator::LateAuthenticator;
 pub(crate) use self::room_streams::{JetStreamRooms, stream_name};
 pub(crate) use self::running::RunningPlane;

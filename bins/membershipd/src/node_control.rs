@@ -7,13 +7,12 @@ use control_api::{Limits, Posture};
 use control_plane::{AccessOptions, ControlConfig, ControlPlane, DataPlane, Parts, PlaintextRooms};
 use membership_store::MembershipStore;
 
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, Plane, StoreKind};
 use crate::own_names::OwnNames;
 
 /// What the permissions of connections depend on besides memberships.
 pub(crate) fn access_options(config: &Config) -> AccessOptions {
-    let plaintext_rooms =
-        if config.exposure.is_public() { PlaintextRooms::ReadOnly } else { PlaintextRooms::Allowed };
+    let plaintext_rooms = if config.is_public() { PlaintextRooms::ReadOnly } else { PlaintextRooms::Allowed };
     AccessOptions { plaintext_rooms }
 }
 
@@ -24,6 +23,11 @@ pub(crate) fn control_config(
     control_urls: Vec<String>,
 ) -> ControlConfig {
     let auth = config.exposure.auth();
+    // Of the other planes it is the same as on the control plane.
+    let data_plane_tls = match &config.plane {
+        Plane::External(settings) => settings.nats.ca.is_some(),
+        Plane::Embedded(_) | Plane::Clustered(_) => true,
+    };
     ControlConfig {
         name: config.server_name.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,12 +38,12 @@ pub(crate) fn control_config(
             user_blob_bytes: config.quotas.user,
             ..Limits::default()
         },
-        encryption_required: config.exposure.is_public(),
+        encryption_required: config.is_public(),
         control_urls,
         posture: Posture {
             auth: auth.to_string(),
             acl: true,
-            tls: config.exposure.tls().is_some(),
+            tls: config.exposure.tls().is_some() && data_plane_tls,
             cluster: config.plane.cluster().is_some(),
             store: config.plane.store().as_str().to_owned(),
         },

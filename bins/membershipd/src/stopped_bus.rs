@@ -58,6 +58,11 @@ pub enum StoppedBusError {
     /// The store is not here alone.
     #[error("users and rooms are kept by {0}: start the daemon first, then this goes through it")]
     StartFirst(&'static str),
+    /// Nobody would be sent away there.
+    #[error(
+        "rights are enforced at a NATS that somebody else runs: start the daemon first, then this goes through it"
+    )]
+    External,
     /// Users are missing that have been there.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -68,6 +73,7 @@ impl StoppedBus {
     pub(crate) async fn open(directory: DataDirectory) -> Result<Self, StoppedBusError> {
         let paths = directory.paths();
         let (stores, kind, broker) = match StoreNote::read(&paths.store_note())? {
+            Some(StoreNote::External) => return Err(StoppedBusError::External),
             Some(StoreNote::Cluster) => return Err(StoppedBusError::StartFirst("the nodes of a cluster")),
             Some(StoreNote::Kv { streams }) => {
                 let (broker, client) = open_streams(&streams).await?;

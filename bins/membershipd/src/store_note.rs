@@ -9,6 +9,7 @@ use crate::private_file;
 
 const SQLITE: &str = "sqlite";
 const CLUSTER: &str = "cluster";
+const EXTERNAL: &str = "external";
 const KV: &str = "kv ";
 
 /// What the note says.
@@ -23,6 +24,8 @@ pub(crate) enum StoreNote {
     },
     /// In streams that the nodes of a cluster share.
     Cluster,
+    /// Wherever they are kept, rights are enforced at a NATS that somebody else runs.
+    External,
 }
 
 /// The note cannot be written or read.
@@ -39,6 +42,7 @@ impl StoreNote {
         let text = match self {
             Self::Sqlite => SQLITE.to_owned(),
             Self::Cluster => CLUSTER.to_owned(),
+            Self::External => EXTERNAL.to_owned(),
             Self::Kv { streams } => {
                 // The commands may be started in another directory.
                 let streams = std::path::absolute(streams).unwrap_or_else(|_| streams.clone());
@@ -60,6 +64,7 @@ impl StoreNote {
         match text.trim_end_matches('\n') {
             SQLITE => Ok(Some(Self::Sqlite)),
             CLUSTER => Ok(Some(Self::Cluster)),
+            EXTERNAL => Ok(Some(Self::External)),
             other => match other.strip_prefix(KV) {
                 Some(streams) => Ok(Some(Self::Kv { streams: PathBuf::from(streams) })),
                 None => {
@@ -79,9 +84,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("note");
         assert_eq!(StoreNote::read(&path).unwrap(), None);
-        for note in
-            [StoreNote::Sqlite, StoreNote::Kv { streams: PathBuf::from("/a b/c") }, StoreNote::Cluster]
-        {
+        for note in [
+            StoreNote::Sqlite,
+            StoreNote::Kv { streams: PathBuf::from("/a b/c") },
+            StoreNote::Cluster,
+            StoreNote::External,
+        ] {
             note.write(&path).unwrap();
             assert_eq!(StoreNote::read(&path).unwrap(), Some(note));
         }

@@ -10,7 +10,7 @@ use membership_store::{
     KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, MembershipStore, OpenError, SqliteStore,
 };
 
-use crate::config::{Config, Plane};
+use crate::config::{Config, Plane, StoreKind};
 use crate::data_plane::{EmbeddedPlaneError, RunningPlane};
 use crate::first_start::{Beginning, unix_now};
 use crate::store_note::{StoreNote, StoreNoteError};
@@ -48,7 +48,7 @@ impl Stores {
     /// Opens the store. In a cluster this waits for as many other nodes as it takes.
     pub(crate) async fn open(config: &Config, plane: &RunningPlane) -> Result<Self, StoresError> {
         let (stores, note) = match plane {
-            RunningPlane::Embedded(plane) if config.plane.store() == crate::config::StoreKind::Kv => {
+            RunningPlane::Embedded(plane) if config.plane.store() == StoreKind::Kv => {
                 let client = plane.service_access().connect().await?;
                 let stores = Box::pin(Self::kv(client, 1)).await?;
                 (stores, StoreNote::Kv { streams: config.streams.directory.clone() })
@@ -57,11 +57,18 @@ impl Stores {
             RunningPlane::Clustered(plane) => {
                 let replicas = match &config.plane {
                     Plane::Clustered(settings) => settings.node.replicas.get(),
-                    Plane::Embedded(_) => 1,
+                    Plane::Embedded(_) | Plane::External(_) => 1,
                 };
                 let opening = Self::of_cluster(plane.control_client(), replicas);
                 let stores = plane.waiting(Box::pin(opening)).await?;
                 (stores, StoreNote::Cluster)
+            }
+            RunningPlane::External(plane) => {
+                let stores = match config.plane.store() {
+                    StoreKind::Kv => Box::pin(Self::kv(plane.control_client(), plane.replicas())).await?,
+                    StoreKind::Sqlite => Self::sqlite(config.paths.db()).await?,
+                };
+                (stores, StoreNote::External)
             }
         };
         note.write(&config.paths.store_note())?;

@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_certificates;
 mod configuration;
 mod control_socket;
+mod external;
 mod external_config;
 mod first_start;
 pub(crate) mod harness;

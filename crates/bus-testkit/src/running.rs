@@ -90,7 +90,8 @@ async fn run(
 ) -> anyhow::Result<StopReport> {
     let app = App::build(config).await?;
     let service = app.service_access().context("the data plane does not run in this process")?;
-    let addresses = Addresses { control: app.control_addr(), data: app.data_addr(), service };
+    let data = app.data_addr().context("the data plane does not listen in this process")?;
+    let addresses = Addresses { control: app.control_addr(), data, service };
     // Both ports are bound by now: whoever connects waits a moment at most.
     drop(up.send(addresses));
     let (_hangups, reload) = mpsc::channel(1);

@@ -65,7 +65,7 @@ pub struct ExternalNats {
 
 /// An external NATS that this process is connected to, and has no part in yet: logins there are answered by others, or by
 /// nobody.
-pub struct EnteredNats(Links);
+pub struct EnteredNats(Arc<Links>);
 
 /// How an external NATS is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,9 @@ impl EnteredNats {
         let Some(keys) = config.keys.as_ref().filter(|_| violations.is_empty()) else {
             return Err(ExternalViolations(violations));
         };
-        Ok(Self(Links::connect(config, keys.clone()).await.map_err(ExternalViolations)?))
+        // In a box because it is large, and so would be every future around it.
+        let connecting = Box::pin(Links::connect(config, keys.clone()));
+        Ok(Self(Arc::new(connecting.await.map_err(ExternalViolations)?)))
     }
 
     /// How this process enters the account of the bus's own data. Nothing has been checked yet.
@@ -121,7 +123,7 @@ impl EnteredNats {
         self,
         authenticator: Arc<dyn Authenticator>,
     ) -> Result<ExternalNats, ExternalViolations> {
-        ExternalNats::begin(self.0, authenticator).await
+        Box::pin(ExternalNats::begin(self.0, authenticator)).await
     }
 }
 
@@ -134,9 +136,11 @@ impl ExternalNats {
         EnteredNats::enter(config).await?.begin(authenticator).await
     }
 
-    async fn begin(links: Links, authenticator: Arc<dyn Authenticator>) -> Result<Self, ExternalViolations> {
+    async fn begin(
+        links: Arc<Links>,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Result<Self, ExternalViolations> {
         let keys = links.keys.clone();
-        let links = Arc::new(links);
         let servers = Arc::new(Servers::default());
         let system = System::of_cluster(links.sys.clone(), Arc::clone(&servers));
         let problem = Arc::default();

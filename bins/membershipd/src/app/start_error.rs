@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::data_plane::{ClusteredPlaneError, EmbeddedPlaneError};
+use crate::data_plane::{ClusteredPlaneError, EmbeddedPlaneError, ExternalPlaneError};
 use crate::first_start::FirstStartError;
 use crate::guards::DataDirectoryError;
 use crate::local_control::LocalControlError;
@@ -24,6 +24,9 @@ pub enum StartError {
     /// The node of a cluster does not run.
     #[error(transparent)]
     Node(#[from] ClusteredPlaneError),
+    /// The NATS that somebody else runs cannot be used.
+    #[error(transparent)]
+    External(#[from] ExternalPlaneError),
     /// The database, or the buckets.
     #[error(transparent)]
     Store(#[from] StoresError),
@@ -68,6 +71,7 @@ impl StartError {
                     | cluster::StartError::TooOld { .. }
                     | cluster::StartError::Refused(_)
             ),
+            Self::External(error) => error.is_configuration(),
             Self::DataPlane(_)
             | Self::Node(_)
             | Self::Store(_)

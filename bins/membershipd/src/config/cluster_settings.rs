@@ -66,6 +66,18 @@ const OF_CLUSTERS: [Setting; 9] = [
 
 /// Settings of a cluster without its name: somebody means to form one, and would run alone without noticing.
 pub(super) fn refuse_without_cluster(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) {
+    refuse_of_clusters(reader, surroundings);
+    let replicas = reader.text(Setting::KV_REPLICAS, Replicas::ONE, parse_replicas);
+    if replicas != Replicas::ONE {
+        reader.refuse(
+            &[Setting::KV_REPLICAS],
+            format!("{replicas} copies need as many nodes: set --cluster-name, or leave it at 1"),
+        );
+    }
+}
+
+/// The same, of what has no meaning at a NATS that somebody else runs, either.
+pub(super) fn refuse_of_clusters(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) {
     let mut meaningless: Vec<Setting> =
         OF_CLUSTERS.into_iter().filter(|setting| reader.is_set(*setting)).collect();
     if surroundings.flags.cluster_pass.is_some() {
@@ -73,13 +85,6 @@ pub(super) fn refuse_without_cluster(reader: &mut Reader<'_>, surroundings: &Sur
     }
     if !meaningless.is_empty() {
         reader.refuse(&meaningless, "this is for a node of a cluster: set --cluster-name as well".to_owned());
-    }
-    let replicas = reader.text(Setting::KV_REPLICAS, Replicas::ONE, parse_replicas);
-    if replicas != Replicas::ONE {
-        reader.refuse(
-            &[Setting::KV_REPLICAS],
-            format!("{replicas} copies need as many nodes: set --cluster-name, or leave it at 1"),
-        );
     }
 }
 
@@ -224,7 +229,7 @@ fn problem(violation: &Violation) -> ConfigProblem {
     ConfigProblem { settings: settings.to_vec(), problem: violation.to_string() }
 }
 
-fn parse<T>(text: &str) -> Result<T, String>
+pub(super) fn parse<T>(text: &str) -> Result<T, String>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
@@ -233,11 +238,11 @@ where
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-fn parse_replicas(text: &str) -> Result<Replicas, String> {
+pub(super) fn parse_replicas(text: &str) -> Result<Replicas, String> {
     text.parse().map_err(|error| format!("\"{text}\": {error}"))
 }
 
-fn parse_path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
     if text.trim().is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 

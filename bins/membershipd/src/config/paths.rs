@@ -57,6 +57,11 @@ impl DataPaths {
         self.directory.join("membershipd.store")
     }
 
+    /// Says which bus this is, to others at the same external NATS.
+    pub fn instance(&self) -> PathBuf {
+        self.directory.join("membershipd.instance")
+    }
+
     /// Locked by the process that uses the directory.
     pub fn lock(&self) -> PathBuf {
         self.directory.join("membershipd.lock")

@@ -1,6 +1,7 @@
 //! Which data plane runs, and where users and rooms are kept.
 
 use super::cluster_settings::{self, ClusterSettings, Surroundings};
+use super::external_settings::{self, ExternalSettings};
 use super::reader::Reader;
 use super::setting::Setting;
 
@@ -11,6 +12,8 @@ pub enum Plane {
     Embedded(StoreKind),
     /// A nats-server under supervision; the control state is in its buckets.
     Clustered(Box<ClusterSettings>),
+    /// A NATS that somebody else runs.
+    External(Box<ExternalSettings>),
 }
 
 /// Where users, rooms and their logs are kept.
@@ -38,13 +41,22 @@ impl Plane {
         match self {
             Self::Embedded(store) => *store,
             Self::Clustered(_) => StoreKind::Kv,
+            Self::External(settings) => settings.store,
+        }
+    }
+
+    /// Whether what is sent there leaves this machine, whatever address the planes of this process listen on.
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Embedded(_) | Self::Clustered(_) => false,
+            Self::External(settings) => settings.nats.urls.is_remote(),
         }
     }
 
     /// The node's place in a cluster.
     pub fn cluster(&self) -> Option<&ClusterSettings> {
         match self {
-            Self::Embedded(_) => None,
+            Self::Embedded(_) | Self::External(_) => None,
             Self::Clustered(settings) => Some(settings),
         }
     }
@@ -52,6 +64,11 @@ impl Plane {
     /// The plane the settings ask for; `None` when they contradict each other, which is reported.
     pub(super) fn read(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Self> {
         let store = reader.optional(Setting::STORE, parse_store);
+        if reader.is_set(Setting::NATS_URL) {
+            return ExternalSettings::read(reader, surroundings, store)
+                .map(|settings| Self::External(Box::new(settings)));
+        }
+        external_settings::refuse_without_url(reader);
         if reader.is_set(Setting::CLUSTER_NAME) {
             if store == Some(StoreKind::Sqlite) {
                 reader.refuse(
@@ -82,6 +99,7 @@ fn parse_store(text: &str) -> Result<StoreKind, String> {
 
 /// Where the settings put the control state, for commands that run beside the daemon and do not check the rest.
 pub(super) fn kind_of_store(reader: &mut Reader<'_>) -> StoreKind {
-    let store = reader.text(Setting::STORE, StoreKind::Sqlite, parse_store);
+    let default = if reader.is_set(Setting::NATS_URL) { StoreKind::Kv } else { StoreKind::Sqlite };
+    let store = reader.text(Setting::STORE, default, parse_store);
     if reader.is_set(Setting::CLUSTER_NAME) { StoreKind::Kv } else { store }
 }

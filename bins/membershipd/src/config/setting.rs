@@ -43,6 +43,12 @@ impl Setting {
     pub const SERVER_NAME: Self = Self("server_name");
     /// Where users and rooms are kept.
     pub const STORE: Self = Self("store");
+    /// The NATS that somebody else runs.
+    pub const NATS_URL: Self = Self("nats_url");
+    /// The authority of its servers.
+    pub const CA: Self = Self("ca");
+    /// The file with the secret that our keys there are made from.
+    pub const NATS_SECRET_FILE: Self = Self("nats_secret_file");
     /// How many nodes keep users and rooms.
     pub const KV_REPLICAS: Self = Self("kv_replicas");
     /// The cluster this node belongs to.
@@ -73,7 +79,7 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 30] = [
+    pub const IN_FILE: [Self; 33] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
@@ -91,6 +97,9 @@ impl Setting {
         Self::DATA_URL,
         Self::SERVER_NAME,
         Self::STORE,
+        Self::NATS_URL,
+        Self::CA,
+        Self::NATS_SECRET_FILE,
         Self::KV_REPLICAS,
         Self::CLUSTER_NAME,
         Self::CLUSTER_PORT,
@@ -132,6 +141,7 @@ impl Setting {
             Self::CLUSTER_PORT => Some(cluster::DEFAULT_ROUTE_PORT.to_string()),
             Self::CLUSTER_USER => Some("\"route\"".to_owned()),
             Self::NATS_SERVER => Some(format!("\"{}\"", super::cluster_settings::DEFAULT_PROGRAM)),
+            Self::NATS_SECRET_FILE => Some(format!("\"{}\"", super::external_settings::DEFAULT_SECRET_FILE)),
             Self::STALENESS_BOUND => Some("\"30s\"".to_owned()),
             Self::SERVER_NAME => Some("\"unibus\"".to_owned()),
             Self::LOG => Some(format!("\"{}\"", super::DEFAULT_LOG)),

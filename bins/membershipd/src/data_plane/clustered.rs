@@ -2,8 +2,6 @@
 //! whose streams all nodes share.
 
 mod copies;
-mod lease;
-mod logins;
 mod member;
 mod peers;
 mod settle;

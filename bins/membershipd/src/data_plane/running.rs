@@ -6,7 +6,7 @@ use std::sync::Arc;
 use control_plane::DataPlane;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusteredPlane, EmbeddedPlane, JetStreamRooms, ServiceAccess};
+use super::{ClusteredPlane, EmbeddedPlane, ExternalPlane, JetStreamRooms, ServiceAccess};
 use crate::rpc::Gate;
 use crate::shutdown::{STOP_CLUSTERED, STOP_EMBEDDED, Stop};
 
@@ -17,6 +17,8 @@ pub(crate) enum RunningPlane {
     Embedded(Arc<EmbeddedPlane>),
     /// A node of a cluster.
     Clustered(Arc<ClusteredPlane>),
+    /// At a NATS that somebody else runs.
+    External(Arc<ExternalPlane>),
 }
 
 impl RunningPlane {
@@ -25,14 +27,16 @@ impl RunningPlane {
         match self {
             Self::Embedded(plane) => plane.clone(),
             Self::Clustered(plane) => plane.clone(),
+            Self::External(plane) => plane.clone(),
         }
     }
 
-    /// Where clients connect.
-    pub(crate) fn local_addr(&self) -> SocketAddr {
+    /// Where it listens; `None` where somebody else does.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Embedded(plane) => plane.broker().local_addr(),
-            Self::Clustered(plane) => plane.local_addr(),
+            Self::Embedded(plane) => Some(plane.broker().local_addr()),
+            Self::Clustered(plane) => Some(plane.local_addr()),
+            Self::External(_) => None,
         }
     }
 
@@ -41,6 +45,7 @@ impl RunningPlane {
         match self {
             Self::Embedded(plane) => plane.rooms(),
             Self::Clustered(plane) => plane.rooms(),
+            Self::External(plane) => plane.rooms(),
         }
     }
 
@@ -49,6 +54,7 @@ impl RunningPlane {
         match self {
             Self::Embedded(plane) => plane.gate(),
             Self::Clustered(plane) => plane.gate(),
+            Self::External(plane) => plane.gate(),
         }
     }
 
@@ -56,7 +62,7 @@ impl RunningPlane {
     pub(crate) fn service_access(&self) -> Option<ServiceAccess> {
         match self {
             Self::Embedded(plane) => Some(plane.service_access()),
-            Self::Clustered(_) => None,
+            Self::Clustered(_) | Self::External(_) => None,
         }
     }
 
@@ -65,7 +71,7 @@ impl RunningPlane {
         match self {
             Self::Embedded(plane) => plane.open(),
             // Since it has joined.
-            Self::Clustered(_) => {}
+            Self::Clustered(_) | Self::External(_) => {}
         }
     }
 
@@ -74,14 +80,22 @@ impl RunningPlane {
         match self {
             Self::Embedded(_) => {}
             Self::Clustered(plane) => plane.upkeep(stop).await,
+            Self::External(plane) => plane.upkeep(stop).await,
         }
     }
 
-    /// Returns when the plane is gone for good although nobody stopped it.
-    pub(crate) async fn ended(&self) {
+    /// Returns when the plane is gone for good although nobody stopped it, and says what that is.
+    pub(crate) async fn ended(&self) -> &'static str {
         match self {
             Self::Embedded(_) => std::future::pending().await,
-            Self::Clustered(plane) => plane.ended().await,
+            Self::Clustered(plane) => {
+                plane.ended().await;
+                "the nats-server of this node"
+            }
+            Self::External(plane) => {
+                plane.ended().await;
+                "the work at the external NATS"
+            }
         }
     }
 
@@ -93,6 +107,8 @@ impl RunningPlane {
                 Stop::within(STOP_EMBEDDED)
             }
             Self::Clustered(_) => Stop::within(STOP_CLUSTERED),
+            // Clients stay where they are.
+            Self::External(_) => Stop::within(STOP_EMBEDDED),
         }
     }
 
@@ -109,11 +125,18 @@ impl RunningPlane {
 
     /// Closes what is left.
     pub(crate) async fn close(&self, stopping: &mut Stop) {
-        if let Self::Embedded(plane) = self {
-            stopping.step("the last events", plane.flush_events()).await;
-            let closed = plane.shutdown(stopping.left()).await;
-            if closed.aborted > 0 {
-                stopping.abort(format!("{} connections of the data plane", closed.aborted));
+        match self {
+            Self::Embedded(plane) => {
+                stopping.step("the last events", plane.flush_events()).await;
+                let closed = plane.shutdown(stopping.left()).await;
+                if closed.aborted > 0 {
+                    stopping.abort(format!("{} connections of the data plane", closed.aborted));
+                }
+            }
+            Self::Clustered(_) => {}
+            Self::External(plane) => {
+                stopping.step("the last events", plane.flush_events()).await;
+                stopping.step("the work at the external NATS", plane.leave()).await;
             }
         }
     }

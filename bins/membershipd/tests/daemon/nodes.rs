@@ -183,7 +183,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
 }
 
 /// Ports that were free a moment ago: peers have to know them before anybody listens.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners =
         [(); N].map(|()| std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::copies;
-use super::lease::{BEAT, Lease};
-use super::logins::{Logins, Loser};
 use super::peers::{Heard, Said};
 use super::settle;
 use crate::data_plane::JetStreamRooms;
+use crate::data_plane::lease::{BEAT, Lease};
+use crate::data_plane::logins::{Logins, Loser};
 use crate::rpc::Gate;
 
 /// How often the record is renewed.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Member;
-use super::lease::STALLED;
+use crate::data_plane::lease::STALLED;
 
 /// Where nodes are asked.
 const SUBJECT: &str = "unibus.cluster.settle";

@@ -1,6 +1,6 @@
-//! The lease: how long this node may go on with what it knows.
+//! The lease: how long this node, or this process at a NATS that somebody else runs, may go on with what it knows.
 //!
-//! A record of this node comes back through the same order of messages as every change of rights, so it proves that
+//! A record of it comes back through the same order of messages as every change of rights, so it proves that
 //! everything before it is known here. The lease runs from the moment the record was *sent*, on the monotonic clock. A
 //! process that was stopped in between does not trust its lease: others may have given it up meanwhile.
 
@@ -51,6 +51,12 @@ impl Lease {
         let until = sent + self.bound;
         state.until = Some(state.until.map_or(until, |before| before.max(until)));
         state.confirmed = true;
+    }
+
+    /// Somebody else has taken over: nothing is known here any more.
+    pub(super) fn end(&self) {
+        let mut state = self.state.lock();
+        (state.until, state.confirmed) = (None, false);
     }
 
     /// The process runs. Answers whether it had been stopped.
@@ -112,5 +118,13 @@ mod tests {
         assert!(!lease.is_over(), "who is in stays: others see to it that nothing is left of old rights");
         lease.renew(Instant::now());
         assert!(lease.is_held());
+    }
+
+    #[test]
+    fn a_lease_that_somebody_else_has_is_over_at_once() {
+        let lease = Lease::new(Duration::from_secs(30));
+        lease.renew(Instant::now());
+        lease.end();
+        assert!(!lease.is_held() && lease.is_over());
     }
 }

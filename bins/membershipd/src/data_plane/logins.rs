@@ -4,7 +4,7 @@
 //! rights of each login are kept here. Under one lock a login reads the rights and writes them down, and a change compares
 //! what was written down with what holds now: whichever comes first, no connection stays with rights that are gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ pub(super) struct Logins {
 struct Granted {
     next: u64,
     of: HashMap<UserId, Vec<Grant>>,
+    /// Where connections may be left from before this process decided about logins: whose are closed.
+    without_earlier: Option<HashSet<UserId>>,
 }
 
 /// Rights that connections were made with, and when last.
@@ -49,21 +51,34 @@ impl Logins {
         Self { access, lease, granted: Mutex::default() }
     }
 
+    /// The same where connections may be left that were let in by another process, with rights that are not known here.
+    pub(super) fn with_earlier(access: AccessTable, lease: Arc<Lease>) -> Self {
+        let granted = Granted { without_earlier: Some(HashSet::new()), ..Granted::default() };
+        Self { access, lease, granted: Mutex::new(granted) }
+    }
+
     /// Whether the user has connections here that were made with rights which do not hold any more.
     pub(super) fn has_lost(&self, user: &UserId) -> Option<Loser> {
         let granted = self.granted.lock();
+        let loser = Loser { user: *user, upto: granted.next };
+        if granted.without_earlier.as_ref().is_some_and(|without| !without.contains(user)) {
+            return Some(loser);
+        }
         let before = granted.of.get(user)?;
         let now = self.access.rights_of(user).map(|rights| rights.permissions());
         let lost = match &now {
             None => true,
             Some(now) => before.iter().any(|grant| !includes(now, &grant.permissions)),
         };
-        lost.then_some(Loser { user: *user, upto: granted.next })
+        lost.then_some(loser)
     }
 
     /// The connections are closed that had been made by then.
     pub(super) fn closed(&self, loser: &Loser) {
         let mut granted = self.granted.lock();
+        if let Some(without) = &mut granted.without_earlier {
+            without.insert(loser.user);
+        }
         if let Some(grants) = granted.of.get_mut(&loser.user) {
             grants.retain(|grant| grant.at >= loser.upto);
             if grants.is_empty() {
