@@ -107,7 +107,7 @@ impl App {
                 plane.join(joining).await?;
             }
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
-            (RunningPlane::External(plane), ..) => plane.let_in(access),
+            (RunningPlane::External(plane), ..) => plane.let_in(access).await?,
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
         let nonces = stores.nonces(&beginning);
@@ -270,12 +270,12 @@ async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Res
     Ok(())
 }
 
-/// A node whose database hangs is started again. The store of a cluster is answered from memory, and waits for other
+/// A bus whose database hangs is started again. The store of a cluster, or of an external NATS, is answered from memory, and waits for other
 /// nodes where it has to: starting this one again brings none of them back, so only the process itself counts.
 async fn feed_watchdog(store: Arc<dyn MembershipStore>, plane: RunningPlane, stop: CancellationToken) {
     let alive = || {
         let (store, plane) = (store.clone(), plane.clone());
-        async move { plane.is_shared() || store.is_first_start().await.is_ok() }
+        async move { !matches!(plane, RunningPlane::Embedded(_)) || store.is_first_start().await.is_ok() }
     };
     notify::watchdog(alive, stop).await;
 }

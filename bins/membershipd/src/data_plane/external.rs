@@ -150,13 +150,17 @@ impl ExternalPlane {
     }
 
     /// Lets users in, now that it is known who they are.
-    pub(crate) fn let_in(&self, access: AccessTable) {
+    pub(crate) async fn let_in(&self, access: AccessTable) -> Result<(), ExternalPlaneError> {
+        // Opening the store may have taken long.
+        self.lease.beat();
+        self.claim.confirm().await?;
         // A server that was cut off when everybody was sent away may come back with clients of before.
         let logins = Arc::new(Logins::with_earlier(access, Arc::clone(&self.lease)));
         if self.losses.set(Losses::new(Arc::clone(&logins), self.kicker.clone())).is_err() {
             tracing::error!("users were let in already");
         }
         self.logins.set(logins);
+        Ok(())
     }
 
     /// Keeps the claim and goes on with what could not be done, until stopped.
@@ -253,13 +257,12 @@ impl RoomStreams for ExternalPlane {
 #[async_trait]
 impl DataPlane for ExternalPlane {
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
-        // What the bus itself sends is put in order first: it takes no server to do so.
-        self.gate.settle().await?;
-        match self.losses.get() {
-            Some(losses) => losses.apply(users).await,
-            // Nobody has been let in yet.
-            None => Ok(()),
+        let settled = self.gate.settle().await;
+        // Without, nobody has been let in yet.
+        if let Some(losses) = self.losses.get() {
+            losses.apply(users).await?;
         }
+        settled
     }
 
     async fn access_granted(&self, _users: &[UserId]) {
@@ -321,5 +324,34 @@ fn judge(state: &ExternalState, claimed: bool, pending: usize) -> (ComponentStat
             "{pending} users may still be connected with rights that are gone, on servers that do not answer"
         )),
         (LoginsState::Answering, JetStreamState::Ready) => (ComponentState::Ok, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_without_names() {
+        let well = ExternalState {
+            logins: LoginsState::Answering,
+            pauses: 0,
+            server: Some("n1".to_owned()),
+            servers: 1,
+            clients: 3,
+            jetstream: JetStreamState::Ready,
+            intruder: None,
+        };
+        assert_eq!(judge(&well, true, 0), (ComponentState::Ok, None));
+        assert_eq!(judge(&well, false, 0).0, ComponentState::Down);
+        assert_eq!(judge(&well, true, 2).0, ComponentState::Degraded);
+        let away = ExternalState { server: None, ..well.clone() };
+        assert_eq!(judge(&away, true, 0).0, ComponentState::Down);
+        let lagging = ExternalState { logins: LoginsState::Lagging, ..well.clone() };
+        assert_eq!(judge(&lagging, true, 0).0, ComponentState::Degraded);
+        let entered = ExternalState { intruder: Some("mallory".to_owned()), ..well };
+        let (state, detail) = judge(&entered, true, 0);
+        assert_eq!(state, ComponentState::Degraded);
+        assert!(!detail.unwrap().contains("mallory"));
     }
 }

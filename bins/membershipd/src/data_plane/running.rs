@@ -84,14 +84,6 @@ impl RunningPlane {
         }
     }
 
-    /// Whether other nodes share what this one keeps.
-    pub(crate) fn is_shared(&self) -> bool {
-        match self {
-            Self::Embedded(_) | Self::External(_) => false,
-            Self::Clustered(_) => true,
-        }
-    }
-
     /// Whether what is known here still holds.
     pub(crate) fn is_fresh(&self) -> bool {
         match self {

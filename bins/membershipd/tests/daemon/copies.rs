@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
 use serde_json::Value;
 
-use super::cluster::{admit, history, reach, texts};
+use super::cluster::{history, reach, texts};
 use super::harness::within;
 use super::nodes::{Nodes, until_gone};
 
@@ -83,8 +83,8 @@ fn leader(status: &ClusterStatus, stream: &str) -> usize {
 async fn a_cluster_that_one_node_keeps_is_kept_by_three_and_survives_its_leader() {
     let Some(mut nodes) = Nodes::new(&[]) else { return };
     nodes.start().await;
-    let alice = admit(&mut nodes, 0, "alice").await;
-    let bob = admit(&mut nodes, 1, "bob").await;
+    let alice = nodes.admit(0, "alice").await;
+    let bob = nodes.admit(1, "bob").await;
     let room = PlainRoom::create(nodes.control(0, &alice), "lab", History::Shared).await.unwrap();
     room.add(&bob, RoomRole::Writer).await.unwrap();
     say_something(&mut nodes, &alice, &bob).await;

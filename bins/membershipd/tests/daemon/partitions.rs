@@ -10,7 +10,7 @@ use room_protocol::{History, RoomRole};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::cluster::{admit, reach};
+use super::cluster::reach;
 use super::harness::within;
 use super::nodes::Nodes;
 
@@ -36,9 +36,9 @@ async fn until_data_plane(nodes: &mut Nodes, node: usize, wanted: &str) {
 async fn a_node_that_hangs_or_is_cut_off_lets_nobody_do_more_than_the_others_allow() {
     let Some(mut nodes) = Nodes::new(&["--kv-replicas", "3", "--staleness-bound", "20s"]) else { return };
     nodes.start().await;
-    let alice = admit(&mut nodes, 0, "alice").await;
-    let bob = admit(&mut nodes, 1, "bob").await;
-    let carol = admit(&mut nodes, 2, "carol").await;
+    let alice = nodes.admit(0, "alice").await;
+    let bob = nodes.admit(1, "bob").await;
+    let carol = nodes.admit(2, "carol").await;
     let room = PlainRoom::create(nodes.control(0, &alice), "lab", History::None).await.unwrap();
     room.add(&bob, RoomRole::Reader).await.unwrap();
 

@@ -61,6 +61,9 @@ pub enum ClaimError {
         /// The process.
         pid: u32,
     },
+    /// Somebody else does since a moment ago.
+    #[error("another membershipd has taken over at this NATS")]
+    Lost,
     /// The record cannot be read or written.
     #[error("whether another membershipd works at this NATS cannot be found out: {0}")]
     Unknown(String),
@@ -161,6 +164,16 @@ impl Claim {
         self.lost.cancelled().await;
     }
 
+    /// Renews it now.
+    pub(super) async fn confirm(&self) -> Result<(), ClaimError> {
+        let sent = Instant::now();
+        if !self.renew().await? {
+            return Err(ClaimError::Lost);
+        }
+        self.lease.renew(sent);
+        Ok(())
+    }
+
     /// Renews it until stopped.
     pub(super) async fn keep(&self, stop: CancellationToken) {
         let mut failed = false;
@@ -169,16 +182,12 @@ impl Claim {
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
-            let sent = Instant::now();
-            let renewal = tokio::time::timeout(RENEWAL, self.renew());
+            let renewal = tokio::time::timeout(RENEWAL, self.confirm());
             let Some(renewed) = stop.run_until_cancelled(renewal).await else { return };
             let problem = match renewed {
-                Ok(Ok(true)) => {
-                    self.lease.renew(sent);
-                    None
-                }
-                Ok(Ok(false)) => {
-                    tracing::error!("another membershipd has taken over at this NATS");
+                Ok(Ok(())) => None,
+                Ok(Err(error @ ClaimError::Lost)) => {
+                    tracing::error!("{error}");
                     self.lease.end();
                     self.lost.cancel();
                     return;

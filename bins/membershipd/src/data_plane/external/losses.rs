@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use busauth::{Principal, UserId};
 use cluster::{KickError, Kicker};
@@ -15,7 +15,9 @@ use crate::data_plane::logins::{Logins, Loser};
 /// How often closing connections is tried again before the change is answered, and after which pauses.
 const TRIES: usize = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
-/// How often afterwards.
+/// How long a change waits for all servers before it is answered without.
+const DEADLINE: Duration = Duration::from_secs(12);
+/// How often it is tried afterwards.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Who is to be sent away.
@@ -41,28 +43,42 @@ impl Losses {
     /// Closes the connections of those of these users who have lost something. What could not be closed stays to be done,
     /// and the error says where.
     pub(super) async fn apply(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
-        let mut left = Vec::new();
+        let (mut left, mut first) = (0_usize, None);
         let _turn = self.closing.lock().await;
+        let deadline = Instant::now() + DEADLINE;
         for user in users {
             let mut tries = 0;
-            while let Err(error) = self.send_away(user).await {
+            loop {
+                if Instant::now() >= deadline {
+                    left += usize::from(self.postpone(user));
+                    break;
+                }
+                let Err(error) = self.send_away(user).await else { break };
                 if tries == TRIES {
-                    left.push(error);
+                    left += 1;
+                    first.get_or_insert(error);
                     break;
                 }
                 tries += 1;
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }
         }
-        if left.is_empty() {
+        if left == 0 {
             return Ok(());
         }
-        let text: Vec<String> = left.iter().map(ToString::to_string).collect();
+        let first = first.map_or_else(|| "time is over".to_owned(), |error| error.to_string());
         Err(DataPlaneError::Unconfirmed(format!(
-            "nobody logs in with the rights of before; {} of the users may still be connected: {}",
-            left.len(),
-            text.join("; ")
+            "nobody logs in with the rights of before, but {left} users may still be connected: {first}"
         )))
+    }
+
+    /// Leaves it to be done later, if there is anything to do.
+    fn postpone(&self, user: &UserId) -> bool {
+        let mut pending = self.pending.lock();
+        if self.logins.has_lost(user).is_some() {
+            pending.insert(*user, None);
+        }
+        pending.contains_key(user)
     }
 
     /// Goes on with what could not be done, until stopped.
