@@ -146,7 +146,9 @@ fn refused(code: &str, detail: &[u8]) -> Error {
         Some(RpcErrorCode::NoSuchConsumer) => ErrorKind::NotFound,
         Some(RpcErrorCode::NotDelivered) => ErrorKind::Conflict,
         Some(RpcErrorCode::TooLarge) => ErrorKind::Invalid,
-        Some(RpcErrorCode::Busy | RpcErrorCode::Unavailable) => ErrorKind::Unavailable,
+        Some(RpcErrorCode::NotKept | RpcErrorCode::Busy | RpcErrorCode::Unavailable) => {
+            ErrorKind::Unavailable
+        }
         _ => ErrorKind::Forbidden,
     };
     let detail = std::str::from_utf8(detail).ok().filter(|text| !text.is_empty() && text.len() < 200);

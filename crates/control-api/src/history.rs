@@ -197,13 +197,15 @@ pub enum RpcErrorCode {
     TooLarge,
     /// The bus has no room for the message.
     StorageFull,
+    /// The bus keeps nothing of this room now: its stream could not be made, or is gone.
+    NotKept,
     /// Too many requests of the asker are waiting.
     Busy,
     /// The bus could not read: try again.
     Unavailable,
 }
 
-const CODES: [(RpcErrorCode, &str); 10] = [
+const CODES: [(RpcErrorCode, &str); 11] = [
     (RpcErrorCode::NotAMember, "not_a_member"),
     (RpcErrorCode::NoHistory, "no_history"),
     (RpcErrorCode::NotAWriter, "not_a_writer"),
@@ -212,6 +214,7 @@ const CODES: [(RpcErrorCode, &str); 10] = [
     (RpcErrorCode::NotDelivered, "not_delivered"),
     (RpcErrorCode::TooLarge, "too_large"),
     (RpcErrorCode::StorageFull, "storage_full"),
+    (RpcErrorCode::NotKept, "not_kept"),
     (RpcErrorCode::Busy, "busy"),
     (RpcErrorCode::Unavailable, "unavailable"),
 ];

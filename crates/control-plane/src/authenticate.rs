@@ -44,6 +44,7 @@ impl FromRequestParts<Arc<ControlPlane>> for Caller {
         if parts.extensions.get::<LocalOperator>().is_some() {
             return Ok(Self::Operator);
         }
+        check_freshness(control)?;
         let HasBody(has_body) = parts.extensions.get().copied().unwrap_or(HasBody(true));
         let authority = own_authority(control, parts)?.to_owned();
         match read_claim_with(&control.keys, parts, &authority, has_body)? {
@@ -57,6 +58,15 @@ impl FromRequestParts<Arc<ControlPlane>> for Caller {
             None => unsigned(control, parts),
         }
     }
+}
+
+/// A node that was cut off from the others may not know of a revocation.
+fn check_freshness(control: &ControlPlane) -> Result<()> {
+    if control.parts.data_plane.is_fresh() {
+        return Ok(());
+    }
+    let detail = "this node does not know now what holds: ask another one, or try again";
+    Err(Refusal::new(ProblemCode::Unavailable, detail).retry_after(1))
 }
 
 /// The authority of a request that was meant for this server.

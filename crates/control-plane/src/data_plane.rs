@@ -104,6 +104,11 @@ pub trait DataPlane: RoomStreams {
         GrantsApply::AtLogin
     }
 
+    /// Whether what this node knows of users and rooms is recent enough to decide by. Where it is not, requests are refused.
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
     /// Whether clients have to use TLS.
     fn tls(&self) -> bool;
 

@@ -307,6 +307,10 @@ impl DataPlane for ClusteredPlane {
         self.member.get().map(|member| member.other_control_urls()).unwrap_or_default()
     }
 
+    fn is_fresh(&self) -> bool {
+        ClusteredPlane::is_fresh(self)
+    }
+
     fn tls(&self) -> bool {
         self.tls
     }

@@ -164,6 +164,7 @@ fn sentence(code: RpcErrorCode) -> &'static str {
         RpcErrorCode::NotDelivered => "this work queue did not give out that message",
         RpcErrorCode::TooLarge => "the message is larger than what is stored",
         RpcErrorCode::StorageFull => "the bus has no room for the message",
+        RpcErrorCode::NotKept => "the bus keeps nothing of this room now: its operator has to look why",
         RpcErrorCode::Busy => "too many requests of yours are waiting: let some end",
         _ => "the bus cannot read its streams now: try again",
     }

@@ -138,7 +138,7 @@ async fn acknowledged(asker: &Asker, request: Request) -> Result<u64, RpcErrorCo
     let answer = tokio::time::timeout(PATIENCE, answers.next()).await;
     let Ok(Some(answer)) = answer else { return Err(RpcErrorCode::Unavailable) };
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
-        return Err(RpcErrorCode::Unavailable);
+        return Err(RpcErrorCode::NotKept);
     }
     match serde_json::from_slice(&answer.payload) {
         Ok(Acknowledgement { error: None, seq }) if seq > 0 => Ok(seq),

@@ -2,6 +2,7 @@
 //! says cannot be read from outside.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use nkeys::KeyPair;
@@ -16,8 +17,9 @@ use crate::{
     system::{Owner, System},
 };
 
-/// What JetStream may take to say how it is.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// What JetStream may take to say how it is, and after how long it is asked again.
+const JETSTREAM_PATIENCE: Duration = Duration::from_secs(20);
+const ASKED_AGAIN: Duration = Duration::from_secs(2);
 /// Accounts that clients must not leave or be reached in past their rights.
 const OURS: [Account; 3] = [Account::Auth, Account::Ctl, Account::Bus];
 
@@ -185,8 +187,16 @@ async fn jetstream(client: &Client) -> Result<(), String> {
         description: String,
     }
 
-    let asked = client.request("$JS.API.INFO", "".into());
-    let answer = timeout(PATIENCE, asked).await.map_err(|_| "it does not answer".to_owned())?;
+    // Servers that have no leader yet do not answer, and those that were just started look for one for some seconds. What
+    // they were asked meanwhile they have forgotten.
+    let until = Instant::now() + JETSTREAM_PATIENCE;
+    let answer = loop {
+        match timeout(ASKED_AGAIN, client.request("$JS.API.INFO", "".into())).await {
+            Ok(answer) => break answer,
+            Err(_) if Instant::now() < until => {}
+            Err(_) => return Err("it does not answer".to_owned()),
+        }
+    };
     let answer = answer.map_err(|error| error.to_string())?;
     let answer: Answer = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
     answer.error.map_or(Ok(()), |problem| Err(problem.description))
