@@ -13,7 +13,7 @@ use busauth::{Handle, Identity};
 use membership_store::{BusRole, MembershipStore, NewUser, Page, StoreError};
 
 use crate::config::DataPaths;
-use crate::private_file;
+use busauth::private_file;
 
 /// What the first admin of a loopback bus is called.
 const FIRST_ADMIN: &str = "admin";
@@ -116,7 +116,7 @@ pub(crate) async fn check_nothing_lost(
 /// Leaves the marker in the data directory; the store keeps its own with the first user.
 pub(crate) fn mark(paths: &DataPaths) -> Result<(), FirstStartError> {
     let path = paths.first_start_marker();
-    match private_file::write_new(&path, b"This bus has had users. Without them it does not start.\n") {
+    match private_file::create(&path, b"This bus has had users. Without them it does not start.\n") {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(FirstStartError::Marker { path, source }),
         Ok(()) => Ok(()),

@@ -26,7 +26,6 @@ mod first_start;
 mod guards;
 mod node_control;
 mod own_names;
-mod private_file;
 mod store_note;
 mod stores;
 mod tls;

@@ -168,6 +168,10 @@ fn not_running() -> DataPlaneError {
 
 #[async_trait]
 impl DataPlane for NobodyConnected {
+    fn rooms(&self) -> &dyn RoomStreams {
+        self
+    }
+
     async fn access_changed(&self, _users: &[UserId]) -> Result<(), DataPlaneError> {
         Ok(())
     }

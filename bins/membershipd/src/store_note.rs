@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::private_file;
+use busauth::private_file;
 
 const SQLITE: &str = "sqlite";
 const CLUSTER: &str = "cluster";

@@ -25,6 +25,7 @@ pub mod http_signature;
 pub mod identity;
 mod nkey;
 mod nonce_store;
+pub mod private_file;
 mod signature;
 
 mod acl;

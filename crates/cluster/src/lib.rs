@@ -76,7 +76,6 @@ mod own_tls;
 mod owner_only;
 mod peer_health;
 mod pki;
-mod private_file;
 mod process;
 mod route_secret;
 mod route_url;

@@ -14,9 +14,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use busauth::private_file;
+
 use crate::{
     pki::Made,
-    private_file,
     route_secret::{RouteSecret, SecretError, SecretPlaces},
     topology::{Host, NodeAddresses, Topology},
 };

@@ -22,10 +22,11 @@ use std::{
 
 use rcgen::{CertificateParams, DnType, KeyPair, KeyUsagePurpose, SanType};
 
+use busauth::private_file;
+
 use crate::{
     certificate::{CertificateError, Certificates, Pair},
     names::NodeName,
-    private_file,
     topology::{Host, NodeAddresses, Topology},
 };
 use authority::Authority;

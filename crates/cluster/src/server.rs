@@ -16,6 +16,8 @@ use tokio_util::{
     task::TaskTracker,
 };
 
+use busauth::private_file;
+
 use crate::{
     callout::{Askers, Responder},
     config::ClusterConfig,
@@ -23,7 +25,7 @@ use crate::{
     guard::Cleared,
     launch::{STORE_IN_USE, Slot},
     nats_conf::{self, Places},
-    own_tls, private_file,
+    own_tls,
     process::{self, Ended, Process},
     server_log::{self, LastWords},
     service_access::{ServiceAccess, dialled},

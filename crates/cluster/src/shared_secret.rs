@@ -4,10 +4,9 @@ use std::{fmt, io, path::Path, str::FromStr};
 
 use zeroize::Zeroizing;
 
-use crate::{
-    owner_only::{self, FileError},
-    private_file,
-};
+use busauth::private_file;
+
+use crate::owner_only::{self, FileError};
 
 /// Below this it can be found by trying: the public keys that are made from it are no secret, so that whoever sees them
 /// can try at home.

@@ -62,7 +62,10 @@ impl Redundancy {
 
 /// The broker's side of an access change: embedded, clustered or external.
 #[async_trait]
-pub trait DataPlane: RoomStreams {
+pub trait DataPlane: Send + Sync + 'static {
+    /// The streams of rooms with history.
+    fn rooms(&self) -> &dyn RoomStreams;
+
     /// The rights of these users changed. When this returns `Ok`, nothing is accepted from them or delivered
     /// to them under their old rights any more, on every node. With [`DataPlaneError::Pending`] the change stands, and
     /// nobody lets them in with more. May be called for users who are not connected.

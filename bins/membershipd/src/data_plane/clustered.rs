@@ -16,12 +16,8 @@ use busauth::{Subject, UserId};
 use bytes::Bytes;
 use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop};
 use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas};
-use control_plane::{
-    ClusterError, DataPlane, DataPlaneError, FoundStream, MadeConsumer, Redundancy, RoomConsumer, RoomStream,
-    RoomStreams,
-};
+use control_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy, RoomStreams};
 use parking_lot::Mutex;
-use room_protocol::RoomId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -241,39 +237,11 @@ async fn connect(
 }
 
 #[async_trait]
-impl RoomStreams for ClusteredPlane {
-    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError> {
-        self.rooms.streams().await
-    }
-
-    async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
-        self.rooms.keep_stream(stream).await
-    }
-
-    async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
-        self.rooms.drop_stream(room).await
-    }
-
-    async fn consumers(&self, room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError> {
-        self.rooms.consumers(room).await
-    }
-
-    async fn make_consumer(
-        &self,
-        room: &RoomId,
-        name: &str,
-        made: &MadeConsumer,
-    ) -> Result<RoomConsumer, DataPlaneError> {
-        self.rooms.make_consumer(room, name, made).await
-    }
-
-    async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError> {
-        self.rooms.drop_consumer(room, name).await
-    }
-}
-
-#[async_trait]
 impl DataPlane for ClusteredPlane {
+    fn rooms(&self) -> &dyn RoomStreams {
+        &*self.rooms
+    }
+
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         // Nobody has been let in before the node has joined.
         let Some(member) = self.member.get() else { return Ok(()) };

@@ -8,14 +8,11 @@ use async_trait::async_trait;
 use busauth::{Authenticator, Identity, Principal, Subject, UserId};
 use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth, GrantsApply};
-use control_plane::{
-    DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
-};
+use control_plane::{DataPlane, DataPlaneError, RoomStreams};
 use embedded_broker::{
     Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig,
     JetStreamError, Limits, ReplyPolicy, Shutdown, SyncPolicy, TlsMode,
 };
-use room_protocol::RoomId;
 use zeroize::Zeroizing;
 
 use super::late_authenticator::LateAuthenticator;
@@ -196,39 +193,11 @@ impl EmbeddedPlane {
 }
 
 #[async_trait]
-impl RoomStreams for EmbeddedPlane {
-    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError> {
-        self.rooms.streams().await
-    }
-
-    async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
-        self.rooms.keep_stream(stream).await
-    }
-
-    async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
-        self.rooms.drop_stream(room).await
-    }
-
-    async fn consumers(&self, room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError> {
-        self.rooms.consumers(room).await
-    }
-
-    async fn make_consumer(
-        &self,
-        room: &RoomId,
-        name: &str,
-        made: &MadeConsumer,
-    ) -> Result<RoomConsumer, DataPlaneError> {
-        self.rooms.make_consumer(room, name, made).await
-    }
-
-    async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError> {
-        self.rooms.drop_consumer(room, name).await
-    }
-}
-
-#[async_trait]
 impl DataPlane for EmbeddedPlane {
+    fn rooms(&self) -> &dyn RoomStreams {
+        &*self.rooms
+    }
+
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         let principals: Vec<Principal> = users.iter().copied().map(Principal::from).collect();
         self.broker.access_changed(&principals).await;

@@ -14,12 +14,8 @@ use cluster::{
     KickError, LoginsState,
 };
 use control_api::{ComponentState, DataPlaneHealth};
-use control_plane::{
-    AccessTable, DataPlane, DataPlaneError, FoundStream, MadeConsumer, Redundancy, RoomConsumer, RoomStream,
-    RoomStreams,
-};
+use control_plane::{AccessTable, DataPlane, DataPlaneError, Redundancy, RoomStreams};
 use parking_lot::Mutex;
-use room_protocol::RoomId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -223,39 +219,11 @@ async fn connect(
 }
 
 #[async_trait]
-impl RoomStreams for ExternalPlane {
-    async fn streams(&self) -> Result<Vec<FoundStream>, DataPlaneError> {
-        self.rooms.streams().await
-    }
-
-    async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
-        self.rooms.keep_stream(stream).await
-    }
-
-    async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
-        self.rooms.drop_stream(room).await
-    }
-
-    async fn consumers(&self, room: &RoomId) -> Result<Vec<RoomConsumer>, DataPlaneError> {
-        self.rooms.consumers(room).await
-    }
-
-    async fn make_consumer(
-        &self,
-        room: &RoomId,
-        name: &str,
-        made: &MadeConsumer,
-    ) -> Result<RoomConsumer, DataPlaneError> {
-        self.rooms.make_consumer(room, name, made).await
-    }
-
-    async fn drop_consumer(&self, room: &RoomId, name: &str) -> Result<bool, DataPlaneError> {
-        self.rooms.drop_consumer(room, name).await
-    }
-}
-
-#[async_trait]
 impl DataPlane for ExternalPlane {
+    fn rooms(&self) -> &dyn RoomStreams {
+        &*self.rooms
+    }
+
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         let settled = self.gate.settle().await;
         // Without, nobody has been let in yet.

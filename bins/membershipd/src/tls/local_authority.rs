@@ -19,7 +19,7 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 
 use crate::guards::{KeyFileError, check_key_file};
-use crate::private_file;
+use busauth::private_file;
 
 /// How long a server certificate is valid. It is made anew at every start, and by the running daemon after
 /// [`LocalAuthority::REISSUE_AFTER`].
@@ -133,9 +133,9 @@ fn create(directory: &Path, key_path: &Path, certificate_path: &Path) -> Result<
     let made = |source| LocalAuthorityError::Issue { names: "the authority itself".to_owned(), source };
     let key = KeyPair::generate().map_err(made)?;
     let certificate = authority_params(&key).self_signed(&key).map_err(made)?;
-    private_file::write_new(certificate_path, certificate.pem().as_bytes())
+    private_file::create(certificate_path, certificate.pem().as_bytes())
         .map_err(files_at(certificate_path))?;
-    private_file::write_new(key_path, key.serialize_pem().as_bytes()).map_err(files_at(key_path))
+    private_file::create(key_path, key.serialize_pem().as_bytes()).map_err(files_at(key_path))
 }
 
 fn half_missing(missing: &str, there: &str) -> String {

@@ -110,15 +110,15 @@ impl Nodes {
         kill_process(Pid::from_raw(server.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
-    /// Ends a node's daemon by force. Returns the process of the server that it had.
-    pub(crate) async fn kill(&mut self, node: usize) -> u32 {
+    /// Ends a node by force: its daemon, with which its server has to go. Until then nothing else can use its directory.
+    pub(crate) async fn kill(&mut self, node: usize) {
         let daemon = self.running[node].take().unwrap();
         let port = |url: String| url.rsplit_once(':').unwrap().1.to_owned();
         self.ports[node] = Some([port(daemon.control()), port(daemon.data())]);
         let server = child_of(daemon.pid()).unwrap();
         daemon.signal(Signal::KILL);
         drop(daemon.stop().await);
-        server
+        until_gone(server).await;
     }
 
     /// Stops a node in good order.
@@ -225,7 +225,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
 }
 
 /// Waits until a process has ended.
-pub(crate) async fn until_gone(pid: u32) {
+async fn until_gone(pid: u32) {
     let gone = async {
         while is_there(pid) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

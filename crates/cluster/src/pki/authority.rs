@@ -8,11 +8,10 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use zeroize::Zeroizing;
 
+use busauth::private_file;
+
 use super::{BACKDATED, DAY, Job, Made, PkiError, files_at, is_there};
-use crate::{
-    certificate::{Certificates, Pair},
-    private_file,
-};
+use crate::certificate::{Certificates, Pair};
 
 /// How long the authority is valid. To change it every node has to be told, so that happens once in ten years.
 const AUTHORITY_DAYS: u32 = 3653;

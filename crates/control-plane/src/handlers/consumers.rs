@@ -31,7 +31,7 @@ pub(crate) async fn list(
     room_with_history(&control, &id)?;
     let user = permit.user()?;
     let owner = is_owner(&control, &id, &user);
-    let mut consumers = control.parts.data_plane.consumers(&id).await.map_err(unavailable)?;
+    let mut consumers = control.parts.data_plane.rooms().consumers(&id).await.map_err(unavailable)?;
     consumers.retain(|consumer| owner || consumer.made.is_usable_by(&user));
     Ok(Json(Consumers { consumers: consumers.iter().map(info).collect() }))
 }
@@ -65,13 +65,14 @@ async fn add(
     let standing = control.still_alone(&permit).await?;
     let data_plane = &*control.parts.data_plane;
     let bound = control.config.limits.room_consumers;
-    if data_plane.consumers(&id).await.map_err(unavailable)?.len() as u64 >= bound {
+    if data_plane.rooms().consumers(&id).await.map_err(unavailable)?.len() as u64 >= bound {
         let detail =
             format!("a room has at most {bound} work queues: delete one that is not needed any more");
         return Err(Refusal::new(ProblemCode::TooManyConsumers, detail));
     }
     let made = MadeConsumer { owner: permit.user()?, asked };
-    let consumer = data_plane.make_consumer(&id, &new_consumer_name(), &made).await.map_err(unavailable)?;
+    let consumer =
+        data_plane.rooms().make_consumer(&id, &new_consumer_name(), &made).await.map_err(unavailable)?;
     drop(standing);
     control.record(permit.caller(), "room.make_consumer", id, Some(consumer.name.clone())).await;
     Ok(info(&consumer))
@@ -93,7 +94,7 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DropConsumer>, name: 
     room_with_history(&control, &id)?;
     let user = permit.user()?;
     let data_plane = &*control.parts.data_plane;
-    let consumers = data_plane.consumers(&id).await.map_err(unavailable)?;
+    let consumers = data_plane.rooms().consumers(&id).await.map_err(unavailable)?;
     let found = consumers.iter().find(|consumer| consumer.name == name && is_consumer_name(&name));
     let owner = is_owner(&control, &id, &user);
     let Some(consumer) = found.filter(|consumer| owner || consumer.made.is_usable_by(&user)) else {
@@ -104,7 +105,7 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DropConsumer>, name: 
         return Err(Refusal::new(ProblemCode::OwnerRequired, detail));
     }
     let standing = control.still(&permit).await?;
-    if !data_plane.drop_consumer(&id, &name).await.map_err(unavailable)? {
+    if !data_plane.rooms().drop_consumer(&id, &name).await.map_err(unavailable)? {
         return Err(no_such_consumer());
     }
     drop(standing);
@@ -122,9 +123,9 @@ pub(crate) async fn forget_member(
     if control.store().view().room(room).is_none_or(|room| room.history == History::None) {
         return Ok(());
     }
-    for consumer in data_plane.consumers(room).await? {
+    for consumer in data_plane.rooms().consumers(room).await? {
         if consumer.made.owner == *user && !consumer.made.asked.shared {
-            data_plane.drop_consumer(room, &consumer.name).await?;
+            data_plane.rooms().drop_consumer(room, &consumer.name).await?;
         }
     }
     Ok(())

@@ -216,7 +216,7 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
     events::tell_room(data_plane, &id, &RoomEvent::Deleted { room: id }).await;
     let in_force = data_plane.access_changed(&members).await;
     // Still alone: the next room on this subject finds no stream in its way, and nobody reads what is going.
-    let dropped = data_plane.drop_stream(&id).await;
+    let dropped = data_plane.rooms().drop_stream(&id).await;
     drop(standing);
     if let Some(files) = &control.files {
         files.remove_room(&id).await;
@@ -232,7 +232,7 @@ async fn remove(control: Arc<ControlPlane>, permit: Permit<DeleteRoom>) -> Resul
 /// Makes a room's stream, or gives it the limits of the room's newest state.
 pub(crate) async fn keep_stream(control: &ControlPlane, room: &RoomId) -> Result<()> {
     let state = control.store().room(room).await.map_err(room_error)?.state;
-    streams::keep(&**control.store(), &*control.parts.data_plane, &state).await.map_err(Refusal::from)
+    streams::keep(&**control.store(), control.parts.data_plane.rooms(), &state).await.map_err(Refusal::from)
 }
 
 /// A room as the caller may see it; the caller was authorized before.

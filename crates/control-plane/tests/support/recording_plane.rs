@@ -140,6 +140,10 @@ impl RoomStreams for RecordingPlane {
 
 #[async_trait]
 impl DataPlane for RecordingPlane {
+    fn rooms(&self) -> &dyn RoomStreams {
+        self
+    }
+
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         self.entered.notify_one();
         self.gate.acquire().await.expect("never closed").forget();

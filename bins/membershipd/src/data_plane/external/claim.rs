@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::DataPaths;
 use crate::data_plane::lease::Lease;
-use crate::private_file;
+use busauth::private_file;
 
 /// Where the record is.
 const BUCKET: &str = "UNIBUS_claim";

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Makes a directory of mode 0700 if it is missing; one that is there is closed to others.
-pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+pub fn make_directory(path: &Path) -> io::Result<()> {
     /// Permission bits of group and others.
     const NOT_THE_OWNER: u32 = 0o077;
 
@@ -21,14 +21,14 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a file of mode 0600 in place of the one that may be there, and returns when it is on disk.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = write_draft(path, content)?;
     fs::rename(&draft, path)?;
     sync_directory(path)
 }
 
 /// Writes a file of mode 0600 that must not exist yet, and returns when it is on disk.
-pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = write_draft(path, content)?;
     // Unlike a rename, a link never replaces what is already there.
     let linked = fs::hard_link(&draft, path);
