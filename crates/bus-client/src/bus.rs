@@ -1,5 +1,6 @@
 //! A connection to a bus, as one identity.
 
+mod addresses;
 mod connect;
 mod core;
 mod renew;

@@ -31,6 +31,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait a server may ask for; what is longer is reported to the caller instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// More nodes than a bus has.
+const ENDPOINTS: usize = 32;
+
 /// Bytes of a file that may be on their way in one HTTP/2 stream.
 const STREAM_WINDOW: u32 = 512 * 1024;
 
@@ -131,7 +134,7 @@ impl Control {
     pub(crate) fn learn_endpoints(&self, others: impl IntoIterator<Item = Endpoint>) {
         let mut endpoints = self.endpoints.write();
         for other in others {
-            if !endpoints.contains(&other) {
+            if !endpoints.contains(&other) && endpoints.len() < ENDPOINTS {
                 endpoints.push(other);
             }
         }

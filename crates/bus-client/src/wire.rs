@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::{AuthError, ConnectOptions, ServerAddr};
 use busauth::Identity;
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Reports of the connection wait here at most; when it is full the bus looks at everything again anyway.
 const REPORTS: usize = 128;
+
+/// More nodes than a bus has.
+const ADDRESSES: usize = 32;
 
 /// A client that was shut down while it had no connection takes no orders any more; it is put to sleep instead.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -27,10 +31,19 @@ pub(crate) enum Report {
     Refused(String),
 }
 
+/// A connection that has just been made.
+pub(crate) struct Dialed {
+    pub(crate) client: async_nats::Client,
+    pub(crate) reports: mpsc::Receiver<Report>,
+    /// Where it goes when it is lost.
+    pub(crate) servers: Vec<ServerAddr>,
+}
+
 /// What connections to the data plane are made from.
 pub(crate) struct Dialer {
     identity: Arc<Identity>,
-    servers: Vec<ServerAddr>,
+    demanded: ClientTls,
+    servers: RwLock<Vec<ServerAddr>>,
     tls: Option<rustls::ClientConfig>,
     client_name: Option<String>,
     tuning: Tuning,
@@ -45,11 +58,36 @@ impl Dialer {
     ) -> Result<Self> {
         Ok(Self {
             identity: config.identity.clone(),
-            servers: servers(urls, config)?,
+            demanded: config.tls.clone(),
+            servers: RwLock::new(servers(urls, &config.tls)?),
             tls,
             client_name: config.client_name.clone(),
             tuning: config.tuning.clone(),
         })
+    }
+
+    /// How the bus has to prove who it is.
+    pub(crate) fn tls(&self) -> &ClientTls {
+        &self.demanded
+    }
+
+    /// Where a connection is tried.
+    pub(crate) fn servers(&self) -> Vec<ServerAddr> {
+        self.servers.read().clone()
+    }
+
+    /// Takes what the control plane offers now.
+    ///
+    /// A node that the others cannot reach names itself alone, so what is not named any more is kept for a while, behind the
+    /// rest: until there is too much of it.
+    pub(crate) fn learn(&self, urls: &[String]) -> Result<()> {
+        let mut now = servers(urls, &self.demanded)?;
+        let mut servers = self.servers.write();
+        let before = servers.drain(..).filter(|server| !now.contains(server)).collect::<Vec<_>>();
+        now.extend(before);
+        now.truncate(ADDRESSES);
+        *servers = now;
+        Ok(())
     }
 
     /// Opens a connection, which goes on trying until `stop` when it is lost.
@@ -58,8 +96,8 @@ impl Dialer {
     pub(crate) async fn dial(
         &self,
         stop: CancellationToken,
-    ) -> Result<(async_nats::Client, mpsc::Receiver<Report>)> {
-        let (reports, receiver) = mpsc::channel(REPORTS);
+    ) -> Result<Dialed> {
+        let (reporter, reports) = mpsc::channel(REPORTS);
         let user = self.identity.id();
         let mut options = ConnectOptions::with_auth_callback(login_callback(self.identity.clone()))
             .custom_inbox_prefix(format!("_INBOX_{user}"))
@@ -72,11 +110,11 @@ impl Dialer {
                 move |attempt| if stop.is_cancelled() { NEVER } else { reconnect_delay(attempt) },
             )
             .event_callback(move |event| {
-                let reports = reports.clone();
+                let reporter = reporter.clone();
                 async move {
                     if let Some(report) = report(event) {
                         // A full queue means that the bus is about to look at everything anyway.
-                        drop(reports.try_send(report));
+                        drop(reporter.try_send(report));
                     }
                 }
             });
@@ -86,8 +124,9 @@ impl Dialer {
         if let Some(name) = &self.client_name {
             options = options.name(name);
         }
-        let client = options.connect(&self.servers[..]).await.map_err(connect_error)?;
-        Ok((client, receiver))
+        let servers = self.servers();
+        let client = options.connect(&servers[..]).await.map_err(connect_error)?;
+        Ok(Dialed { client, reports, servers })
     }
 }
 
@@ -109,9 +148,9 @@ fn login_callback(
 }
 
 /// Checks what the control plane offered: reachable in the way the person allowed, never in plaintext beyond loopback.
-fn servers(urls: &[String], config: &BusConfig) -> Result<Vec<ServerAddr>> {
+fn servers(urls: &[String], demanded: &ClientTls) -> Result<Vec<ServerAddr>> {
     let mut servers = Vec::new();
-    for text in urls {
+    for text in urls.iter().take(ADDRESSES) {
         let url = url::Url::parse(text).map_err(|source| {
             Error::new(
                 ErrorKind::Protocol,
@@ -124,7 +163,7 @@ fn servers(urls: &[String], config: &BusConfig) -> Result<Vec<ServerAddr>> {
             url::Host::Domain(name) => url::Host::parse(name).is_ok_and(|host| is_loopback(&host)),
             other => is_loopback(&other),
         });
-        if config.tls == ClientTls::LoopbackPlaintext && !local {
+        if *demanded == ClientTls::LoopbackPlaintext && !local {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use control_api::{Info, Me};
 use tokio_util::sync::CancellationToken;
 
+use super::addresses;
 use super::core::{BusCore, Parts};
 use super::session::{Rights, Session};
 use super::standing::Standing;
@@ -33,7 +34,7 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
     )?;
     let info: Info = control.get_open("/v1/info").await?;
     check_info(&info, data_tls.is_some())?;
-    control.learn_endpoints(other_nodes(&info, &config));
+    control.learn_endpoints(addresses::control_endpoints(&info, &config.tls));
     let me: Me = control.get("/v1/me").await?;
     check_me(&me, &config)?;
 
@@ -77,15 +78,6 @@ fn check_info(info: &Info, tls: bool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Other control URLs the bus names, as far as they meet the same demands as the configured one.
-fn other_nodes(info: &Info, config: &BusConfig) -> Vec<Endpoint> {
-    info.control_urls
-        .iter()
-        .filter_map(|url| Endpoint::parse(url).ok())
-        .filter(|endpoint| tls::check_endpoint(endpoint, &config.tls).is_ok())
-        .collect()
 }
 
 /// The server answers for the identity that signed, or it does not get to name us at all.

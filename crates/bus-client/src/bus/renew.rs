@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use room_protocol::RoomId;
-use tokio::sync::mpsc;
 
 use super::core::BusCore;
 use super::session::{Right, Rights, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::{self, Report};
+use crate::wire::{self, Dialed, Report};
 
 /// The node that is connected to may know of a grant later than the one that was asked.
 const ATTEMPTS: u32 = 10;
@@ -53,24 +52,20 @@ async fn connect(core: &BusCore, number: u64, rights: Rights, granted: &[RoomId]
     for attempt in 1..=ATTEMPTS {
         let stop = core.stop.child_token();
         // In a box because it is large, and so would be every future around it.
-        let (client, mut reports) = Box::pin(core.dialer.dial(stop.clone())).await?;
-        if attempt == ATTEMPTS || admitted(core, &client, &mut reports, granted).await? {
-            return Ok(Session::new(number, (client, reports), rights, stop));
+        let mut dialed = Box::pin(core.dialer.dial(stop.clone())).await?;
+        if attempt == ATTEMPTS || admitted(core, &mut dialed, granted).await? {
+            return Ok(Session::new(number, dialed, rights, stop));
         }
         tracing::debug!(attempt, "the data plane does not know of a grant yet");
-        Session::new(number, (client, reports), Rights::default(), stop).close(CLOSE).await;
+        Session::new(number, dialed, Rights::default(), stop).close(CLOSE).await;
         tokio::time::sleep(PAUSE).await;
     }
     Err(Error::new(ErrorKind::Unavailable, "the data plane does not know of a grant"))
 }
 
 /// Whether the new connection may hear about all of these rooms.
-async fn admitted(
-    core: &BusCore,
-    client: &async_nats::Client,
-    reports: &mut mpsc::Receiver<Report>,
-    granted: &[RoomId],
-) -> Result<bool> {
+async fn admitted(core: &BusCore, dialed: &mut Dialed, granted: &[RoomId]) -> Result<bool> {
+    let Dialed { client, reports, .. } = dialed;
     let mut heard = Vec::with_capacity(granted.len());
     for room in granted {
         let subject = control_api::subjects::room_event(room).as_str().to_owned();

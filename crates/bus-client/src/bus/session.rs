@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::ServerAddr;
 use async_nats::connection::State;
 use control_api::{Me, RoomSummary};
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::wire::Report;
+use crate::wire::{Dialed, Report};
 
 /// What a connection may do in a room, each including those before. Nothing at all is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +79,8 @@ struct Shared {
     /// What the connection reports, until the bus's task takes it.
     reports: Mutex<Option<mpsc::Receiver<Report>>>,
     rights: Mutex<Rights>,
+    /// Where it goes when it is lost.
+    servers: Mutex<Vec<ServerAddr>>,
     /// Everything that has to end before the connection may.
     uses: TaskTracker,
     over: CancellationToken,
@@ -111,16 +114,17 @@ impl Listening {
 impl Session {
     pub(super) fn new(
         number: u64,
-        dialed: (async_nats::Client, mpsc::Receiver<Report>),
+        dialed: Dialed,
         rights: Rights,
         stop: CancellationToken,
     ) -> Self {
-        let (client, reports) = dialed;
+        let Dialed { client, reports, servers } = dialed;
         let shared = Shared {
             number,
             client,
             reports: Mutex::new(Some(reports)),
             rights: Mutex::new(rights),
+            servers: Mutex::new(servers),
             uses: TaskTracker::new(),
             over: CancellationToken::new(),
             stop,
@@ -142,6 +146,16 @@ impl Session {
         // The client counts its connections itself, before it says that there is a new one.
         let connects = self.shared.client.statistics().connects.load(Ordering::Acquire);
         (self.shared.number << 32) | (connects & u64::from(u32::MAX))
+    }
+
+    /// Whether it goes to one of these when it is lost, whichever.
+    pub(super) fn knows(&self, servers: &[ServerAddr]) -> bool {
+        let known = self.shared.servers.lock();
+        servers.iter().all(|server| known.contains(server))
+    }
+
+    pub(super) fn has_been_told(&self, servers: Vec<ServerAddr>) {
+        *self.shared.servers.lock() = servers;
     }
 
     /// While this is held, the connection is not ended to make place for another.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use room_protocol::RoomId;
 use tokio::sync::Notify;
 
+use super::addresses::{self, Addresses};
 use super::core::BusCore;
 use super::renew;
 use super::session::Rights;
@@ -18,6 +19,8 @@ use crate::event::Event;
 
 /// A connection that could not be made is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
+/// While there is no connection, it is asked this often where there could be one.
+const LOST: Duration = Duration::from_secs(5);
 
 /// What was known at the last look.
 #[derive(Debug)]
@@ -44,37 +47,66 @@ impl BusCore {
     }
 }
 
-/// Looks whenever asked to, until the bus stops.
+/// Looks whenever asked to, and where the nodes are also from time to time, until the bus stops.
 pub(super) async fn run(core: Arc<BusCore>) {
+    let mut asked_on = None;
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
             () = core.stop.cancelled() => return,
-            () = core.standing.look.notified() => {}
-        }
-        let me = tokio::select! {
-            () = core.stop.cancelled() => return,
-            me = core.control.get::<Me>("/v1/me") => me,
+            () = core.standing.look.notified() => true,
+            () = tokio::time::sleep(pause(&core)) => false,
         };
-        let rights = me.as_ref().ok().map(Rights::of);
-        compare(&core, me);
-        if let Some(rights) = rights {
-            follow_grants(&core, rights).await;
+        let look = async {
+            if asked {
+                look(&core).await;
+            }
+            let line = *core.line().borrow();
+            if !asked || asked_on.replace(line) != Some(line) {
+                follow_nodes(&core).await;
+            }
+        };
+        if core.stop.run_until_cancelled(look).await.is_none() {
+            return;
         }
     }
 }
 
-/// Connects anew where a grant needs that.
-async fn follow_grants(core: &Arc<BusCore>, rights: Rights) {
-    if core.grants_are_live() || core.session().lacks(&rights).is_empty() {
-        return;
+/// How long where the nodes are is taken for granted.
+fn pause(core: &BusCore) -> Duration {
+    let interval = core.tuning.refresh_interval;
+    if core.line().borrow().up { interval } else { interval.min(LOST) }
+}
+
+async fn look(core: &Arc<BusCore>) {
+    let me = core.control.get::<Me>("/v1/me").await;
+    let rights = me.as_ref().ok().map(Rights::of);
+    compare(core, me);
+    if let Some(rights) = rights
+        && !core.grants_are_live()
+        && !core.session().lacks(&rights).is_empty()
+    {
+        connect_anew(core, rights).await;
     }
-    let renewed = core.stop.run_until_cancelled(renew::renew(core, rights)).await;
-    if let Some(Err(error)) = renewed {
-        tracing::debug!(%error, "a connection with new rights cannot be made yet");
-        let again = tokio::time::sleep(RETRY);
-        if core.stop.run_until_cancelled(again).await.is_some() {
-            core.standing.look_again();
-        }
+}
+
+/// Learns where the nodes of the bus are. A connection that is lost may be so because all have moved.
+async fn follow_nodes(core: &Arc<BusCore>) {
+    match addresses::learn(core).await {
+        Ok(Addresses::Told) => {}
+        Ok(Addresses::NewToLostConnection) => match core.control.get::<Me>("/v1/me").await {
+            Ok(me) => connect_anew(core, Rights::of(&me)).await,
+            Err(error) => tracing::debug!(%error, "cannot connect elsewhere"),
+        },
+        Err(error) => tracing::debug!(%error, "cannot ask where the nodes of the bus are"),
+    }
+}
+
+/// With more rights, or to other nodes.
+async fn connect_anew(core: &Arc<BusCore>, rights: Rights) {
+    if let Err(error) = renew::renew(core, rights).await {
+        tracing::debug!(%error, "another connection cannot be made yet");
+        tokio::time::sleep(RETRY).await;
+        core.standing.look_again();
     }
 }
 

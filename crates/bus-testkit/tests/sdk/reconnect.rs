@@ -1,8 +1,15 @@
 //! The bus goes away and comes back; subscriptions live on and say that something may be missing.
 
-use bus_client::{Bus, ErrorKind, Event, MessageErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::support::{Lab, SUBJECT, config, event, item, text, within};
+use bus_client::{Bus, ErrorKind, Event, MessageErrorKind, Tuning};
+use bus_testkit::TestBus;
+use bus_testkit::faults::Line;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::support::{Lab, SUBJECT, config, event, item, lied_to, text, tuning, within};
 
 #[tokio::test]
 async fn after_a_restart_of_the_bus_the_conversation_goes_on() {
@@ -46,4 +53,87 @@ async fn nothing_runs_on_after_a_shutdown() {
     // The last of it is gone, so nothing will ever be told again.
     within("end of the events", async { while events.next().await.is_some() {} }).await;
     lab.stop().await;
+}
+
+/// A bus whose data plane is reached over a line, of which bob is told; then over another one.
+struct Moved {
+    lab: Lab,
+    bob: Bus,
+    before: Option<Line>,
+    _now: Line,
+    /// Counts how often bob was told of the second.
+    told: Arc<Semaphore>,
+}
+
+impl Moved {
+    async fn open(tuning: Tuning) -> Self {
+        let lab = Lab::on(TestBus::builder().lying_proxy().start().await.unwrap()).await;
+        let before = Line::to(lab.bus.nats_addr(), 1).await.unwrap();
+        let now = Line::to(lab.bus.nats_addr(), 2).await.unwrap();
+        let told = Arc::new(Semaphore::new(0));
+        say_where(&lab, &before, None);
+        let bob = Bus::connect(lied_to(&lab.bus, &lab.bob.identity).with_tuning(tuning)).await.unwrap();
+        say_where(&lab, &now, Some(told.clone()));
+        Self { lab, bob, before: Some(before), _now: now, told }
+    }
+
+    /// The first line ends, and bob hears what alice says all the same.
+    async fn bob_hears_over_the_other_line(&mut self) {
+        let mut events = self.bob.events();
+        let room = self.bob.room(SUBJECT).await.unwrap();
+        let mut messages = room.subscribe().await.unwrap();
+        drop(self.before.take());
+        event(&mut events, "loss of the line", |event| *event == Event::Disconnected).await;
+        event(&mut events, "another line", |event| *event == Event::Reconnected).await;
+        // Subscribed to again before this comes back.
+        room.publish("here I am").await.unwrap();
+        room.flush().await.unwrap();
+        self.lab.at_alice.publish("there you are").await.unwrap();
+        let heard = async {
+            loop {
+                match messages.next().await.unwrap() {
+                    Ok(message) if text(&message) == "there you are" => return,
+                    Ok(_) => {}
+                    Err(error) => assert!(matches!(error.kind(), MessageErrorKind::Gap(_)), "{error}"),
+                }
+            }
+        };
+        within("message over the other line", heard).await;
+    }
+
+    async fn stop(self) {
+        self.bob.shutdown().await.unwrap();
+        self.lab.stop().await;
+    }
+}
+
+/// From now on the bus says that its data plane is there.
+fn say_where(lab: &Lab, line: &Line, told: Option<Arc<Semaphore>>) {
+    let url = format!("nats://{}", line.address());
+    lab.bus.proxy().unwrap().tell(move |asked, answer| {
+        if asked.path() != "/v1/info" {
+            return answer;
+        }
+        if let Some(told) = &told {
+            told.add_permits(1);
+        }
+        answer.map_json(|info| info["data_urls"] = json!([url]))
+    });
+}
+
+#[tokio::test]
+async fn a_node_that_came_later_is_known_when_the_first_is_lost() {
+    let often = Tuning { refresh_interval: Duration::from_millis(20), ..tuning() };
+    let mut moved = Moved::open(often).await;
+    // Who asks a second time has taken in the first answer.
+    within("questions where the nodes are", moved.told.acquire_many(2)).await.unwrap().forget();
+    moved.bob_hears_over_the_other_line().await;
+    moved.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_bus_has_moved_to_is_asked_when_the_connection_is_lost() {
+    let mut moved = Moved::open(tuning()).await;
+    moved.bob_hears_over_the_other_line().await;
+    moved.stop().await;
 }
