@@ -3,6 +3,7 @@
 mod bad_input;
 mod cluster;
 mod cluster_certificates;
+mod cluster_chat;
 mod cluster_clients;
 mod configuration;
 mod control_socket;

@@ -93,10 +93,7 @@ impl Dialer {
     /// Opens a connection, which goes on trying until `stop` when it is lost.
     ///
     /// Only the login key ever meets a nonce: async-nats gets a callback, never a seed.
-    pub(crate) async fn dial(
-        &self,
-        stop: CancellationToken,
-    ) -> Result<Dialed> {
+    pub(crate) async fn dial(&self, stop: CancellationToken) -> Result<Dialed> {
         let (reporter, reports) = mpsc::channel(REPORTS);
         let user = self.identity.id();
         let mut options = ConnectOptions::with_auth_callback(login_callback(self.identity.clone()))

@@ -112,12 +112,7 @@ impl Listening {
 }
 
 impl Session {
-    pub(super) fn new(
-        number: u64,
-        dialed: Dialed,
-        rights: Rights,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(number: u64, dialed: Dialed, rights: Rights, stop: CancellationToken) -> Self {
         let Dialed { client, reports, servers } = dialed;
         let shared = Shared {
             number,
