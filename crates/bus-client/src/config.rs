@@ -87,7 +87,7 @@ pub struct Tuning {
     pub automatic_rekey: bool,
     /// Owners wait a random time up to this before they do, so that they do not all do it at once.
     pub rekey_delay: Duration,
-    /// How often the log of an open room is fetched even if no event asks for it.
+    /// How often the log of an open room is fetched, and where the nodes of the bus are, even if no event asks for it.
     pub refresh_interval: Duration,
     /// Messages waiting in one subscription before the reader counts as slow.
     pub subscription_capacity: usize,
