@@ -15,7 +15,8 @@ use crate::telemetry::{self, Telemetry};
 /// Runs the bus until SIGTERM or SIGINT.
 pub(super) async fn run(flags: &NodeFlags, environment: &Environment) -> Result<(), Failure> {
     let config = Config::load(flags, environment)?;
-    let telemetry = telemetry::start(&config.logging)?;
+    // Dropped last: whatever is said before that is written.
+    let (telemetry, _log) = telemetry::start(&config.logging)?;
     // Before anything is built: a signal during the start must not leave things half done.
     let mut signals = Signals::listen()?;
     for warning in &config.warnings {

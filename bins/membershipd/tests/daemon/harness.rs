@@ -8,11 +8,16 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Long enough for a slow machine; what does not come by then does not come.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// More lines than any of them says.
+const LINES: usize = 1_000_000;
 
 /// A place for one bus.
 pub(crate) struct Place {
@@ -22,7 +27,9 @@ pub(crate) struct Place {
 /// A daemon that serves.
 pub(crate) struct Daemon {
     child: Child,
-    log: Lines<BufReader<ChildStderr>>,
+    log: mpsc::Receiver<String>,
+    /// Takes its log as it comes: a daemon whose log nobody reads loses lines of it.
+    _reading: JoinSet<()>,
     /// What was read from the log so far, one JSON object a line.
     pub(crate) said: Vec<Value>,
 }
@@ -68,8 +75,10 @@ impl Place {
         let mut command = self.serve_command(arguments);
         command.envs(variables);
         let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        Daemon { child, log, said: Vec::new() }
+        let (lines, log) = mpsc::channel(LINES);
+        let mut reading = JoinSet::new();
+        reading.spawn(read(child.stderr.take().unwrap(), lines));
+        Daemon { child, log, _reading: reading, said: Vec::new() }
     }
 
     /// A start that is expected to fail.
@@ -132,6 +141,15 @@ impl Place {
     }
 }
 
+async fn read(log: ChildStderr, lines: mpsc::Sender<String>) {
+    let mut log = BufReader::new(log).lines();
+    while let Some(line) = log.next_line().await.unwrap() {
+        if lines.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// How a start failed.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -163,7 +181,7 @@ impl Daemon {
 
     async fn read_up_to(&mut self, message: &str) -> Value {
         loop {
-            let line = self.log.next_line().await.unwrap();
+            let line = self.log.recv().await;
             let line =
                 line.unwrap_or_else(|| panic!("the daemon ended before \"{message}\": {:#?}", self.said));
             let said: Value = serde_json::from_str(&line)
@@ -202,7 +220,7 @@ impl Daemon {
     /// Asks it to stop and waits; the exit status and everything it ever said.
     pub(crate) async fn stop(mut self) -> (ExitStatus, Vec<Value>) {
         self.signal(Signal::TERM);
-        while let Some(line) = within("end of the log", self.log.next_line()).await.unwrap() {
+        while let Some(line) = within("end of the log", self.log.recv()).await {
             self.said.push(serde_json::from_str(&line).unwrap());
         }
         let status = within("end of the daemon", self.child.wait()).await.unwrap();
