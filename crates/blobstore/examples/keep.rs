@@ -15,8 +15,8 @@ struct Nothing<'a>(&'a FsStore);
 
 #[async_trait]
 impl Keeper for Nothing<'_> {
-    async fn remove_unreferenced(&self, blob: &BlobId) -> Result<bool, BlobError> {
-        self.0.remove(blob).await
+    async fn remove_unreferenced(&self, blob: &BlobId, grace: Duration) -> Result<bool, BlobError> {
+        self.0.remove_older(blob, grace).await
     }
 }
 

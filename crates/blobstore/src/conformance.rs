@@ -59,6 +59,7 @@ const CASES: &[Case] = cases![
     lifecycle::blobs_survive_opening_again,
     lifecycle::spaces_know_nothing_of_each_other,
     lifecycle::removed_blobs_are_gone,
+    lifecycle::what_was_stored_again_meanwhile_stays,
     lifecycle::a_removed_space_can_be_used_again,
     lifecycle::a_download_of_a_removed_blob_does_not_end_early,
     lifecycle::blobs_are_listed_in_pages,

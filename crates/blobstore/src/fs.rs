@@ -136,6 +136,16 @@ impl BlobStore for FsStore {
         self.on_disk(move |layout| layout.remove(&blob)).await
     }
 
+    async fn remove_older(&self, blob: &BlobId, age: Duration) -> Result<bool, BlobError> {
+        let blob = blob.clone();
+        self.on_disk(move |layout| layout.remove_older(&blob, age)).await
+    }
+
+    /// The directory is locked.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn remove_space(&self, space: &Space) -> Result<(), BlobError> {
         let space = space.clone();
         self.on_disk(move |layout| layout.remove_space(&space)).await

@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::jobs::{Jobs, Promise};
+use crate::sweep::is_older;
 use crate::{
     BlobError, BlobId, BlobInfo, BlobStore, Download, Expected, Found, Health, ReadRange, Space, Upload,
 };
@@ -120,12 +121,17 @@ impl Shared {
         }
     }
 
-    /// Removes a blob; says whether it was there.
-    async fn remove(&self, blob: &BlobId) -> Result<bool, BlobError> {
+    /// Removes a blob that was not committed within `age`; says whether it was there.
+    ///
+    /// Every commit makes another revision, and what is deleted is a revision: one that is committed meanwhile stays.
+    async fn remove(&self, blob: &BlobId, age: Duration) -> Result<bool, BlobError> {
         let mut was_tried = false;
         let mut retry = self.bucket.retry();
         loop {
             let Some(object) = self.bucket.object(blob).await? else { return Ok(was_tried) };
+            if !is_older(object.stored, age) {
+                return Ok(false);
+            }
             let copy = match &object.copy {
                 Some(Ok(copy)) => Some(copy.id),
                 Some(Err(_)) | None => None,
@@ -194,7 +200,16 @@ impl BlobStore for JetStreamStore {
 
     async fn remove(&self, blob: &BlobId) -> Result<bool, BlobError> {
         self.shared.check_open()?;
-        self.shared.remove(blob).await
+        self.shared.remove(blob, Duration::ZERO).await
+    }
+
+    async fn remove_older(&self, blob: &BlobId, age: Duration) -> Result<bool, BlobError> {
+        self.shared.check_open()?;
+        self.shared.remove(blob, age).await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn remove_space(&self, space: &Space) -> Result<(), BlobError> {
@@ -202,7 +217,7 @@ impl BlobStore for JetStreamStore {
         let blobs = self.shared.bucket.blobs().await?;
         let of_space = blobs.into_iter().filter(|blob| blob.space == *space);
         stream::iter(of_space)
-            .map(|blob| async move { self.shared.remove(&blob).await })
+            .map(|blob| async move { self.shared.remove(&blob, Duration::ZERO).await })
             .buffer_unordered(AT_ONCE)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await

@@ -92,6 +92,13 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes a blob. Returns whether it was there.
     async fn remove(&self, blob: &BlobId) -> Result<bool, BlobError>;
 
+    /// Deletes a blob unless it was committed within `age`, or is in this moment: for whoever knows of a time in which
+    /// nothing referred to it, and shares the store with others who may store it again. Returns whether it did.
+    async fn remove_older(&self, blob: &BlobId, age: Duration) -> Result<bool, BlobError>;
+
+    /// Whether other processes store and delete here, too.
+    fn is_shared(&self) -> bool;
+
     /// Deletes a space and everything in it. Idempotent.
     async fn remove_space(&self, space: &Space) -> Result<(), BlobError>;
 

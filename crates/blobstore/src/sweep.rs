@@ -14,9 +14,9 @@ const PAGE: usize = 256;
 pub trait Keeper: Send + Sync {
     /// Removes the blob from the store if nothing refers to it, and says whether it did.
     ///
-    /// Looking and removing have to be one step against everything that makes new references: an upload of the same
-    /// content may end at this moment.
-    async fn remove_unreferenced(&self, blob: &BlobId) -> Result<bool, BlobError>;
+    /// An upload of the same content may end at this moment, and its reference follow. [`BlobStore::remove_older`] keeps
+    /// what was committed within `grace`.
+    async fn remove_unreferenced(&self, blob: &BlobId, grace: Duration) -> Result<bool, BlobError>;
 }
 
 /// What a sweep removed.
@@ -39,10 +39,14 @@ pub async fn sweep(store: &dyn BlobStore, keeper: &dyn Keeper, grace: Duration) 
         let page = store.list(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(swept) };
         after = Some(last.blob.clone());
-        // A time in the future (a clock that was set back) counts as young.
-        let is_old = |stored| SystemTime::now().duration_since(stored).is_ok_and(|age| age >= grace);
-        for found in page.iter().filter(|found| is_old(found.stored)) {
-            swept.orphans += usize::from(keeper.remove_unreferenced(&found.blob).await?);
+        for found in page.iter().filter(|found| is_older(found.stored, grace)) {
+            swept.orphans += usize::from(keeper.remove_unreferenced(&found.blob, grace).await?);
         }
     }
+}
+
+/// Whether something was stored at least so long ago. A time in the future (a clock that was set back) counts as young;
+/// anything is older than no time at all.
+pub(crate) fn is_older(stored: SystemTime, age: Duration) -> bool {
+    age.is_zero() || SystemTime::now().duration_since(stored).is_ok_and(|passed| passed >= age)
 }

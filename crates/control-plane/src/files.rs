@@ -2,7 +2,8 @@
 //!
 //! A file is stored first and recorded then; it is forgotten first and deleted then. What a crash leaves in between is a
 //! blob without a record, which the sweep removes. Whoever changes record and blob of one file holds its lock, so that no
-//! blob is removed between an upload's commit and its record.
+//! blob is removed between an upload's commit and its record. Other nodes of a cluster do not see that lock: there, nothing is
+//! removed that was committed a short time ago, since its record may be on its way, and the sweep looks again.
 
 use std::{
     collections::HashMap,
@@ -26,6 +27,9 @@ use crate::{
 
 /// Files share this many locks.
 const LOCKS: usize = 64;
+
+/// When a file that was committed has its record on every node, or will not get one: longer than any node may be behind.
+const RECORDED: Duration = Duration::from_hours(1);
 
 /// The blob store and the locks of its files.
 pub(crate) struct Files {
@@ -97,7 +101,8 @@ impl Files {
 
     /// Deletes a blob that has no record. The caller holds its lock.
     pub(crate) async fn remove(&self, blob: &BlobId, _lock: &FileLock<'_>) {
-        if let Err(error) = self.store.remove(blob).await {
+        let age = if self.store.is_shared() { RECORDED } else { Duration::ZERO };
+        if let Err(error) = self.store.remove_older(blob, age).await {
             tracing::warn!(%blob, %error, "a deleted file is left to the sweep");
         }
     }
@@ -130,7 +135,11 @@ impl ControlPlane {
 
 #[async_trait]
 impl Keeper for ControlPlane {
-    async fn remove_unreferenced(&self, blob: &BlobId) -> std::result::Result<bool, BlobError> {
+    async fn remove_unreferenced(
+        &self,
+        blob: &BlobId,
+        grace: Duration,
+    ) -> std::result::Result<bool, BlobError> {
         let (Some(files), Ok(room)) = (&self.files, blob.space.as_str().parse::<RoomId>()) else {
             return Ok(false);
         };
@@ -138,7 +147,7 @@ impl Keeper for ControlPlane {
         let digest = BlobDigest::from_bytes(*blob.digest.as_bytes());
         match self.store().blob(&room, &digest).await {
             Ok(_) => Ok(false),
-            Err(StoreError::NotFound) => files.store().remove(blob).await,
+            Err(StoreError::NotFound) => files.store().remove_older(blob, grace).await,
             // Whether it is referred to is not known now.
             Err(_) => Err(BlobError::Unavailable),
         }

@@ -36,6 +36,19 @@ pub(super) async fn removed_blobs_are_gone(world: &mut World) {
     assert_eq!(world.read(&one, ReadRange::WHOLE).await, Ok(content(1_000)));
 }
 
+pub(super) async fn what_was_stored_again_meanwhile_stays(world: &mut World) {
+    let young = Duration::from_hours(1);
+    let letter = content(70_000);
+    let blob = world.put(&space("one"), &letter).await;
+    assert_eq!(world.store.remove_older(&blob, young).await, Ok(false));
+    world.put(&space("one"), &letter).await;
+    assert_eq!(world.store.remove_older(&blob, young).await, Ok(false));
+    assert_eq!(world.read(&blob, ReadRange::WHOLE).await, Ok(letter));
+    assert_eq!(world.store.remove_older(&blob, Duration::ZERO).await, Ok(true));
+    assert_eq!(world.store.remove_older(&blob, Duration::ZERO).await, Ok(false));
+    assert_eq!(world.read(&blob, ReadRange::WHOLE).await, Err(BlobError::NotFound));
+}
+
 pub(super) async fn a_removed_space_can_be_used_again(world: &mut World) {
     let room = space("one");
     for length in 0..20 {
@@ -94,8 +107,8 @@ struct Wanted<'a>(&'a dyn BlobStore, Vec<BlobId>);
 
 #[async_trait]
 impl Keeper for Wanted<'_> {
-    async fn remove_unreferenced(&self, blob: &BlobId) -> Result<bool, BlobError> {
-        if self.1.contains(blob) { Ok(false) } else { self.0.remove(blob).await }
+    async fn remove_unreferenced(&self, blob: &BlobId, grace: Duration) -> Result<bool, BlobError> {
+        if self.1.contains(blob) { Ok(false) } else { self.0.remove_older(blob, grace).await }
     }
 }
 

@@ -13,8 +13,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use crate::sweep::is_older;
 use crate::{BlobId, Committed, Digest, Found, Space};
 
 const STAGED: &str = ".staged";
@@ -125,6 +126,16 @@ impl Layout {
         Ok(true)
     }
 
+    /// Deletes a blob that was not committed within `age`. A commit at the same time replaces what is there before or after.
+    pub(super) fn remove_older(&self, blob: &BlobId, age: Duration) -> io::Result<bool> {
+        match fs::metadata(self.blob(blob)).and_then(|metadata| metadata.modified()) {
+            Ok(stored) if is_older(stored, age) => self.remove(blob),
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes a space: out of sight in one step, then file by file.
     pub(super) fn remove_space(&self, space: &Space) -> io::Result<()> {
         let grave = self.staged().join(format!("{:032x}", rand::random::<u128>()));
@@ -178,9 +189,7 @@ impl Layout {
         for name in names(&self.staged())? {
             let path = self.staged().join(name);
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            let old =
-                SystemTime::now().duration_since(metadata.modified()?).is_ok_and(|passed| passed >= age);
-            if !old {
+            if !is_older(metadata.modified()?, age) {
                 continue;
             }
             let gone = if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
