@@ -11,7 +11,6 @@ use serde_json::json;
 use crate::support::{
     client::{connect, next},
     foreign_nats::{self, ForeignNats, Setup},
-    nodes::free_ports,
     raw_client::{Form, RawClient},
     users::{Users, stranger},
     within,
@@ -196,7 +195,7 @@ async fn it_comes_back_when_the_server_does() {
 async fn one_of_several_servers_that_is_down_keeps_nobody_out() {
     let Some(nats) = foreign_nats::start(Setup::default()).await else { return };
     let users = Users::new();
-    let [nobody] = free_ports();
+    let [nobody] = nats_testkit::free_ports();
     let urls = format!("nats://127.0.0.1:{nobody},nats://{}", nats.address(0));
     let config = cluster::ExternalConfig { urls: urls.parse().unwrap(), ..nats.config() };
     let external = within("it", ExternalNats::start(&config, Arc::clone(&users) as _)).await.unwrap();

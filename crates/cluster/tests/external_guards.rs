@@ -161,7 +161,7 @@ async fn our_users_in_wrong_accounts() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let [port] = crate::support::nodes::free_ports();
+    let [port] = nats_testkit::free_ports();
     let config = ExternalConfig {
         urls: format!("nats://127.0.0.1:{port}").parse().unwrap(),
         ca: None,

@@ -12,7 +12,7 @@ use crate::support::{
     client::connect,
     config::alone,
     nats_server,
-    nodes::{self, free_ports, runnable, try_start, until, until_jetstream_is_ready},
+    nodes::{self, runnable, try_start, until, until_jetstream_is_ready},
     users::Users,
     within,
 };
@@ -180,7 +180,7 @@ async fn our_own_connections_use_tls_and_know_the_certificate() {
 
     // A server with another certificate of the same authority in its place gets nothing.
     let other_store = tempfile::tempdir().unwrap();
-    let [port] = free_ports();
+    let [port] = nats_testkit::free_ports();
     let at = |node: &str, store: &Path| ClusterConfig {
         client_tls: Some(certificates.of(node).pair),
         client_listen: ([127, 0, 0, 1], port).into(),

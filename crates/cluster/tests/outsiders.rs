@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::support::{
     certificates::Certificates,
     config::{alone, login},
-    nodes::{free_ports, runnable, try_start, until},
+    nodes::{runnable, try_start, until},
     users::Users,
 };
 
@@ -33,7 +33,7 @@ async fn start(
 #[tokio::test]
 async fn another_secret_another_authority_or_another_cluster_is_turned_away() {
     let (certificates, others) = (Certificates::new(), Certificates::new());
-    let [own, peer] = free_ports();
+    let [own, peer] = nats_testkit::free_ports();
     let Some((node, _store)) =
         start("node-1", [own, peer], "members", login(), certificates.of("node-1")).await
     else {

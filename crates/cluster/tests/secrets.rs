@@ -7,7 +7,7 @@ use cluster::{ClusterConfig, Stop};
 use crate::support::{
     certificates::Certificates,
     config::{SECRET, alone, login},
-    nodes::{free_ports, runnable, try_start},
+    nodes::{runnable, try_start},
     users::Users,
 };
 
@@ -33,7 +33,7 @@ fn contains(content: &[u8], text: &str) -> bool {
 async fn secrets_and_keys_are_in_no_argument_no_variable_and_no_file() {
     let certificates = Certificates::new();
     let store = tempfile::tempdir().unwrap();
-    let [route, nobody] = free_ports();
+    let [route, nobody] = nats_testkit::free_ports();
     let with_routes = ClusterConfig {
         route_listen: ([127, 0, 0, 1], route).into(),
         routes: vec![format!("nats://127.0.0.1:{nobody}").parse().unwrap()],

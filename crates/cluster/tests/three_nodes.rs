@@ -12,7 +12,7 @@ use crate::support::{
     certificates::Certificates,
     client::{connect, next},
     config::{alone, login},
-    nodes::{free_ports, runnable, try_start, until},
+    nodes::{runnable, try_start, until},
     users::{User, Users},
     within,
 };
@@ -29,7 +29,7 @@ struct Trio {
 /// Three nodes with routes between them; `None` without a nats-server.
 async fn start() -> Option<Trio> {
     let certificates = Certificates::new();
-    let ports: [u16; 3] = free_ports();
+    let ports: [u16; 3] = nats_testkit::free_ports();
     let stores = NAMES.map(|_| tempfile::tempdir().unwrap());
     let users = NAMES.map(|_| Users::new());
     let mut nodes = Vec::new();

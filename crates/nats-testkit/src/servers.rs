@@ -1,6 +1,6 @@
 //! Servers with JetStream: the embedded broker, a nats-server, or a cluster of three.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -135,10 +135,10 @@ impl Cluster {
         };
         for _ in 0..ATTEMPTS {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            let ports = free_ports(nodes * 2);
-            let nodes = ports.chunks(2).enumerate().map(|(n, ports)| {
-                let name = format!("n{n}");
-                Node { name, client: ports[0], route: ports[1], child: Mutex::default() }
+            let nodes = (0..nodes).map(|n| {
+                let [client, route] =
+                    crate::free_ports().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+                Node { name: format!("n{n}"), client, route, child: Mutex::default() }
             });
             let cluster = Self { binary: binary.clone(), directory, nodes: nodes.collect() };
             for n in 0..cluster.nodes.len() {
@@ -242,13 +242,6 @@ async fn makes_streams(address: SocketAddr, replicas: usize) -> bool {
     is_made
         && context.publish("ready", "".into()).await.is_ok()
         && context.delete_stream("ready").await.is_ok()
-}
-
-/// Ports that were free a moment ago.
-fn free_ports(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("its address")).collect()
 }
 
 fn find() -> Option<PathBuf> {

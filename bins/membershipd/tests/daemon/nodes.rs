@@ -10,6 +10,7 @@ use bus_testkit::ControlClient;
 use busauth::Identity;
 use busauth::identity::file as identity_file;
 use control_api::{BusRole, Me, NewUser, ProblemCode, UserInfo};
+use nats_testkit::free_ports;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -25,8 +26,8 @@ pub(crate) struct Nodes {
     nats_server: PathBuf,
     more: Vec<String>,
     running: [Option<Daemon>; 3],
-    /// Where a node was that has been killed: it comes back there.
-    ports: [Option<[String; 2]>; 3],
+    /// Where each listens for requests and for clients, however often it is started.
+    ports: [[u16; 2]; 3],
 }
 
 impl Nodes {
@@ -40,7 +41,7 @@ impl Nodes {
             nats_server: nats_server()?,
             more: more.iter().map(|one| (*one).to_owned()).collect(),
             running: [None, None, None],
-            ports: [const { None }; 3],
+            ports: std::array::from_fn(|_| free_ports()),
         })
     }
 
@@ -51,6 +52,7 @@ impl Nodes {
         let others = self.route_ports.iter().enumerate().filter(|(other, _)| *other != node);
         let routes: Vec<String> = others.map(|(_, port)| format!("nats://127.0.0.1:{port}")).collect();
         let (routes, program) = (routes.join(","), self.nats_server.display().to_string());
+        let [http_port, nats_port] = self.ports[node].map(|port| port.to_string());
         let mut arguments = vec![
             "--cluster-name",
             "members",
@@ -62,10 +64,11 @@ impl Nodes {
             &routes,
             "--nats-server",
             &program,
+            "--http-port",
+            &http_port,
+            "--nats-port",
+            &nats_port,
         ];
-        if let Some([control, data]) = &self.ports[node] {
-            arguments.extend(["--http-port", control, "--nats-port", data]);
-        }
         arguments.extend(self.more.iter().map(String::as_str));
         let variables = HashMap::from([("UNIBUS_CLUSTER_PASS", SECRET.to_owned())]);
         self.running[node] = Some(self.places[node].spawn_with(&arguments, &variables));
@@ -113,8 +116,6 @@ impl Nodes {
     /// Ends a node by force: its daemon, with which its server has to go. Until then nothing else can use its directory.
     pub(crate) async fn kill(&mut self, node: usize) {
         let daemon = self.running[node].take().unwrap();
-        let port = |url: String| url.rsplit_once(':').unwrap().1.to_owned();
-        self.ports[node] = Some([port(daemon.control()), port(daemon.data())]);
         let server = child_of(daemon.pid()).unwrap();
         daemon.signal(Signal::KILL);
         drop(daemon.stop().await);
@@ -232,13 +233,6 @@ async fn until_gone(pid: u32) {
         }
     };
     within("end of a server without its daemon", gone).await;
-}
-
-/// Ports that were free a moment ago: peers have to know them before anybody listens.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners =
-        [(); N].map(|()| std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A real nats-server, from `NATS_SERVER`, `PATH` or `target/tools`. `None`, with a word on why, when there is none; on CI

@@ -1,17 +1,12 @@
 //! `deploy/install.sh`, with a service manager that only pretends and a bus that really runs.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::net::TcpStream;
 
 use super::deploy_directory;
 use super::machine::Machine;
 use crate::daemon::mode;
-
-/// Ports that this process has looked for.
-static PORTS: AtomicU16 = AtomicU16::new(0);
 
 #[tokio::test]
 async fn a_second_install_changes_nothing_and_an_uninstall_keeps_the_data() {
@@ -45,7 +40,7 @@ async fn a_second_install_changes_nothing_and_an_uninstall_keeps_the_data() {
 #[tokio::test]
 async fn without_settings_of_its_own_the_bus_is_public_and_has_tls() {
     let Some(machine) = Machine::new() else { return };
-    let (http, nats) = (free_port(), free_port());
+    let [http, nats] = nats_testkit::free_ports();
     machine.set(&format!("UNIBUS_HTTP_PORT={http}\nUNIBUS_NATS_PORT={nats}\n"));
     let said = machine.run_ok(&[]).await;
     assert!(said.contains(&format!("the bus answers at https://127.0.0.1:{http}/healthz")), "{said}");
@@ -120,12 +115,4 @@ async fn what_goes_wrong_is_said_and_leaves_things_as_they_were() {
     fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     machine.run_ok(&[]).await;
     assert!(machine.runs());
-}
-
-/// A port that is free on every address, from below those that the system gives to whoever asks for any.
-fn free_port() -> u16 {
-    let start = 12_000 + u16::try_from(std::process::id() % 20_000).unwrap();
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-    let step = PORTS.fetch_add(10, Ordering::Relaxed);
-    (start + step..=u16::MAX).find(is_free).unwrap()
 }

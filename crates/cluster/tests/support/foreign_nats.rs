@@ -15,7 +15,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{certificates::Certificates, nats_server, nodes::free_ports, within};
+use nats_testkit::free_ports;
+
+use super::{certificates::Certificates, nats_server, within};
 
 /// Servers of one cluster, gone with the value.
 pub(crate) struct ForeignNats {

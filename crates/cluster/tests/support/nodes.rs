@@ -1,6 +1,6 @@
 //! Nodes on this machine.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use cluster::{ClusterConfig, ExecHelper, JetStreamState, Node, NodeState, StartError, clear};
 use tempfile::TempDir;
@@ -35,11 +35,4 @@ pub(crate) async fn until(node: &Node, what: &str, wanted: impl FnMut(&NodeState
 
 pub(crate) async fn until_jetstream_is_ready(node: &Node) {
     until(node, "JetStream", |state| state.jetstream == JetStreamState::Ready).await;
-}
-
-/// Ports that were free a moment ago, for what has to be known before it listens.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners =
-        [(); N].map(|()| std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
