@@ -27,7 +27,7 @@ const EDGES: &[Allowed] = &[
     Allowed { name: "blobstore", uses: &[], tests_use: &["nats-testkit"] },
     Allowed { name: "embedded-broker", uses: &["busauth"], tests_use: &[] },
     Allowed { name: "nats-testkit", uses: &["embedded-broker"], tests_use: &[] },
-    Allowed { name: "cluster", uses: &["busauth"], tests_use: &[] },
+    Allowed { name: "cluster", uses: &["busauth"], tests_use: &["nats-testkit"] },
     Allowed { name: "control-api", uses: &["busauth", "room-protocol"], tests_use: &[] },
     Allowed {
         name: "control-plane",
