@@ -111,25 +111,20 @@ pub struct ExternalConfigArgs {
 /// `membershipd migrate-to-kv`. It can be run again: what is there already is left alone.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// The configuration file that the daemon is started with.
+    /// The settings that the daemon is started with, in its new place where that is a cluster. With --nats-url it is moved
+    /// to these servers, with --cluster-name into the cluster, through the nats-server of this node; without either, into
+    /// the streams of this bus itself, which is then started with --store kv.
+    #[command(flatten)]
+    pub node: NodeFlags,
+    /// Into a cluster: the database of the bus that is moved, if it is another than --db.
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The database that the daemon is started with [default: `./local_files/unibus.db`].
-    #[arg(long, value_name = "FILE")]
-    pub db: Option<String>,
-    /// Where the files in rooms are kept [default: blobs beside the database].
+    pub from: Option<String>,
+    /// Into a cluster: where the files of that bus are [default: blobs beside its database].
     #[arg(long, value_name = "DIRECTORY")]
-    pub store_dir: Option<String>,
-    /// The directory of the streams of rooms with history [default: `jetstream` in the data directory].
+    pub from_store_dir: Option<String>,
+    /// Into a cluster: where the streams of that bus are [default: `jetstream` beside its database].
     #[arg(long, value_name = "DIRECTORY")]
-    pub nats_store: Option<String>,
-    /// The NATS servers to move to, divided by commas. Left out, it is the data plane of this bus itself, which is then
-    /// started with --store kv.
-    #[arg(long, value_name = "URL")]
-    pub nats_url: Option<String>,
-    /// The certificate authority of these servers (PEM). Required where they are on other machines.
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    pub from_nats_store: Option<String>,
     /// The seed of the nkey that may enter the account of users and rooms.
     #[arg(long, value_name = "FILE", conflicts_with = "nats_creds_file")]
     pub nats_nkey_file: Option<PathBuf>,
@@ -142,9 +137,6 @@ pub struct MigrateArgs {
     /// The credentials of the user who may enter that one.
     #[arg(long, value_name = "FILE")]
     pub bus_creds_file: Option<PathBuf>,
-    /// How many servers keep what is made: 1, 3 or 5.
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub kv_replicas: u8,
     /// Copy the files in rooms, too.
     #[arg(long)]
     pub blobs: bool,
@@ -154,19 +146,6 @@ pub struct MigrateArgs {
     /// Say what there is to move, and move nothing.
     #[arg(long)]
     pub dry_run: bool,
-}
-
-impl MigrateArgs {
-    /// Where the daemon has its data, as its own flags say it.
-    pub(crate) fn node_flags(&self) -> NodeFlags {
-        NodeFlags {
-            config: self.config.clone(),
-            db: self.db.clone(),
-            store_dir: self.store_dir.clone(),
-            nats_store: self.nats_store.clone(),
-            ..NodeFlags::default()
-        }
-    }
 }
 
 /// `membershipd cluster …`.

@@ -99,11 +99,16 @@ impl DataDirectory {
     pub(crate) fn check_streams(path: &Path, plane: &Plane) -> Result<(), DataDirectoryError> {
         let (foreign, kept_by) = match plane {
             Plane::Embedded(_) => (path.join(NATS_SERVER_STREAMS).is_dir(), "a nats-server"),
-            Plane::Clustered(_) => (path.join(EMBEDDED_STREAMS).is_file(), "the embedded data plane"),
+            Plane::Clustered(_) => (Self::has_embedded_streams(path), "the embedded data plane"),
             // Its streams are elsewhere.
             Plane::External(_) => return Ok(()),
         };
         if foreign { Err(DataDirectoryError::OtherPlane { path: path.to_owned(), kept_by }) } else { Ok(()) }
+    }
+
+    /// Whether the embedded data plane keeps its streams in a directory.
+    pub(crate) fn has_embedded_streams(path: &Path) -> bool {
+        path.join(EMBEDDED_STREAMS).is_file()
     }
 
     /// What lies where in it.

@@ -64,6 +64,7 @@ pub use local_control::LocalControlError;
 pub use migrate::history::{
     HistoryError, HistoryMoved, HistoryOptions, HistoryProgress, move_history, plan_history,
 };
+pub use migrate::into_cluster::MovingNodeError;
 pub use migrate::own_streams::OwnStreamsError;
 pub use shutdown::StopReport;
 pub use stopped_bus::StoppedBusError;

@@ -1,6 +1,6 @@
 //! Users, rooms and nonces, in whichever store the settings ask for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,18 @@ use membership_store::{
     KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, MembershipStore, OpenError, SqliteStore,
 };
 
-use crate::config::{Config, Plane, StoreKind};
+use crate::config::{Config, DataPaths, Plane, StoreKind};
 use crate::data_plane::{EmbeddedPlaneError, RunningPlane};
 use crate::first_start::{Beginning, unix_now};
+use crate::migrate::announcement::is_somebody_moving;
 use crate::store_note::{StoreNote, StoreNoteError};
 
 /// How soon the store of a cluster is looked for again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How soon it is looked again whether a bus is still being moved in.
+const MOVING: Duration = Duration::from_secs(1);
+/// A store that is not there is not made at once: whoever moves a bus in may have come with the last node.
+const BEFORE_THE_FIRST: Duration = Duration::from_secs(1);
 
 /// An open store.
 #[derive(Clone)]
@@ -42,6 +47,63 @@ pub enum StoresError {
     /// What says which store it is.
     #[error(transparent)]
     Note(#[from] StoreNoteError),
+    /// Half of a bus is there.
+    #[error(
+        "a bus is being moved into this store, or a move was begun and is not finished: run membershipd migrate-to-kv \
+         again as it was run, it goes on where it was"
+    )]
+    Moving,
+    /// The database is not what the bus works on any more.
+    #[error(
+        "users and rooms of this bus were moved out of {}, and what is there is old: start with {}. To go back to how it \
+         was when it was moved, and lose what came since, remove {}", .db.display(), .with, .note.display()
+    )]
+    LeftBehind {
+        /// The database.
+        db: PathBuf,
+        /// How the daemon is started now.
+        with: &'static str,
+        /// What says so.
+        note: PathBuf,
+    },
+}
+
+/// Refuses a database that a bus was moved out of.
+fn refuse_left_behind(paths: &DataPaths) -> Result<(), StoresError> {
+    let note = paths.store_note();
+    let with = match StoreNote::read(&note)? {
+        Some(StoreNote::Kv { .. }) => "--store kv",
+        Some(StoreNote::Cluster) => "--cluster-name and the other settings of the node",
+        Some(StoreNote::Sqlite | StoreNote::External) | None => return Ok(()),
+    };
+    // Without one nothing is mistaken for the bus: that its users are missing is noticed.
+    if !paths.db().exists() {
+        return Ok(());
+    }
+    Err(StoresError::LeftBehind { db: paths.db().to_owned(), with, note })
+}
+
+/// Waits as long as somebody is moving a bus into the cluster. Where there is no store yet it is looked twice.
+async fn begin_after_moves(control: &async_nats::Client) {
+    let (context, prefix) = (jetstream::new(control.clone()), KvOptions::default().prefix);
+    let mut has_waited = false;
+    loop {
+        match KvStore::exists(&context, &prefix).await {
+            Err(error) => {
+                tracing::debug!(%error, "the store of the cluster is not there yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            Ok(_) if is_somebody_moving(control).await => {
+                tracing::info!("a bus is being moved into this cluster: this node waits for the end of that");
+                tokio::time::sleep(MOVING).await;
+            }
+            Ok(false) if !has_waited => {
+                has_waited = true;
+                tokio::time::sleep(BEFORE_THE_FIRST).await;
+            }
+            Ok(_) => return,
+        }
+    }
 }
 
 impl Stores {
@@ -53,7 +115,10 @@ impl Stores {
                 let stores = Box::pin(Self::kv(client, 1)).await?;
                 (stores, StoreNote::Kv { streams: config.streams.directory.clone() })
             }
-            RunningPlane::Embedded(_) => (Self::sqlite(config.paths.db()).await?, StoreNote::Sqlite),
+            RunningPlane::Embedded(_) => {
+                refuse_left_behind(&config.paths)?;
+                (Self::sqlite(config.paths.db()).await?, StoreNote::Sqlite)
+            }
             RunningPlane::Clustered(plane) => {
                 let replicas = match &config.plane {
                     Plane::Clustered(settings) => settings.node.replicas.get(),
@@ -85,6 +150,10 @@ impl Stores {
     pub(crate) async fn kv(client: async_nats::Client, replicas: usize) -> Result<Self, StoresError> {
         let context = jetstream::new(client);
         let store = KvStore::open(context.clone(), KvOptions { replicas, ..KvOptions::default() }).await?;
+        if store.is_moving() {
+            store.close().await;
+            return Err(StoresError::Moving);
+        }
         let options = KvNonceOptions { replicas, ..KvNonceOptions::default() };
         KvNonceStore::create_bucket(&context, &options).await?;
         let nonces = KvNonceStore::open(context, options).await?;
@@ -95,6 +164,7 @@ impl Stores {
     /// takes. Where there are fewer nodes than copies are wanted, one node begins, and the copies are made later.
     async fn of_cluster(client: async_nats::Client, wanted: usize) -> Result<Self, StoresError> {
         let mut replicas = wanted;
+        begin_after_moves(&client).await;
         loop {
             match Box::pin(Self::kv(client.clone(), replicas)).await {
                 Err(StoresError::Kv(KvOpenError::TooFewServers(_))) if replicas > 1 => {
@@ -109,6 +179,11 @@ impl Stores {
                 Err(StoresError::Kv(error @ (KvOpenError::Unreachable(_) | KvOpenError::NoBucket(_)))) => {
                     tracing::info!(%error, "the store of the cluster is not there yet");
                     tokio::time::sleep(AGAIN).await;
+                }
+                Err(error @ StoresError::Moving) => {
+                    tracing::warn!(%error, "this node waits for the end of the move");
+                    tokio::time::sleep(MOVING).await;
+                    begin_after_moves(&client).await;
                 }
                 opened => return opened,
             }

@@ -15,6 +15,7 @@ pub(crate) mod harness;
 mod history;
 mod kv_store;
 mod migrate;
+mod move_in;
 pub(crate) mod nodes;
 mod partitions;
 mod service_manager;

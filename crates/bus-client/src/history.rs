@@ -42,8 +42,21 @@ pub struct Stored {
     pub seq: u64,
     /// When the bus says that it stored it, Unix milliseconds. Nobody signs this.
     pub stored_at: u64,
+    /// Where it was before it was moved to this bus, if it was.
+    pub origin: Option<Origin>,
     /// The message. Its `standing` says whether it would be refused if it were sent now.
     pub message: Result<Message, MessageError>,
+}
+
+/// Where a message was before a bus was moved, as headers of the message say. Nobody signs this, and whoever may write in
+/// the room can set them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The number that it had in the room's history.
+    pub seq: u64,
+    /// When it was stored there, Unix milliseconds; never after it was stored here.
+    pub stored_at: u64,
 }
 
 /// Reads what a room keeps, page by page.
@@ -148,10 +161,12 @@ impl<'r> Judge<'r> {
     }
 
     pub(crate) async fn judge(&mut self, kept: Kept) -> Result<Stored> {
-        let Kept { seq, stored_at, subject, headers, payload } = kept;
-        let wire = receive::Kept { subject, headers, payload, stored_at };
+        let Kept { seq, stored_at, origin, subject, headers, payload } = kept;
+        // Who reads wants to know when it was sent, and not when the bus was moved.
+        let first_stored_at = origin.map_or(stored_at, |origin| origin.stored_at);
+        let wire = receive::Kept { subject, headers, payload, stored_at: first_stored_at };
         let message = receive::receive_stored(&self.room.core, wire, &mut self.keyless).await;
-        Ok(Stored { seq, stored_at, message })
+        Ok(Stored { seq, stored_at, origin, message })
     }
 }
 

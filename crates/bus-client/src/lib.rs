@@ -64,7 +64,7 @@ pub use config::{BusConfig, ClientTls, Tuning};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, GapCause};
 pub use files::{GetFile, Phase, Progress, ProgressWatch, PutFile, StoredFile};
-pub use history::{HistoryFrom, HistoryPage, HistoryReader, Replay, Stored};
+pub use history::{HistoryFrom, HistoryPage, HistoryReader, Origin, Replay, Stored};
 pub use message::{Message, MessageError, MessageErrorKind, Trust};
 pub use room::{LogTrust, Room, RoomDraft};
 pub use state::{PinConflict, Pins, StateStore};

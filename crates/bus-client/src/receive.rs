@@ -100,7 +100,7 @@ pub(crate) struct Kept {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
-    /// When the bus stored it, Unix milliseconds.
+    /// When a bus stored it first, Unix milliseconds.
     pub(crate) stored_at: u64,
 }
 

@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::Origin;
 use crate::room::Room;
 
 /// An answer has about 1 MiB and one message more, or so many messages of work.
@@ -19,6 +20,7 @@ pub(crate) struct Kept {
     pub(crate) seq: u64,
     /// Unix milliseconds.
     pub(crate) stored_at: u64,
+    pub(crate) origin: Option<Origin>,
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
@@ -112,9 +114,17 @@ impl Answer {
             Error::new(ErrorKind::Protocol, "the bus stored a message at no time").with_source(source)
         })?;
         let (stored_at, subject) = (u64::try_from(time.as_millisecond()).unwrap_or(0), subject.to_owned());
-        self.messages.push(Kept { seq, stored_at, subject, headers, payload: message.payload });
+        let origin = origin(number(header::ORIGIN_SEQ), value(header::ORIGIN_TIME), stored_at);
+        self.messages.push(Kept { seq, stored_at, origin, subject, headers, payload: message.payload });
         Ok(false)
     }
+}
+
+/// Where a message was before, as its headers say. What is not well formed, or lies after it came here, says nothing.
+fn origin(seq: Option<u64>, time: Option<&str>, stored_at: u64) -> Option<Origin> {
+    let time: jiff::Timestamp = time?.parse().ok()?;
+    let stored_before = u64::try_from(time.as_millisecond()).ok()?;
+    (stored_before <= stored_at).then_some(Origin { seq: seq?, stored_at: stored_before })
 }
 
 /// The number that the bus gave a message which it was asked to store, or why it did not.

@@ -18,7 +18,7 @@ use crate::{subjects, timestamp::Timestamp};
 
 /// The headers of an answer.
 pub mod header {
-    /// All of them begin with this. Headers of a stored message that do are left out, in whatever case.
+    /// Those that the bus sets begin with this. Headers of a stored message that do are left out, in whatever case.
     pub const PREFIX: &str = "Unibus-Stored-";
     /// The message's number in the room's history; grows, with gaps where messages were removed.
     pub const SEQ: &str = "Unibus-Stored-Seq";
@@ -30,6 +30,11 @@ pub mod header {
     pub const ACK: &str = "Unibus-Stored-Ack";
     /// Work queues: how often it was given out, counting this time.
     pub const DELIVERY: &str = "Unibus-Stored-Delivery";
+    /// A message that was moved here from another bus: the number that it had there. Not the bus's word, but a header of the
+    /// message, which whoever published it may have set.
+    pub const ORIGIN_SEQ: &str = "Unibus-Origin-Seq";
+    /// The same: when it was stored there, RFC 3339 with fractions of a second.
+    pub const ORIGIN_TIME: &str = "Unibus-Origin-Time";
     /// The page is over; the number that the next page begins with.
     pub const END: &str = "Unibus-Stored-End";
     /// With [`END`]: how many messages are stored beyond this page.

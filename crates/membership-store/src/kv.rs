@@ -17,10 +17,14 @@
 //! | | `room.<id>.log.<seq>` | an entry, the room after it, who becomes or stops being a member, where its keys are |
 //! | | `room.<id>.frozen`, `room.<id>.file.<digest>` | by decision of an admin; a file, or that it is gone |
 //! | | `deleted.<room>` | what stays of a room |
-//! | | `fact.first_start`, `node.<name>`, `barrier` | the bus was set up; what a node says of itself; nothing |
+//! | | `fact.first_start`, `fact.moving` | the bus was set up; whether one is being moved in |
+//! | | `node.<name>`, `barrier` | what a node says of itself; nothing |
 //! | `UNIBUS_keys` | `set.<room>.<set>.<part>`, `added.<room>.<user>.<since>.<n>` | sealed keys |
 //! | | `state.<room>.<part>` | a snapshot of a room's state |
 //! | `UNIBUS_audit` | who, what, to whom, hashed | the audit |
+//!
+//! While a bus is being moved in, only whoever moves it writes: the mark is in the one order, so that no write can be
+//! decided without having seen it.
 //!
 //! A value is at most 512 KiB, and less where the server's `max_payload` is.
 
@@ -33,6 +37,7 @@ mod import;
 mod index;
 mod keys;
 mod messages;
+mod moving;
 mod nonces;
 mod open;
 mod progress;
@@ -164,6 +169,8 @@ struct Memory {
 #[derive(Debug)]
 struct Inner {
     options: KvOptions,
+    /// It writes although a bus is being moved in, since it is the one that moves it.
+    moves: bool,
     buckets: Buckets,
     memory: Memory,
     progress: Progress,
@@ -184,6 +191,10 @@ impl KvStore {
     ///
     /// Waits until the view holds everything that was acknowledged before.
     pub async fn open(context: Context, options: KvOptions) -> Result<Self, KvOpenError> {
+        Self::open_as(context, options, false).await
+    }
+
+    async fn open_as(context: Context, options: KvOptions, moves: bool) -> Result<Self, KvOpenError> {
         let deadline = tokio::time::Instant::now() + options.open_timeout;
         let names =
             Names::new(&options.prefix).ok_or_else(|| KvOpenError::BadPrefix(options.prefix.clone()))?;
@@ -197,6 +208,7 @@ impl KvStore {
         };
         let inner = Arc::new(Inner {
             options,
+            moves,
             buckets,
             memory,
             progress: Progress::new(),
@@ -273,6 +285,7 @@ impl KvStore {
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.progress.check()?;
+        self.inner.check_not_moving()?;
         if self.inner.writes.is_closed() {
             return Err(StoreError::Unavailable);
         }

@@ -6,6 +6,9 @@
 //! both stores are read from the first record to the last, the target through a view of its own, and compared by
 //! count and digest, table by table.
 //!
+//! From the first write to [`Migration::finish`] the target is marked: stores that others have opened refuse to write, and
+//! tell ([`KvStore::is_moving`]) that nobody may be let in on what is half there.
+//!
 //! Users come first, since members must be users; then each room with its log, keys and files; then what stays of deleted
 //! rooms, and the audit. Invitations, nonces and what nodes say of themselves are not in the source.
 
@@ -156,12 +159,13 @@ impl<'a> Migration<'a> {
         Ok(Plan { counts, target_exists })
     }
 
-    /// Moves everything and compares. Tells how far it is after every piece.
+    /// Moves everything and compares. Tells how far it is after every piece. Until [`Migration::finish`] the target
+    /// cannot be used.
     pub async fn run(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Migrated, MigrateError> {
         let counts = self.source.counts().await.map_err(MigrateError::Source)?;
-        let target = KvStore::open(self.context.clone(), self.options.clone()).await?;
+        let target = KvStore::open_to_move(self.context.clone(), self.options.clone()).await?;
         let copying = Copying::new(self.source, &target, counts, &mut progress);
-        let copied = match copying.check_target().await {
+        let copied = match close(&target, &copying).await {
             Ok(()) => copying.run().await,
             Err(error) => Err(error),
         };
@@ -174,4 +178,24 @@ impl<'a> Migration<'a> {
         target.close().await;
         Ok(Migrated { counts, already, written, tables: tables? })
     }
+    /// Lets the target be used. For the end, when everything else that belongs to the bus is there, too.
+    pub async fn finish(&self) -> Result<(), MigrateError> {
+        let target = KvStore::open_to_move(self.context.clone(), self.options.clone()).await?;
+        let finished = target.set_moving(false).await;
+        target.close().await;
+        finished.map_err(MigrateError::Target)
+    }
+}
+
+/// Closes the target to everybody else, unless it holds other data. What is used by others is not even marked, and what
+/// was written until the mark was there is looked at behind it.
+async fn close(target: &KvStore, copying: &Copying<'_>) -> Result<(), MigrateError> {
+    copying.check_target().await?;
+    let was_begun = target.is_moving();
+    target.set_moving(true).await.map_err(MigrateError::Target)?;
+    let checked = copying.check_target().await;
+    if checked.is_err() && !was_begun {
+        target.set_moving(false).await.map_err(MigrateError::Target)?;
+    }
+    checked
 }

@@ -102,7 +102,7 @@ impl SqliteStore {
     }
 
     /// How much there is of everything.
-    pub(crate) async fn counts(&self) -> Result<Counts, StoreError> {
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
         export::counts(&self.inner.readers).await
     }
 

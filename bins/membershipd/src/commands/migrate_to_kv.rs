@@ -1,25 +1,29 @@
 //! `membershipd migrate-to-kv`: users and rooms from the database into JetStream buckets, and if asked, files and what
 //! rooms remember with them.
 //!
-//! The daemon must be stopped: the data directory is locked meanwhile. Nothing is removed from where it was.
+//! The daemon must be stopped: the data directory is locked meanwhile. Nothing is removed from where it was. The target
+//! is closed to every daemon from the first write until everything is there and was compared.
 
 mod failure;
 mod show;
+mod source;
 mod target;
 
 use std::io::Write;
 
 use async_nats::jetstream::Context;
 use blobstore::{BlobStore as _, FsOptions, FsStore, JetStreamOptions, JetStreamStore, copy_all};
-use membership_store::{KvOptions, MembershipStore as _, Migration, SqliteStore};
+use membership_store::{KvNonceOptions, KvNonceStore, KvOptions, Migration};
 
 use crate::args::MigrateArgs;
 use crate::config::{Config, Environment};
 use crate::failure::Failure;
-use crate::guards::DataDirectory;
+use crate::first_start::unix_now;
 use crate::migrate::history::{HistoryOptions, move_history, plan_history};
-use crate::migrate::own_streams::OwnStreams;
+use crate::migrate::into_cluster::MovingNode;
+use crate::store_note::StoreNote;
 use show::Bar;
+use source::{OpenSource, Source};
 use target::Target;
 
 pub use failure::MigrateFailure;
@@ -30,26 +34,15 @@ pub(super) async fn run(
     environment: &Environment,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    // What was typed is checked before anything is opened.
-    let target = Target::read(arguments)?;
-    let config = Config::load(&arguments.node_flags(), environment)?;
-    if !config.paths.db().exists() {
-        return Err(MigrateFailure::NoSource(config.paths.db().to_owned()).into());
+    let (target, config) = Target::read(arguments, environment)?;
+    let source = Source::of(arguments, &config, &target)?;
+    if matches!(target, Target::Cluster) {
+        MovingNode::check(&config, source.is_in(config.paths.directory())).map_err(MigrateFailure::from)?;
     }
-    let directory = DataDirectory::claim(&config.paths).map_err(MigrateFailure::Directory)?;
-    let needs_streams = arguments.streams || matches!(target, Target::Own);
-    let streams = if needs_streams {
-        Some(OwnStreams::open(&config.streams).await.map_err(MigrateFailure::from)?)
-    } else {
-        None
-    };
-    let source = SqliteStore::open(directory.paths().db()).await.map_err(MigrateFailure::Source)?;
-    let job = Job { arguments, config: &config, source: &source, streams: streams.as_ref() };
-    let outcome = job.run(&target, out).await;
-    source.close().await;
-    if let Some(streams) = streams {
-        streams.close().await;
-    }
+    let open = source.open(arguments, &target).await?;
+    let job = Job { arguments, config: &config, source: &source, open: &open };
+    let outcome = Box::pin(job.run(&target, out)).await;
+    open.close().await;
     outcome
 }
 
@@ -57,34 +50,126 @@ pub(super) async fn run(
 struct Job<'a> {
     arguments: &'a MigrateArgs,
     config: &'a Config,
-    source: &'a SqliteStore,
-    /// The streams of this bus, where they are needed.
-    streams: Option<&'a OwnStreams>,
+    source: &'a Source,
+    open: &'a OpenSource,
+}
+
+/// Where it is moved to, reached.
+struct Reached {
+    control: Context,
+    /// Where messages go, if they are moved.
+    bus: Option<Context>,
+    /// How many servers keep what is made.
+    replicas: usize,
 }
 
 impl Job<'_> {
     async fn run(&self, target: &Target, out: &mut impl Write) -> Result<(), Failure> {
-        let context = match (target, self.streams) {
-            (Target::Own, Some(streams)) => streams.context(),
-            _ => target.control().await?,
-        };
-        self.store(context.clone(), out).await?;
+        let streams = self.open.streams.as_ref();
+        match target {
+            Target::Cluster if self.arguments.dry_run => self.plan_for_cluster(out).await,
+            Target::Cluster => self.move_into_cluster(out).await,
+            Target::Own => {
+                let streams =
+                    streams.ok_or_else(|| Failure::usage("the streams of this bus are not open"))?;
+                let reached = Reached { control: streams.context(), bus: None, replicas: 1 };
+                let note = StoreNote::Kv { streams: self.config.streams.directory.clone() };
+                self.move_to(&reached, Some(&note), out).await
+            }
+            Target::Nats(nats) => {
+                let control = nats.control().await?;
+                let bus = if self.arguments.streams { Some(nats.bus().await?) } else { None };
+                let reached = Reached { control, bus, replicas: nats.replicas };
+                self.move_to(&reached, None, out).await
+            }
+        }
+    }
+
+    /// Says what there is, and starts no server: that would leave traces.
+    async fn plan_for_cluster(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let counts = self.open.store.counts().await.map_err(MigrateFailure::Read)?;
+        show::counts(&counts, out)?;
         if self.arguments.blobs {
-            self.blobs(context, out).await?;
+            let files = self.files().await?;
+            let sized = self.size_of(&files, out).await;
+            files.close().await;
+            sized?;
         }
-        if let (true, Some(streams)) = (self.arguments.streams, self.streams) {
-            self.history(&streams.context(), target, out).await?;
+        self.plan_history(out).await?;
+        writeln!(
+            out,
+            "what the cluster holds is looked at when it is moved: no server was started for this"
+        )?;
+        Ok(())
+    }
+
+    /// Starts the server of this node for nothing but the move.
+    async fn move_into_cluster(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let is_source = self.source.is_in(self.config.paths.directory());
+        let node = MovingNode::start(self.config, is_source).await.map_err(MigrateFailure::from)?;
+        let outcome = self.move_through(&node, out).await;
+        node.stop().await;
+        outcome
+    }
+
+    async fn move_through(&self, node: &MovingNode, out: &mut impl Write) -> Result<(), Failure> {
+        let settings = self.config.plane.cluster();
+        let settings = settings.ok_or_else(|| Failure::usage("a cluster needs --cluster-name"))?;
+        if settings.node.has_peers() {
+            writeln!(
+                out,
+                "waiting for a majority of the nodes: start others as usual, they wait for the end of the move"
+            )?;
         }
-        if !self.arguments.dry_run {
-            writeln!(out, "moved; nothing was removed here. Start the daemon with --store kv from now on")?;
+        node.majority().await;
+        let replicas = node.copies(settings).await.map_err(MigrateFailure::from)?;
+        if replicas < settings.node.replicas.get() {
+            writeln!(
+                out,
+                "one node keeps what is moved: when three are there, membershipd cluster raise-replicas {}",
+                settings.node.replicas
+            )?;
         }
+        let reached = Reached { control: node.control(), bus: Some(node.bus()), replicas };
+        self.move_to(&reached, Some(&StoreNote::Cluster), out).await
+    }
+
+    /// Everything that is asked for, in its order; only then the target may be used.
+    async fn move_to(
+        &self,
+        reached: &Reached,
+        note: Option<&StoreNote>,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let options = KvOptions { replicas: reached.replicas, ..KvOptions::default() };
+        let migration = Migration::new(&self.open.store, reached.control.clone(), options);
+        self.store(&migration, out).await?;
+        if self.arguments.blobs {
+            self.blobs(reached, out).await?;
+        }
+        self.history(reached, out).await?;
+        if self.arguments.dry_run {
+            return Ok(());
+        }
+        // Requests that the bus accepted where it was are not accepted again where it is now.
+        let nonces = KvNonceOptions { replicas: reached.replicas, ..KvNonceOptions::default() };
+        KvNonceStore::begin_anew(&reached.control, &nonces, unix_now())
+            .await
+            .map_err(MigrateFailure::Nonces)?;
+        if let Some(note) = note {
+            note.write(&self.config.paths.store_note()).map_err(MigrateFailure::from)?;
+        }
+        migration.finish().await.map_err(MigrateFailure::from)?;
+        let how = match note {
+            Some(StoreNote::Cluster) => "with the same settings",
+            _ => "with --store kv",
+        };
+        writeln!(out, "moved; nothing was removed here. Start the daemon {how} from now on")?;
         Ok(())
     }
 
     /// Users, rooms and what belongs to them.
-    async fn store(&self, context: Context, out: &mut impl Write) -> Result<(), Failure> {
-        let options = KvOptions { replicas: self.arguments.kv_replicas.into(), ..KvOptions::default() };
-        let migration = Migration::new(self.source, context, options);
+    async fn store(&self, migration: &Migration<'_>, out: &mut impl Write) -> Result<(), Failure> {
         let plan = migration.plan().await.map_err(MigrateFailure::from)?;
         show::plan(&plan, out)?;
         if self.arguments.dry_run {
@@ -97,11 +182,21 @@ impl Job<'_> {
         Ok(())
     }
 
+    async fn files(&self) -> Result<FsStore, MigrateFailure> {
+        FsStore::open(self.source.paths.files(), FsOptions::default()).await.map_err(MigrateFailure::Files)
+    }
+
+    /// How many files there are to move.
+    async fn size_of(&self, files: &FsStore, out: &mut impl Write) -> Result<u64, Failure> {
+        let (count, bytes) = show::size_of(files).await.map_err(MigrateFailure::FileList)?;
+        writeln!(out, "{count} files of {bytes} bytes are in {}", self.source.paths.files().display())?;
+        Ok(count)
+    }
+
     /// The files in rooms.
-    async fn blobs(&self, context: Context, out: &mut impl Write) -> Result<(), Failure> {
-        let source = FsStore::open(self.config.paths.files(), FsOptions::default()).await;
-        let source = source.map_err(MigrateFailure::Files)?;
-        let outcome = self.blobs_from(&source, context, out).await;
+    async fn blobs(&self, reached: &Reached, out: &mut impl Write) -> Result<(), Failure> {
+        let source = self.files().await?;
+        let outcome = self.blobs_from(&source, reached, out).await;
         source.close().await;
         outcome
     }
@@ -109,17 +204,16 @@ impl Job<'_> {
     async fn blobs_from(
         &self,
         source: &FsStore,
-        context: Context,
+        reached: &Reached,
         out: &mut impl Write,
     ) -> Result<(), Failure> {
-        let (files, bytes) = show::size_of(source).await.map_err(MigrateFailure::FileList)?;
-        writeln!(out, "{files} files of {bytes} bytes are in {}", self.config.paths.files().display())?;
+        let files = self.size_of(source, out).await?;
         if self.arguments.dry_run {
             return Ok(());
         }
-        let options =
-            JetStreamOptions { replicas: self.arguments.kv_replicas.into(), ..JetStreamOptions::default() };
-        let target = JetStreamStore::open(context, options).await.map_err(MigrateFailure::from)?;
+        let options = JetStreamOptions { replicas: reached.replicas, ..JetStreamOptions::default() };
+        let target =
+            JetStreamStore::open(reached.control.clone(), options).await.map_err(MigrateFailure::from)?;
         let bar = Bar::new("files");
         let copied = copy_all(source, &target, |copied| bar.files(copied, files)).await;
         bar.finish();
@@ -133,17 +227,27 @@ impl Job<'_> {
         Ok(())
     }
 
+    async fn plan_history(&self, out: &mut impl Write) -> Result<(), Failure> {
+        if let (true, Some(streams)) = (self.arguments.streams, &self.open.streams) {
+            let plan = plan_history(&streams.context()).await.map_err(MigrateFailure::from)?;
+            writeln!(out, "{} rooms remember {} messages", plan.rooms, plan.messages)?;
+        }
+        Ok(())
+    }
+
     /// What rooms remember.
-    async fn history(&self, source: &Context, target: &Target, out: &mut impl Write) -> Result<(), Failure> {
-        let plan = plan_history(source).await.map_err(MigrateFailure::from)?;
-        writeln!(out, "{} rooms remember {} messages", plan.rooms, plan.messages)?;
+    async fn history(&self, reached: &Reached, out: &mut impl Write) -> Result<(), Failure> {
+        self.plan_history(out).await?;
+        let (true, Some(streams), Some(bus)) = (self.arguments.streams, &self.open.streams, &reached.bus)
+        else {
+            return Ok(());
+        };
         if self.arguments.dry_run {
             return Ok(());
         }
-        let context = target.bus().await?;
-        let options = HistoryOptions { replicas: self.arguments.kv_replicas.into() };
+        let options = HistoryOptions { replicas: reached.replicas };
         let bar = Bar::new("messages");
-        let moved = move_history(source, &context, options, |progress| bar.history(progress)).await;
+        let moved = move_history(&streams.context(), bus, options, |progress| bar.history(progress)).await;
         bar.finish();
         show::history(&moved.map_err(MigrateFailure::from)?, out)?;
         Ok(())

@@ -128,7 +128,7 @@ impl DataPaths {
     }
 
     /// The same with the files in rooms elsewhere than beside the database.
-    pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
+    pub(crate) fn with_files(mut self, files: Option<PathBuf>) -> Self {
         self.files = files.unwrap_or(self.files);
         self
     }

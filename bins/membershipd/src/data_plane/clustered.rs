@@ -3,6 +3,7 @@
 
 mod copies;
 mod member;
+mod moving;
 mod peers;
 mod raise;
 mod settle;
@@ -115,6 +116,11 @@ impl ClusteredPlane {
     /// The account of the bus's own data.
     pub(crate) fn control_client(&self) -> async_nats::Client {
         self.control.clone()
+    }
+
+    /// The account of clients.
+    pub(crate) fn bus_client(&self) -> async_nats::Client {
+        self.service.clone()
     }
 
     /// The streams of rooms.

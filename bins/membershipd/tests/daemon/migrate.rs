@@ -167,6 +167,11 @@ async fn a_bus_moves_into_its_own_streams() {
     let streams = Target::start(Some(&place.data().join("jetstream"))).await;
     check_users(&streams.context().await, &ann).await;
     streams.stop().await;
+
+    // The database is old now, and is not taken for the bus.
+    place.fail(&[]).await.says(1, &["--store kv", "membershipd.store"]);
+    place.start(&["--store", "kv"]).await.stop_cleanly().await;
+    assert!(place.user_ok(&["list"]).await.contains("ann"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +182,10 @@ async fn what_would_be_a_mistake_is_refused() {
     Failed::of(&refused).says(2, &["another machine", "--ca FILE"]);
     let refused = migrate(&place, &["--nats-url", "nats://ann:secret@127.0.0.1:4222"]).await;
     Failed::of(&refused).says(2, &["password", "--nats-creds-file"]);
-    Failed::of(&migrate(&place, &["--streams"]).await).says(2, &["--nats-url"]);
+    Failed::of(&migrate(&place, &["--streams"]).await).says(2, &["--nats-url", "--cluster-name"]);
+    Failed::of(&migrate(&place, &["--from", "other.db"]).await).says(2, &["--cluster-name", "--db"]);
+    let both = ["--nats-url", "nats://127.0.0.1:4222", "--cluster-name", "members"];
+    Failed::of(&migrate(&place, &both).await).says(2, &["two places"]);
     Failed::of(&migrate(&place, &["--ca", "ca.pem"]).await).says(2, &["--nats-url"]);
     Failed::of(&migrate(&place, &["--kv-replicas", "7"]).await).says(2, &["--kv-replicas"]);
 

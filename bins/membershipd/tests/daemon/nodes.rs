@@ -45,15 +45,15 @@ impl Nodes {
         })
     }
 
-    /// Starts a node without waiting for it.
-    pub(crate) fn spawn(&mut self, node: usize) {
+    /// What makes a node the one that it is.
+    pub(crate) fn arguments(&self, node: usize) -> Vec<String> {
         let name = format!("node-{}", node + 1);
         let port = self.route_ports[node].to_string();
         let others = self.route_ports.iter().enumerate().filter(|(other, _)| *other != node);
         let routes: Vec<String> = others.map(|(_, port)| format!("nats://127.0.0.1:{port}")).collect();
         let (routes, program) = (routes.join(","), self.nats_server.display().to_string());
         let [http_port, nats_port] = self.ports[node].map(|port| port.to_string());
-        let mut arguments = vec![
+        let own = [
             "--cluster-name",
             "members",
             "--server-name",
@@ -69,7 +69,13 @@ impl Nodes {
             "--nats-port",
             &nats_port,
         ];
-        arguments.extend(self.more.iter().map(String::as_str));
+        own.into_iter().map(str::to_owned).chain(self.more.iter().cloned()).collect()
+    }
+
+    /// Starts a node without waiting for it.
+    pub(crate) fn spawn(&mut self, node: usize) {
+        let arguments = self.arguments(node);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let variables = HashMap::from([("UNIBUS_CLUSTER_PASS", SECRET.to_owned())]);
         self.running[node] = Some(self.places[node].spawn_with(&arguments, &variables));
     }
@@ -226,7 +232,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
 }
 
 /// Waits until a process has ended.
-async fn until_gone(pid: u32) {
+pub(crate) async fn until_gone(pid: u32) {
     let gone = async {
         while is_there(pid) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

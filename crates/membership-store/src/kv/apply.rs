@@ -15,7 +15,8 @@ use tokio::sync::broadcast;
 use super::index::{Place, Seals, mark};
 use super::keys::Key;
 use super::messages::{
-    EntryMessage, FileMessage, FrozenMessage, RevokedMessage, RoleMessage, SealsMessage, SealsPlace,
+    EntryMessage, FileMessage, FrozenMessage, MovingMessage, RevokedMessage, RoleMessage, SealsMessage,
+    SealsPlace,
 };
 use super::{Changed, Memory};
 use crate::record::{self, UserRecord};
@@ -125,6 +126,7 @@ pub(super) fn apply(memory: &Memory, revision: u64, key: &Key, text: &str) -> Re
         }
         Key::Deleted(room) => delete(memory, revision, *room),
         Key::FirstStart => index.write().mark_first_start(),
+        Key::Moving => index.write().set_moving(record::decode::<MovingMessage>(text)?.moving),
         Key::Barrier => {}
         Key::Node(name) => index.write().put_node(name.clone(), revision, text.to_owned()),
     }

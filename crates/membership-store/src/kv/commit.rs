@@ -81,6 +81,7 @@ impl Inner {
         loop {
             self.progress.check()?;
             let known = self.progress.applied();
+            self.check_not_moving()?;
             let (key, value, then) = match Decision::from(decide(self)) {
                 // Decided while the view changed: on nothing that ever was.
                 Decision::Answer(_) if self.progress.applied() != known => continue,

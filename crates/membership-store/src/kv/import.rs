@@ -34,7 +34,7 @@ impl Imported {
 
 impl KvStore {
     /// Whether there is anything under this prefix. Makes nothing.
-    pub(crate) async fn exists(context: &Context, prefix: &str) -> Result<bool, super::KvOpenError> {
+    pub async fn exists(context: &Context, prefix: &str) -> Result<bool, super::KvOpenError> {
         let names = Names::new(prefix).ok_or_else(|| super::KvOpenError::BadPrefix(prefix.to_owned()))?;
         open::exists(context, &names).await
     }

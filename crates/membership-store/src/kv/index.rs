@@ -51,6 +51,7 @@ pub(super) struct Index {
     users: BTreeMap<Box<str>, UserId>,
     nodes: BTreeMap<NodeName, (u64, String)>,
     first_start: bool,
+    moving: bool,
 }
 
 fn clamp(bytes: u128) -> u64 {
@@ -72,6 +73,10 @@ impl Index {
 
     pub(super) fn has_first_start_mark(&self) -> bool {
         self.first_start
+    }
+
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving
     }
 
     /// Ids of users in order: one more than the page holds, if there are.
@@ -177,6 +182,10 @@ impl Index {
             }
         }
         self.deleted.insert(room);
+    }
+
+    pub(super) fn set_moving(&mut self, moving: bool) {
+        self.moving = moving;
     }
 
     pub(super) fn mark_first_start(&mut self) {

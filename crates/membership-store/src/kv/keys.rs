@@ -31,6 +31,8 @@ pub(super) enum Key {
     Deleted(RoomId),
     /// The bus was set up. Written once.
     FirstStart,
+    /// Whether a bus is being moved in.
+    Moving,
     /// Nothing; its place in the order tells how far a view has come.
     Barrier,
     /// What a node says of itself.
@@ -51,6 +53,7 @@ impl Key {
             ("room", [id, "file", digest]) => Self::File(id.parse().ok()?, digest.parse().ok()?),
             ("deleted", [id]) => Self::Deleted(id.parse().ok()?),
             ("fact", ["first_start"]) => Self::FirstStart,
+            ("fact", ["moving"]) => Self::Moving,
             ("barrier", []) => Self::Barrier,
             ("node", [name]) => Self::Node(name.parse().ok()?),
             _ => return None,
@@ -69,6 +72,7 @@ impl fmt::Display for Key {
             Self::File(room, digest) => write!(f, "room.{room}.file.{digest}"),
             Self::Deleted(room) => write!(f, "deleted.{room}"),
             Self::FirstStart => f.write_str("fact.first_start"),
+            Self::Moving => f.write_str("fact.moving"),
             Self::Barrier => f.write_str("barrier"),
             Self::Node(name) => write!(f, "node.{name}"),
         }

@@ -79,6 +79,12 @@ pub(super) struct FirstStartMessage {
     pub(super) at: u64,
 }
 
+/// Whether a bus is being moved in.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MovingMessage {
+    pub(super) moving: bool,
+}
+
 /// Nothing.
 #[derive(Serialize, Deserialize)]
 pub(super) struct BarrierMessage {}

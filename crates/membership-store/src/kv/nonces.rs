@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind};
 use async_trait::async_trait;
 use busauth::http_signature::{HttpNonce, MAX_AHEAD_SECONDS, NONCE_LIFETIME_SECONDS};
 use busauth::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreError, UserId};
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::keys::prefix_of;
 use super::open::{self, KvOpenError, bucket_config};
@@ -22,6 +22,8 @@ const MAX_SKEW_SECONDS: u64 = 60;
 /// The bucket takes no more than this; then requests are refused. A nonce takes some 250 bytes.
 const MAX_BYTES: i64 = 512 << 20;
 const PAUSE: Duration = Duration::from_millis(50);
+/// The key under which is said that requests were accepted elsewhere. No user's nonce: those have two words.
+const SINCE: &str = "since";
 
 /// How the nonces are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,22 @@ fn config(options: &KvNonceOptions) -> Config {
     Config { max_age: MAX_AGE, max_bytes: MAX_BYTES, ..bucket_config(&bucket, options.replicas) }
 }
 
+/// Until when requests were accepted elsewhere; 0 where that is long ago.
+async fn since(bucket: &Bucket) -> Result<u64, KvOpenError> {
+    let subject = format!("{}{SINCE}", bucket.prefix);
+    match bucket.stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => {
+            let text = std::str::from_utf8(&message.payload).ok().and_then(|text| text.parse().ok());
+            text.ok_or_else(|| KvOpenError::Corrupt {
+                bucket: bucket.prefix.clone(),
+                detail: format!("{SINCE} is no time"),
+            })
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+        Err(error) => Err(KvOpenError::Unreachable(error.to_string())),
+    }
+}
+
 impl KvNonceStore {
     /// Makes the bucket unless it exists. Done once, when a cluster is set up.
     pub async fn create_bucket(context: &Context, options: &KvNonceOptions) -> Result<(), KvOpenError> {
@@ -75,18 +93,43 @@ impl KvNonceStore {
         open::find_or_make(context, config(options), deadline).await.map(drop)
     }
 
+    /// Says that requests were accepted elsewhere until now (unix seconds), by whoever kept the nonces before: whoever
+    /// opens the bucket from here on refuses what was signed by then. Makes the bucket unless it exists. It is
+    /// remembered as long as every other nonce, which is as long as it matters.
+    pub async fn begin_anew(
+        context: &Context,
+        options: &KvNonceOptions,
+        now: u64,
+    ) -> Result<(), KvOpenError> {
+        let deadline = Instant::now() + options.open_timeout;
+        let (stream, _) = open::find_or_make(context, config(options), deadline).await?;
+        let prefix = prefix_of(&format!("{}_nonces", options.prefix));
+        let bucket = Bucket { prefix, client: context.client(), stream };
+        let stored = timeout_at(deadline, bucket.store(&SINCE, Bytes::from(now.to_string())));
+        match stored.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(KvOpenError::Unreachable(error.to_string())),
+            Err(_) => Err(KvOpenError::Unreachable("a nonce was not stored in time".to_owned())),
+        }
+    }
+
     /// Opens the nonces; without the bucket that is an error.
     ///
-    /// Requests that were signed before the bucket was made are refused: what had been accepted by then is not known.
+    /// Requests that were signed before the bucket was made, or [begun anew](Self::begin_anew), are refused: what had
+    /// been accepted by then is not known.
     pub async fn open(context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
         let (stream, info) = open::find_made(&context, config(&options), deadline).await?;
         let made = u64::try_from(info.created.unix_timestamp()).unwrap_or(u64::MAX);
         let prefix = prefix_of(&format!("{}_nonces", options.prefix));
+        let bucket = Bucket { prefix, client: context.client(), stream };
+        let since = timeout_at(deadline, since(&bucket)).await;
+        let since =
+            since.map_err(|_| KvOpenError::Unreachable("a nonce was not read in time".to_owned()))??;
         Ok(Self {
-            bucket: Bucket { prefix, client: context.client(), stream },
+            bucket,
             budget: options.budget,
-            here: MemoryNonceStore::after_restart(options.limits, made),
+            here: MemoryNonceStore::after_restart(options.limits, made.max(since)),
         })
     }
 

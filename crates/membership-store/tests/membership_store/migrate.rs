@@ -12,7 +12,7 @@ use async_nats::jetstream;
 use membership_store::conformance::check_view;
 use membership_store::{
     Actor, Appended, BlobPut, BlobQuota, BlobRecord, BusRole, KvOptions, MembershipStore, MigrateError,
-    Migrated, Migration, NewAuditEntry, OpenError, Page, Progress, SqliteStore, Step,
+    Migrated, Migration, NewAuditEntry, OpenError, Page, Progress, SqliteStore, Step, StoreError,
 };
 use nats_testkit::{PATIENCE, Servers, connect};
 use rand::RngExt as _;
@@ -130,7 +130,10 @@ fn options(prefix: &str, servers: &Servers) -> KvOptions {
 
 async fn migrate(source: &SqliteStore, servers: &Servers, prefix: &str) -> Result<Migrated, MigrateError> {
     let context = servers.connect(0).await;
-    Migration::new(source, context, options(prefix, servers)).run(|_| {}).await
+    let migration = Migration::new(source, context, options(prefix, servers));
+    let moved = migration.run(|_| {}).await?;
+    migration.finish().await?;
+    Ok(moved)
 }
 
 /// The target is a store like any other, and goes on.
@@ -245,6 +248,7 @@ async fn a_move_that_is_cut_off_after_every_piece_goes_on_where_it_was() {
     };
     assert!(cuts > 30, "{cuts} cuts");
     assert_eq!(moved.written + moved.already, moved.counts.total());
+    migrate(&store, &servers, &backend.prefix).await.expect("it is finished");
     check_target(&backend).await;
     store.close().await;
 }
@@ -279,6 +283,43 @@ async fn a_target_that_holds_other_data_is_refused_and_left_alone() {
         assert_eq!((target.view().size().rooms, size.rooms), (0, 0), "{case}, at {applied}");
         target.close().await;
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_writes_to_what_is_half_there() {
+    let source = Source::new().await;
+    let store = source.open().await;
+    let servers = Arc::new(Servers::embedded().await);
+    let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+    // It was opened before the move began, and had seen nothing of it.
+    let other = backend.open_at(0).await;
+    assert!(!other.is_moving());
+    assert!(move_some(&store, &servers, &backend.prefix, 5).await.is_none());
+    let stranger = Person::number(77).new_user(BusRole::Member);
+    assert_eq!(other.add_user(stranger.clone()).await.unwrap_err(), StoreError::Unavailable);
+    assert!(other.is_moving());
+    let record = NewAuditEntry {
+        at: NOW,
+        actor: Actor::Operator,
+        action: "user.add".to_owned(),
+        target: None,
+        detail: None,
+    };
+    assert_eq!(other.append_audit(record).await.unwrap_err(), StoreError::Unavailable);
+    let later = backend.open_at(0).await;
+    assert!(later.is_moving(), "a move that was cut off stays one");
+    later.close().await;
+    migrate(&store, &servers, &backend.prefix).await.expect("it is moved");
+    other.confirm().await.expect("in view");
+    assert!(!other.is_moving());
+    other.add_user(stranger).await.expect("a user");
+    // What is used since is refused, and is not disturbed either.
+    let refused = migrate(&store, &servers, &backend.prefix).await;
+    assert!(matches!(refused, Err(MigrateError::OtherData(_))), "{refused:?}");
+    other.confirm().await.expect("in view");
+    assert!(!other.is_moving());
+    other.close().await;
     store.close().await;
 }
 

@@ -50,9 +50,20 @@ impl Bar {
     }
 }
 
-/// What there is to move.
+/// What there is to move, and what there is in the target.
 pub(super) fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
-    let Counts { users, rooms, entries, keys, files, deleted, audit } = plan.counts;
+    counts(&plan.counts, out)?;
+    let there = if plan.target_exists {
+        "has buckets already: what is in them is compared"
+    } else {
+        "has none of it"
+    };
+    writeln!(out, "the target {there}")
+}
+
+/// What there is to move.
+pub(super) fn counts(counts: &Counts, out: &mut impl Write) -> io::Result<()> {
+    let Counts { users, rooms, entries, keys, files, deleted, audit } = *counts;
     writeln!(out, "the database holds")?;
     for (what, count) in [
         ("users", users),
@@ -65,12 +76,7 @@ pub(super) fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     ] {
         writeln!(out, "  {count:>9}  {what}")?;
     }
-    let there = if plan.target_exists {
-        "has buckets already: what is in them is compared"
-    } else {
-        "has none of it"
-    };
-    writeln!(out, "the target {there}")
+    Ok(())
 }
 
 /// What was moved.

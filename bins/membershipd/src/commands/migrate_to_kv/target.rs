@@ -9,31 +9,42 @@ use cluster::is_loopback_url;
 use zeroize::Zeroizing;
 
 use super::failure::MigrateFailure;
-use crate::args::MigrateArgs;
+use crate::args::{MigrateArgs, NodeFlags};
+use crate::config::{Config, Environment, Plane};
 use crate::failure::Failure;
 use crate::guards::check_key_file;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many servers keep what is made at somebody's NATS.
+const COPIES: std::ops::RangeInclusive<usize> = 1..=5;
 
 /// Where a bus is moved to.
 #[derive(Debug)]
 pub(super) enum Target {
     /// The streams of this very bus.
     Own,
+    /// The cluster that the settings are about, through this node.
+    Cluster,
     /// Somebody's NATS.
-    Nats {
-        url: String,
-        ca: Option<PathBuf>,
-        /// To the account of control state.
-        control: Login,
-        /// To the account in which rooms are.
-        bus: Login,
-    },
+    Nats(Box<Nats>),
+}
+
+/// Somebody's NATS.
+#[derive(Debug)]
+pub(super) struct Nats {
+    url: String,
+    ca: Option<PathBuf>,
+    /// To the account of control state.
+    control: Login,
+    /// To the account in which rooms are.
+    bus: Login,
+    /// How many servers keep what is made.
+    pub(super) replicas: usize,
 }
 
 /// How a connection logs in. Secrets are named by their files: what is typed can be seen by others.
 #[derive(Debug, Clone)]
-pub(super) enum Login {
+enum Login {
     Nobody,
     Nkey(PathBuf),
     Creds(PathBuf),
@@ -46,51 +57,87 @@ impl Login {
 }
 
 impl Target {
-    /// Reads what was typed.
-    pub(super) fn read(arguments: &MigrateArgs) -> Result<Self, Failure> {
+    /// Reads what was typed, and the settings with it. What was typed is checked before anything is opened.
+    pub(super) fn read(
+        arguments: &MigrateArgs,
+        environment: &Environment,
+    ) -> Result<(Self, Config), Failure> {
+        if let Some(nats) = Nats::read(arguments)? {
+            // To the daemon these would mean where it works, and not where its data goes.
+            let flags = NodeFlags { nats_url: None, ca: None, kv_replicas: None, ..arguments.node.clone() };
+            refuse_other_source(arguments)?;
+            return Ok((Self::Nats(Box::new(nats)), Config::load(&flags, environment)?));
+        }
+        let config = Config::load(&arguments.node, environment)?;
+        if matches!(config.plane, Plane::Clustered(_)) {
+            return Ok((Self::Cluster, config));
+        }
+        if arguments.streams || arguments.blobs {
+            return Err(Failure::usage(
+                "--blobs and --streams need --nats-url or --cluster-name: without either, files and what rooms \
+                 remember stay where they are, and the daemon finds them there",
+            ));
+        }
+        refuse_other_source(arguments)?;
+        Ok((Self::Own, config))
+    }
+}
+
+fn refuse_other_source(arguments: &MigrateArgs) -> Result<(), Failure> {
+    let MigrateArgs { from, from_store_dir, from_nats_store, .. } = arguments;
+    if from.is_some() || from_store_dir.is_some() || from_nats_store.is_some() {
+        return Err(Failure::usage(
+            "--from names the bus that is moved into a cluster, and there is no --cluster-name: the settings are \
+             those of the bus itself, so name its database with --db",
+        ));
+    }
+    Ok(())
+}
+
+impl Nats {
+    fn read(arguments: &MigrateArgs) -> Result<Option<Self>, Failure> {
         let control = Login::of(arguments.nats_nkey_file.as_ref(), arguments.nats_creds_file.as_ref());
         let bus = Login::of(arguments.bus_nkey_file.as_ref(), arguments.bus_creds_file.as_ref());
-        let Some(url) = arguments.nats_url.clone() else {
-            if arguments.streams || arguments.blobs {
-                return Err(Failure::usage(
-                    "--blobs and --streams need --nats-url: without it, files and what rooms remember stay where they \
-                     are, and the daemon finds them there",
-                ));
-            }
-            if control.is_some() || bus.is_some() || arguments.ca.is_some() {
+        let Some(url) = arguments.node.nats_url.clone() else {
+            if control.is_some() || bus.is_some() || arguments.node.ca.is_some() {
                 return Err(Failure::usage("--ca and login files belong to --nats-url, which is missing"));
             }
-            return Ok(Self::Own);
+            return Ok(None);
         };
+        if arguments.node.cluster_name.is_some() {
+            return Err(Failure::usage(
+                "--nats-url and --cluster-name are two places to move to: give one of them",
+            ));
+        }
         if has_password(&url) {
             return Err(Failure::usage(
                 "--nats-url must not hold a password, which others can see: use --nats-nkey-file or --nats-creds-file",
             ));
         }
-        if !is_loopback_url(&url) && arguments.ca.is_none() {
+        if !is_loopback_url(&url) && arguments.node.ca.is_none() {
             return Err(Failure::usage(format!(
                 "{url} is another machine, and everything about the bus would go there: pin its TLS with --ca FILE"
             )));
         }
+        let replicas = match &arguments.node.kv_replicas {
+            None => Some(1),
+            Some(text) => text.parse().ok().filter(|replicas| COPIES.contains(replicas)),
+        };
+        let replicas = replicas.ok_or_else(|| Failure::usage("--kv-replicas is a number from 1 to 5"))?;
         let control = control.unwrap_or(Login::Nobody);
         let bus = bus.unwrap_or_else(|| control.clone());
-        Ok(Self::Nats { url, ca: arguments.ca.clone(), control, bus })
+        let ca = arguments.node.ca.as_ref().map(PathBuf::from);
+        Ok(Some(Self { url, ca, control, bus, replicas }))
     }
 
     /// The JetStream in which users and rooms, and files, are kept.
     pub(super) async fn control(&self) -> Result<Context, Failure> {
-        match self {
-            Self::Nats { url, ca, control, .. } => connect(url, ca.as_deref(), control).await,
-            Self::Own => Err(Failure::usage("the streams of this bus are reached from within")),
-        }
+        connect(&self.url, self.ca.as_deref(), &self.control).await
     }
 
     /// The JetStream in which messages are kept.
     pub(super) async fn bus(&self) -> Result<Context, Failure> {
-        match self {
-            Self::Nats { url, ca, bus, .. } => connect(url, ca.as_deref(), bus).await,
-            Self::Own => Err(Failure::usage("the streams of this bus are reached from within")),
-        }
+        connect(&self.url, self.ca.as_deref(), &self.bus).await
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::copies;
+use super::moving::UnlessMoving;
 use super::peers::{Heard, Said};
 use super::settle;
 use crate::data_plane::JetStreamRooms;
@@ -112,11 +113,12 @@ impl Member {
     }
 
     pub(super) fn logins(&self) -> Arc<dyn Authenticator> {
-        self.logins.clone()
+        Arc::new(UnlessMoving { logins: Arc::clone(&self.logins), store: self.store.clone() })
     }
 
     pub(super) fn is_fresh(&self) -> bool {
-        self.lease.is_held()
+        // Half a bus is none.
+        self.lease.is_held() && !self.store.is_moving()
     }
 
     /// How often the bus's own data is kept. A node that is not as it must be does not count.

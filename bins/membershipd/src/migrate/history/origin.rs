@@ -6,12 +6,11 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
+use control_api::history::header::{ORIGIN_SEQ, ORIGIN_TIME};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use room_protocol::RoomId;
 
-const ORIGIN_SEQ: &str = "Unibus-Origin-Seq";
-const ORIGIN_TIME: &str = "Unibus-Origin-Time";
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// What told a server what to do with a message when it was stored.

@@ -22,6 +22,7 @@ fn keys_are_read_back() {
         Key::File(room(), BlobDigest::from_bytes([7; 32])),
         Key::Deleted(room()),
         Key::FirstStart,
+        Key::Moving,
         Key::Barrier,
         Key::Node("n-1_a".parse().expect("a name")),
     ];

@@ -118,3 +118,23 @@ async fn what_was_signed_before_the_bucket_was_made_is_refused() {
     let refused = store.insert_if_absent(&user, &nonce, later() - 20, created + NONCE_LIFETIME_SECONDS).await;
     assert!(matches!(refused, Err(NonceStoreError::Forgotten { .. })), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_elsewhere_until_a_move_is_refused_by_an_older_bucket() {
+    let servers = Servers::embedded().await;
+    let context = servers.connect(0).await;
+    let (user, nonce) = (Person::number(1).identity.id(), HttpNonce::random());
+    // Signed and accepted elsewhere long after the bucket was made, and just before the move.
+    let created = later() + 30;
+    let replay = async |store: KvNonceStore| {
+        store.insert_if_absent(&user, &nonce, created + 1, created + NONCE_LIFETIME_SECONDS).await
+    };
+    KvNonceStore::create_bucket(&context, &options(&servers)).await.expect("the bucket");
+    KvNonceStore::begin_anew(&context, &options(&servers), created).await.expect("noted");
+    let refused = replay(open(&servers, 0).await).await;
+    assert!(matches!(refused, Err(NonceStoreError::Forgotten { .. })), "{refused:?}");
+    let store = open(&servers, 0).await;
+    let at = created + 10;
+    let fresh = store.insert_if_absent(&user, &HttpNonce::random(), at, at + NONCE_LIFETIME_SECONDS).await;
+    assert_eq!(fresh.expect("an answer"), Freshness::Fresh, "what is signed later passes");
+}
