@@ -15,10 +15,11 @@ program=${MEMBERSHIPD:-$repository/target/release/membershipd}
 
 usage() {
     cat <<END
-Usage: deploy/cluster/install-node.sh [--start | --restart] NODE
+Usage: deploy/cluster/install-node.sh [--start | --restart | --move-in DATABASE] NODE
 
   --start     start the node, and do not wait: the first one waits for another
   --restart   start it anew, and wait until it serves and has caught up
+  --move-in   move the bus of a single machine into the cluster, from its DATABASE on the node; the node must be new
 
 Variables: SSH_USER (root; any other needs sudo without a password there), WAIT (120 seconds), MEMBERSHIPD and NATS_SERVER
 (the programs to install; by default the one in target/release, and the first nats-server in PATH)
@@ -87,6 +88,12 @@ case ${1:-} in
     action=${1#--}
     shift
     ;;
+--move-in)
+    action=move-in
+    database=${2:-}
+    [ $# -lt 2 ] || shift
+    shift
+    ;;
 esac
 if [ $# -ne 1 ] || [ "${1#-}" != "$1" ]; then
     usage >&2
@@ -94,6 +101,10 @@ if [ $# -ne 1 ] || [ "${1#-}" != "$1" ]; then
 fi
 node=$1
 
+case ${database-/} in
+/*) ;;
+*) fail "--move-in names the database by its whole path on the node, such as /root/old/unibus.db" ;;
+esac
 [ -f "$here/nodes.env" ] || fail "there is no $here/nodes.env: README.md begins with it"
 address=$(address_of "$node")
 [ -n "$address" ] || fail "$node is not in $here/nodes.env"
@@ -118,6 +129,15 @@ start)
     on_node systemctl enable --quiet "$unit"
     on_node systemctl start --no-block "$unit"
     say "$node was started"
+    ;;
+move-in)
+    # With the settings of the unit, which hands out what lies in /etc/unibus. The service manager gives the directory to the
+    # service's user when that starts.
+    settings=$(sed -n 's/^Environment=//p' "$here/$unit" | sed 's#%d#/etc/unibus#' | tr '\n' ' ')
+    # shellcheck disable=SC2086 # one word for each setting
+    on_node env $settings sh -c "'set -ea; . /etc/unibus/node.env
+        if [ -f /etc/unibus/membershipd.env ]; then . /etc/unibus/membershipd.env; fi
+        exec membershipd migrate-to-kv --db /var/lib/private/unibus/local_files/unibus.db --from $database --blobs --streams'"
     ;;
 restart)
     log="ssh $user@$address journalctl -u $unit"

@@ -22,6 +22,7 @@ use crate::first_start::unix_now;
 use crate::migrate::history::{HistoryOptions, move_history, plan_history};
 use crate::migrate::into_cluster::MovingNode;
 use crate::store_note::StoreNote;
+use crate::telemetry;
 use show::Bar;
 use source::{OpenSource, Source};
 use target::Target;
@@ -105,6 +106,8 @@ impl Job<'_> {
 
     /// Starts the server of this node for nothing but the move.
     async fn move_into_cluster(&self, out: &mut impl Write) -> Result<(), Failure> {
+        // What the server says is how an operator sees why there is no majority.
+        let _telemetry = telemetry::start(&self.config.logging)?;
         let is_source = self.source.is_in(self.config.paths.directory());
         let node = MovingNode::start(self.config, is_source).await.map_err(MigrateFailure::from)?;
         let outcome = self.move_through(&node, out).await;

@@ -89,13 +89,16 @@ impl MovingNode {
         }
     }
 
-    /// Waits until there is a majority of nodes, however long that takes.
+    /// Waits until there is a majority of nodes, however long that takes, and says why it waits.
     pub(crate) async fn majority(&self) {
         let prefix = KvOptions::default().prefix;
-        while let Err(error) = KvStore::exists(&self.control(), &prefix).await {
-            tracing::debug!(%error, "waiting for other nodes");
-            tokio::time::sleep(AGAIN).await;
-        }
+        let answered = async {
+            while let Err(error) = KvStore::exists(&self.control(), &prefix).await {
+                tracing::debug!(%error, "JetStream does not answer yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        self.plane.waiting(answered).await;
     }
 
     /// Makes the buckets unless they are there; answers how many copies there are of what is made now: as many as the

@@ -278,4 +278,15 @@ async fn a_move_into_a_cluster_that_would_be_a_mistake_is_refused() {
     node.start(&settings).await.stop_cleanly().await;
     Failed::of(&bus.moves(&node, &settings, &[]).await).says(1, &["holds other data"]);
     node.start(&settings).await.stop_cleanly().await;
+
+    // A node may go on in the directory of the bus; its database is old then, and is not taken for the bus.
+    let streams = bus.place.path("streams").display().to_string();
+    let own = [&own[..], &["--nats-store", &streams]].concat();
+    let output = within("the end of the move", bus.place.command(&own).output()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    bus.place.fail(&[]).await.says(1, &["--cluster-name", "membershipd.store"]);
+    let daemon = bus.place.start(&[&settings[..], &["--nats-store", &streams]].concat()).await;
+    let listed = bus.place.user_ok(&["list"]).await;
+    assert!(listed.contains("alice") && listed.contains("bob"), "{listed}");
+    daemon.stop_cleanly().await;
 }
