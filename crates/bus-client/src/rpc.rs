@@ -186,6 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn where_a_message_was_before_is_shown_when_it_can_be_so() {
+        let moved_at = 1_700_000_000_000;
+        let before = Some("2023-11-14T22:13:19.5Z");
+        assert_eq!(origin(Some(7), before, moved_at), Some(Origin { seq: 7, stored_at: moved_at - 500 }));
+        assert_eq!(origin(Some(7), Some("2023-11-14T22:13:20.001Z"), moved_at), None, "that is later");
+        assert_eq!(origin(Some(7), Some("1969-12-31T23:59:59Z"), moved_at), None);
+        assert_eq!(origin(Some(7), Some("yesterday"), moved_at), None);
+        assert_eq!((origin(None, before, moved_at), origin(Some(7), None, moved_at)), (None, None));
+    }
+
+    #[test]
     fn what_does_not_say_stored_is_not_taken_for_it() {
         let done = (header::DONE, "publish");
         assert_eq!(answer(&[(header::SEQ, "7"), done]).unwrap(), 7);

@@ -13,7 +13,7 @@ use busauth::Identity;
 use embedded_broker::{
     Admission, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig, JetStreamLimits, Store, SyncPolicy,
 };
-use membership_store::{BusRole, KvOptions, KvStore, MembershipStore as _, NewUser, SqliteStore};
+use membership_store::{BusRole, KvOptions, KvStore, MembershipStore as _, Migration, NewUser, SqliteStore};
 
 use super::harness::{Failed, Place, within};
 use super::history::{config, room};
@@ -172,6 +172,28 @@ async fn a_bus_moves_into_its_own_streams() {
     place.fail(&[]).await.says(1, &["--store kv", "membershipd.store"]);
     place.start(&["--store", "kv"]).await.stop_cleanly().await;
     assert!(place.user_ok(&["list"]).await.contains("ann"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_does_not_start_on_half_a_bus() {
+    let place = Place::new();
+    let ann = stopped_bus(&place).await;
+    // Everything is there but the end of the move.
+    let streams = Target::start(Some(&place.data().join("jetstream"))).await;
+    let (context, source) = (streams.context().await, SqliteStore::open(place.db()).await.unwrap());
+    Migration::new(&source, context.clone(), KvOptions::default()).run(|_| {}).await.unwrap();
+    source.close().await;
+    drop(context);
+    streams.stop().await;
+    place.fail(&["--store", "kv"]).await.says(1, &["not finished", "migrate-to-kv"]);
+    // Where it was it can still be used.
+    place.start(&[]).await.stop_cleanly().await;
+
+    assert!(migrated(&place, &[]).await.contains("0 records were written"));
+    place.start(&["--store", "kv"]).await.stop_cleanly().await;
+    let streams = Target::start(Some(&place.data().join("jetstream"))).await;
+    check_users(&streams.context().await, &ann).await;
+    streams.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
