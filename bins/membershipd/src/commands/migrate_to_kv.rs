@@ -107,7 +107,7 @@ impl Job<'_> {
     /// Starts the server of this node for nothing but the move.
     async fn move_into_cluster(&self, out: &mut impl Write) -> Result<(), Failure> {
         // What the server says is how an operator sees why there is no majority.
-        let _telemetry = telemetry::start(&self.config.logging)?;
+        let _log = telemetry::start(&self.config.logging)?;
         let is_source = self.source.is_in(self.config.paths.directory());
         let node = MovingNode::start(self.config, is_source).await.map_err(MigrateFailure::from)?;
         let outcome = self.move_through(&node, out).await;
