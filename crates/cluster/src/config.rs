@@ -92,7 +92,7 @@ pub enum Sync {
     Every(Duration),
 }
 
-/// What a node may use.
+/// What a node may use, and how long it may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a message.
@@ -101,6 +101,9 @@ pub struct Limits {
     pub max_memory: u64,
     /// Bytes on disk for streams.
     pub max_file: u64,
+    /// How long a start waits for a server in the same directory to end: one whose supervisor was killed needs a moment to
+    /// stop in good order.
+    pub store_patience: Duration,
 }
 
 /// A program that calls [`launch`](crate::clear) with the arguments it gets after these: usually this one, with a
@@ -173,7 +176,12 @@ impl fmt::Display for Replicas {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_payload: 1024 * 1024, max_memory: 64 * 1024 * 1024, max_file: 4 * 1024 * 1024 * 1024 }
+        Self {
+            max_payload: 1024 * 1024,
+            max_memory: 64 * 1024 * 1024,
+            max_file: 4 * 1024 * 1024 * 1024,
+            store_patience: Duration::from_secs(15),
+        }
     }
 }
 

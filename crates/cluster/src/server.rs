@@ -10,7 +10,7 @@ use std::{
 
 use busauth::Authenticator;
 use rustix::process::Signal;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -39,6 +39,8 @@ const LISTENING: Duration = Duration::from_secs(15);
 const CONNECTING: Duration = Duration::from_secs(10);
 /// How often it is looked whether the server has said where it listens.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often it is looked whether a server that was left behind is gone.
+const LOOK_AT_STORE: Duration = Duration::from_millis(100);
 /// What a stopped process may take to end before it is killed.
 const ENDING: Duration = Duration::from_secs(5);
 /// Longer than a check takes that does not hang.
@@ -74,7 +76,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// Another server has it.
-    #[error("{} is in use by another nats-server: one that was left behind, or a second node with the same directory", .0.display())]
+    #[error("{} is in use by another nats-server: one that was left behind and does not end, or a second node with the same directory", .0.display())]
     StoreInUse(PathBuf),
     /// The server does not take its configuration.
     #[error("nats-server refuses its configuration: {0}")]
@@ -148,7 +150,7 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
     /// Starts a server. What was started is gone again when that fails.
     pub(crate) async fn start(&self, listen: SocketAddr) -> Result<Server, StartError> {
         let run_directory = self.prepare_store()?;
-        self.check_configuration(listen, &run_directory).await?;
+        self.check_when_store_is_free(listen, &run_directory).await?;
         let (process, stderr) = self.launch(listen, &run_directory, &["-c", &Slot::Config.path()]).await?;
         let tasks = TaskTracker::new();
         let last_words = LastWords::default();
@@ -186,6 +188,34 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
             }
         }
         Ok(run_directory)
+    }
+
+    /// Checks the configuration, with the lock of the store taken for that moment. A server that was left behind by a
+    /// supervisor that was killed has been told to end, and gets time to do so.
+    async fn check_when_store_is_free(
+        &self,
+        listen: SocketAddr,
+        run_directory: &Path,
+    ) -> Result<(), StartError> {
+        let patience = self.config().limits.store_patience;
+        let since = Instant::now();
+        let mut said = false;
+        loop {
+            match self.check_configuration(listen, run_directory).await {
+                Err(StartError::StoreInUse(store)) if since.elapsed() < patience => {
+                    if !said {
+                        said = true;
+                        tracing::warn!(
+                            store = %store.display(),
+                            "another nats-server is in the directory: waiting up to {} s for it to end",
+                            patience.as_secs()
+                        );
+                    }
+                    sleep(LOOK_AT_STORE).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn check_configuration(&self, listen: SocketAddr, run_directory: &Path) -> Result<(), StartError> {

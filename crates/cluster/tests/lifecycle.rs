@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use async_nats::{Event, jetstream};
 use busauth::Permissions;
-use cluster::{ClusterConfig, Phase, ServiceAccess, StartError, Stop};
+use cluster::{ClusterConfig, Limits, Phase, ServiceAccess, StartError, Stop};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
@@ -135,7 +135,8 @@ async fn what_cannot_start_says_why() {
     let users = Users::new();
     let Some(program) = nats_server::program() else { return };
     let store = tempfile::tempdir().unwrap();
-    let config = || runnable(alone("node-1", store.path())).unwrap();
+    let limits = Limits { store_patience: Duration::from_millis(300), ..Limits::default() };
+    let config = || ClusterConfig { limits, ..runnable(alone("node-1", store.path())).unwrap() };
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let client_listen = taken.local_addr().unwrap();

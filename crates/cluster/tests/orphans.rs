@@ -3,14 +3,16 @@
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
-use cluster::Stop;
+use cluster::{ClusterConfig, Limits, StartError, Stop};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 
 use crate::support::{
@@ -36,29 +38,70 @@ async fn supervisor() {
     std::future::pending::<()>().await;
 }
 
+/// A supervisor in a process of its own.
+struct Supervised {
+    supervisor: Child,
+    server: Pid,
+    handle: OwnedFd,
+}
+
+impl Supervised {
+    #[expect(clippy::disallowed_methods, reason = "the child is killed and waited for")]
+    fn start(store: &Path) -> Self {
+        let mut supervisor = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "orphans::supervisor", "--nocapture"])
+            .env(STORE, store)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(supervisor.stdout.take().unwrap());
+        let server =
+            output.lines().map_while(Result::ok).find_map(|line| line.strip_prefix(MARK).map(str::to_owned));
+        let server = Pid::from_raw(server.expect("it starts").parse().unwrap()).unwrap();
+        let handle = pidfd_open(server, PidfdFlags::empty()).unwrap();
+        Self { supervisor, server, handle }
+    }
+
+    fn kill(&mut self) {
+        self.supervisor.kill().unwrap();
+        self.supervisor.wait().unwrap();
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
+        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        poll(&mut ended, Some(&patience)).unwrap() == 1
+    }
+}
+
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the child is killed and waited for")]
 async fn a_supervisor_that_is_killed_takes_its_server_with_it() {
     let store = tempfile::tempdir().unwrap();
     let Some(config) = runnable(alone("node-1", store.path())) else { return };
-    let mut supervisor = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "orphans::supervisor", "--nocapture"])
-        .env(STORE, store.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(supervisor.stdout.take().unwrap());
-    let server =
-        output.lines().map_while(Result::ok).find_map(|line| line.strip_prefix(MARK).map(str::to_owned));
-    let server = Pid::from_raw(server.expect("it starts").parse().unwrap()).unwrap();
-    let handle = pidfd_open(server, PidfdFlags::empty()).unwrap();
-
-    supervisor.kill().unwrap();
-    supervisor.wait().unwrap();
-    let mut ended = [PollFd::new(&handle, PollFlags::IN)];
-    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
-    assert_eq!(poll(&mut ended, Some(&patience)).unwrap(), 1, "the server has ended");
+    let mut left = Supervised::start(store.path());
+    left.kill();
+    assert!(left.has_ended(), "the server has ended");
     // And its directory can be used again.
     let node = try_start(config, &Users::new()).await.unwrap();
+    node.stop(Stop::Now).await;
+}
+
+#[tokio::test]
+async fn a_start_waits_for_what_a_killed_supervisor_left_but_not_for_ever() {
+    let store = tempfile::tempdir().unwrap();
+    let Some(config) = runnable(alone("node-1", store.path())) else { return };
+    let mut left = Supervised::start(store.path());
+    // The server cannot end now, although it is told to.
+    kill_process(left.server, Signal::STOP).unwrap();
+    left.kill();
+    let limits = Limits { store_patience: Duration::from_millis(300), ..Limits::default() };
+    let impatient = ClusterConfig { limits, ..config.clone() };
+    let refused = try_start(impatient, &Users::new()).await.err();
+    assert!(matches!(refused, Some(StartError::StoreInUse(_))), "{refused:?}");
+
+    // As a service manager does: at once, while the server is still about to end.
+    kill_process(left.server, Signal::CONT).unwrap();
+    let node = try_start(config, &Users::new()).await.unwrap();
+    assert!(left.has_ended(), "no two servers are in one directory");
     node.stop(Stop::Now).await;
 }
