@@ -167,6 +167,11 @@ impl Pair {
         &self.key_pem
     }
 
+    /// The chain and its key, to be compared.
+    pub(crate) fn pems(&self) -> (String, Zeroizing<String>) {
+        (self.certificates.pem.clone(), self.key_pem.clone())
+    }
+
     pub(crate) fn leaf(&self) -> Result<Leaf, CertificateError> {
         leaf(&self.certificates.path, self.certificates.first())
     }
@@ -241,6 +246,12 @@ impl Leaf {
             Ok(())
         }
     }
+}
+
+/// When a certificate expires; `None` when it cannot be read.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let ([], certificate) = X509Certificate::from_der(certificate).ok()? else { return None };
+    Some(system_time(certificate.validity().not_after.timestamp()))
 }
 
 fn certificates(path: &Path, text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

@@ -160,6 +160,15 @@ impl Cleared {
         self.client.as_ref().and_then(|client| client.leaf().ok()).map(|leaf| leaf.not_after)
     }
 
+    /// Whether a server that has the certificates of the one has those of the other.
+    pub(crate) fn has_certificates_of(&self, other: &Self) -> bool {
+        let route = |cleared: &Self| {
+            cleared.route.as_ref().map(|route| (route.pair.pems(), route.authority.pem().to_owned()))
+        };
+        let client = |cleared: &Self| cleared.client.as_ref().map(Pair::pems);
+        route(self) == route(other) && client(self) == client(other)
+    }
+
     pub(crate) fn route(&self) -> Option<&RouteMaterial> {
         self.route.as_ref()
     }

@@ -51,6 +51,9 @@
 //!   (`a_kick_reaches_every_server_and_says_which_it_did_not_reach`).
 //! - **Who does not keep up does not answer.** It leaves logins to others until it does
 //!   (`two_share_the_logins_and_one_that_hangs_leaves_them_to_the_other`).
+//! - **Certificates are exchanged in place.** A server takes new ones while it runs, and nothing that a node may not start
+//!   with (`clients_and_peers_are_shown_new_certificates_and_nobody_is_lost`,
+//!   `certificates_that_do_not_fit_are_refused_and_those_in_use_stay`).
 //! - **No orphans.** A server does not outlive the process that supervises it, not even when that is killed
 //!   (`a_supervisor_that_is_killed_takes_its_server_with_it`), and no two servers use one directory
 //!   (`what_cannot_start_says_why`).
@@ -77,6 +80,7 @@ mod owner_only;
 mod peer_health;
 mod pki;
 mod process;
+mod route_dial;
 mod route_secret;
 mod route_url;
 mod server;
@@ -104,16 +108,17 @@ pub use guard::{Cleared, Violation, Violations, clear};
 pub use launch::{LaunchError, launch};
 pub use loopback::{is_loopback, is_loopback_host, is_loopback_url};
 pub use names::{ClusterName, NameError, NodeName, RouteUser};
-pub use node::{JetStreamState, Node, NodeState, Phase, Stop, StopReport};
+pub use node::{JetStreamState, Node, NodeState, Phase, Reloader, Stop, StopReport};
 pub use node_files::{NodeFilesError, NodeFilesReport, make_node_files};
 pub use owner_only::FileError;
 pub use peer_health::{PeerHealth, PeerHealthError};
 pub use pki::{
     Made, NodePair, PkiError, PkiJob, PkiReport, ServerPkiJob, make_certificates, make_server_certificates,
 };
+pub use route_dial::{PeerFound, PeerProblem, dial_peers};
 pub use route_secret::{RouteLogin, RouteSecret, SecretError, SecretPlaces, SecretSource, SecretTextError};
 pub use route_url::{DEFAULT_ROUTE_PORT, RouteUrl, RouteUrlError};
-pub use server::StartError;
+pub use server::{ReloadError, Reloaded, StartError};
 pub use service_access::ServiceAccess;
 pub use service_keys::Account;
 pub use shared_secret::{SharedSecret, SharedSecretError, SharedSecretTextError};

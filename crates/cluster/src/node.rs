@@ -5,18 +5,22 @@ mod supervisor;
 use std::{net::SocketAddr, sync::Arc};
 
 use busauth::{Authenticator, Principal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     connections::{Kicker, RecentLogins},
     guard::Cleared,
+    own_tls::Accepted,
     peer_health::PeerHealth,
-    server::{Blueprint, StartError},
+    server::{Blueprint, ReloadError, Reloaded, StartError},
     service_access::ServiceAccess,
     service_keys::{Account, ServiceKeys},
 };
-use supervisor::Supervisor;
+use supervisor::{Asked, Supervisor};
+
+/// Reloads that wait for the one that is under way.
+const WAITING_RELOADS: usize = 4;
 
 /// A node whose server runs. Stop it with [`Node::stop`]; when it is only dropped, the server is killed.
 pub struct Node {
@@ -26,9 +30,25 @@ pub struct Node {
     kicker: Kicker,
     peers: PeerHealth,
     state: watch::Receiver<NodeState>,
+    reloader: Reloader,
     stop: oneshot::Sender<Stop>,
     stopped: oneshot::Receiver<StopReport>,
     tasks: TaskTracker,
+}
+
+/// Has the server of a node take new certificates. Cheap to clone; stays good when the server is started again.
+#[derive(Clone)]
+pub struct Reloader(mpsc::Sender<Asked>);
+
+impl Reloader {
+    /// Reads the certificates in the files that the node was configured with. When they are others than those in use, and
+    /// such as a node may start with, the server gets them: from then on clients and peers that connect are shown the new
+    /// ones. Users are disconnected by that, and connect anew; routes that are there stay.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.map_err(|_| ReloadError::NotRunning)?;
+        answered.await.map_err(|_| ReloadError::NotRunning)?
+    }
 }
 
 /// How a node is.
@@ -105,8 +125,10 @@ impl Node {
     /// JetStream may take longer, and as long as there is no majority of peers; see [`NodeState::jetstream`].
     pub async fn start(cleared: Cleared, authenticator: Arc<dyn Authenticator>) -> Result<Self, StartError> {
         let tasks = TaskTracker::new();
+        let accepted = cleared.client().map(|pair| Accepted::only(pair.certificates.first().clone()));
         let blueprint = Blueprint {
             tasks: tasks.clone(),
+            accepted,
             cleared,
             keys: Arc::new(ServiceKeys::generate()),
             recent: Arc::new(RecentLogins::default()),
@@ -123,13 +145,15 @@ impl Node {
         let (stop, told) = oneshot::channel();
         let (report, stopped) = oneshot::channel();
         let (supervisor, state) = Supervisor::new(blueprint, listens, system);
+        let (reloads, asked) = mpsc::channel(WAITING_RELOADS);
         tasks.spawn(async move {
-            let how = supervisor.run(server, told).await;
+            let how = supervisor.run(server, told, asked).await;
             // Nobody waits for it when the node was dropped.
             report.send(how).ok();
         });
         tasks.close();
-        Ok(Self { listens, ctl, bus, kicker, peers, state, stop, stopped, tasks })
+        let reloader = Reloader(reloads);
+        Ok(Self { listens, ctl, bus, kicker, peers, state, reloader, stop, stopped, tasks })
     }
 
     /// Where clients connect.
@@ -155,6 +179,11 @@ impl Node {
     /// Asks the servers of all nodes how they are.
     pub fn peers(&self) -> &PeerHealth {
         &self.peers
+    }
+
+    /// Has the server take new certificates.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// How the node is, now and whenever that changes.

@@ -1,9 +1,12 @@
-//! TLS of our own connections to our own server: it has to show exactly the certificate that we gave it.
+//! TLS of our own connections to our own server: it has to show exactly the certificate that we gave it, or while that is
+//! exchanged, one of two.
 //!
 //! Names and authorities say nothing here. The server is dialled by address, and whoever else listens there does not
 //! have this certificate's key.
 
 use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
@@ -12,20 +15,43 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Accepts this one certificate.
-pub(crate) fn accepting(certificate: CertificateDer<'static>) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Exactly { certificate, provider: Arc::clone(&provider) };
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+/// The certificates that our server may show now. All configurations made from it follow.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted(Arc<RwLock<Vec<CertificateDer<'static>>>>);
+
+impl Accepted {
+    pub(crate) fn only(certificate: CertificateDer<'static>) -> Self {
+        Self(Arc::new(RwLock::new(vec![certificate])))
+    }
+
+    /// From now on this one, too.
+    pub(crate) fn add(&self, certificate: CertificateDer<'static>) {
+        let mut accepted = self.0.write();
+        if !accepted.contains(&certificate) {
+            accepted.push(certificate);
+        }
+    }
+
+    /// From now on this one, and no other.
+    pub(crate) fn keep_only(&self, certificate: CertificateDer<'static>) {
+        *self.0.write() = vec![certificate];
+    }
+
+    /// For a connection.
+    pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Exactly { accepted: self.clone(), provider: Arc::clone(&provider) };
+        Ok(ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth())
+    }
 }
 
 #[derive(Debug)]
 struct Exactly {
-    certificate: CertificateDer<'static>,
+    accepted: Accepted,
     provider: Arc<CryptoProvider>,
 }
 
@@ -38,7 +64,7 @@ impl ServerCertVerifier for Exactly {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if *end_entity == self.certificate {
+        if self.accepted.0.read().iter().any(|accepted| accepted == end_entity) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))

@@ -5,16 +5,19 @@
 
 use std::{
     ffi::OsString,
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::fd::OwnedFd,
-    path::Path,
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use tokio::{
     process::ChildStderr,
     sync::{oneshot, watch},
@@ -29,6 +32,9 @@ use crate::{
 
 /// A program that only says something about itself has said it by then.
 const SAYING: Duration = Duration::from_secs(10);
+
+/// How the kernel names files in memory.
+const MEMORY: &[u8] = b"/memfd:";
 
 /// A child of ours. Killed when dropped, unless it has ended.
 pub(crate) struct Process {
@@ -91,6 +97,22 @@ impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
         if let Err(error) = pidfd_send_signal(&*self.handle, signal) {
             tracing::debug!(%error, ?signal, "nats-server got no signal");
+        }
+    }
+
+    /// Opens a file that it holds open, for writing.
+    pub(crate) fn open_held(&self, slot: Slot) -> io::Result<File> {
+        let path = PathBuf::from(format!("/proc/{}/fd/{}", self.id, slot.number()));
+        // What lies on a disk is not ours to write secrets to.
+        if !fs::read_link(&path)?.as_os_str().as_encoded_bytes().starts_with(MEMORY) {
+            return Err(io::Error::other(format!("{} is not a file in memory", path.display())));
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        // As long as it runs, nobody else has its number: what was opened is its.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::PidFd(self.handle.as_fd()), look) {
+            Ok(None) => Ok(file),
+            _ => Err(io::Error::other("nats-server has ended")),
         }
     }
 

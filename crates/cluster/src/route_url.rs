@@ -75,6 +75,11 @@ impl RouteUrl {
         self
     }
 
+    /// Its own login, or else this one.
+    pub(crate) fn login_or<'a>(&'a self, login: &'a RouteLogin) -> &'a RouteLogin {
+        self.login.as_ref().unwrap_or(login)
+    }
+
     /// What nats-server dials, secret included.
     pub fn render(&self) -> Zeroizing<String> {
         let address = Address(self);

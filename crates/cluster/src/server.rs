@@ -1,5 +1,7 @@
 //! One run of a nats-server: started, listened to, entered by our service identities, asked about logins, stopped.
 
+mod reload;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -25,7 +27,7 @@ use crate::{
     guard::Cleared,
     launch::{STORE_IN_USE, Slot},
     nats_conf::{self, Places},
-    own_tls,
+    own_tls::Accepted,
     process::{self, Ended, Process},
     server_log::{self, LastWords},
     service_access::{ServiceAccess, dialled},
@@ -103,9 +105,13 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
 }
 
+pub use self::reload::{ReloadError, Reloaded};
+
 /// What every run of the server has in common.
 pub(crate) struct Blueprint<A: ?Sized> {
     pub(crate) cleared: Cleared,
+    /// What it may show us; `None` without TLS.
+    pub(crate) accepted: Option<Accepted>,
     pub(crate) keys: Arc<ServiceKeys>,
     pub(crate) recent: Arc<RecentLogins>,
     pub(crate) authenticator: Arc<A>,
@@ -142,8 +148,7 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
 
     /// How the service identity of an account enters a server that listens there.
     pub(crate) fn access(&self, account: Account, listens: SocketAddr) -> Result<ServiceAccess, StartError> {
-        let certificate = self.cleared.client().map(|pair| pair.certificates.first().clone());
-        let tls = certificate.map(own_tls::accepting).transpose()?;
+        let tls = self.accepted.as_ref().map(Accepted::config).transpose()?;
         Ok(ServiceAccess::new(listens, self.keys.seed(account), tls))
     }
 
@@ -253,15 +258,7 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
         };
         let text = nats_conf::render(&self.cleared, &self.keys, &places);
         let mut files: Vec<(Slot, &[u8])> = vec![(Slot::Config, &text)];
-        if let Some(route) = self.cleared.route() {
-            files.push((Slot::RouteCertificate, route.pair.certificates.pem().as_bytes()));
-            files.push((Slot::RouteKey, route.pair.key_pem().as_bytes()));
-            files.push((Slot::RouteAuthority, route.authority.pem().as_bytes()));
-        }
-        if let Some(client) = self.cleared.client() {
-            files.push((Slot::ClientCertificate, client.certificates.pem().as_bytes()));
-            files.push((Slot::ClientKey, client.key_pem().as_bytes()));
-        }
+        files.extend(certificates(&self.cleared));
         let config = self.config();
         let lock = config.store.join("nats-server.lock");
         Process::start(&config.exec_helper, &lock, &config.nats_server, arguments, &files)
@@ -374,6 +371,21 @@ impl Server {
         self.tasks.wait().await;
         ended
     }
+}
+
+/// The certificates and keys that a server is handed.
+fn certificates(cleared: &Cleared) -> Vec<(Slot, &[u8])> {
+    let mut files: Vec<(Slot, &[u8])> = Vec::new();
+    if let Some(route) = cleared.route() {
+        files.push((Slot::RouteCertificate, route.pair.certificates.pem().as_bytes()));
+        files.push((Slot::RouteKey, route.pair.key_pem().as_bytes()));
+        files.push((Slot::RouteAuthority, route.authority.pem().as_bytes()));
+    }
+    if let Some(client) = cleared.client() {
+        files.push((Slot::ClientCertificate, client.certificates.pem().as_bytes()));
+        files.push((Slot::ClientKey, client.key_pem().as_bytes()));
+    }
+    files
 }
 
 fn check_version(found: ServerVersion) -> Result<(), StartError> {

@@ -420,6 +420,13 @@ impl System {
         }
     }
 
+    /// Has the server of this node read its configuration and certificates again, and says when it has. Everybody whom
+    /// a callout has let in is disconnected.
+    pub(crate) async fn reload(&self) -> Result<(), SystemError> {
+        let subject = format!("$SYS.REQ.SERVER.{}.RELOAD", self.server_id());
+        self.request::<serde::de::IgnoredAny>(subject, &json!({})).await.map(drop)
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         what: &str,

@@ -13,6 +13,8 @@ mod logins;
 mod orphans;
 mod outsiders;
 mod pki;
+mod reload;
 mod rights;
+mod route_dial;
 mod secrets;
 mod three_nodes;

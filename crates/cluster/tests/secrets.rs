@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use cluster::{ClusterConfig, Stop};
+use cluster::{ClusterConfig, Reloaded, Stop};
 
 use crate::support::{
     certificates::Certificates,
@@ -43,6 +43,11 @@ async fn secrets_and_keys_are_in_no_argument_no_variable_and_no_file() {
     };
     let Some(config) = runnable(with_routes) else { return };
     let node = try_start(config, &Users::new()).await.unwrap();
+    // What a server gets while it runs is as hidden as what it was started with.
+    let old_key = fs::read_to_string(certificates.of("node-1").pair.key).unwrap();
+    let old_key = old_key.lines().nth(1).unwrap();
+    certificates.renew();
+    assert_eq!(node.reloader().reload().await.unwrap(), Reloaded::Changed);
 
     let key = fs::read_to_string(certificates.of("node-1").pair.key).unwrap();
     let key = key.lines().nth(1).unwrap();
@@ -56,7 +61,7 @@ async fn secrets_and_keys_are_in_no_argument_no_variable_and_no_file() {
     assert!(contains(&seen[0].1, "/proc/self/fd/40"), "it is the server");
     assert!(seen[1].1.is_empty(), "it has no environment at all");
     for (place, content) in seen.into_iter().chain(files(store.path())) {
-        for secret in [SECRET, key, "BEGIN"] {
+        for secret in [SECRET, old_key, key, "BEGIN"] {
             assert!(!contains(&content, secret), "{secret} in {place}");
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod foreign_nats;
 pub(crate) mod nats_server;
 pub(crate) mod nodes;
+pub(crate) mod pair;
 pub(crate) mod raw_client;
 pub(crate) mod users;
 

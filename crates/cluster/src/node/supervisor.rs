@@ -12,13 +12,13 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use busauth::Authenticator;
 use rustix::process::Signal;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{JetStreamState, NodeState, Phase, Stop, StopReport};
 use crate::{
-    server::{Blueprint, Server},
+    server::{Blueprint, ReloadError, Reloaded, Server},
     service_keys::Account,
     system::System,
 };
@@ -36,6 +36,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 const LAME_DUCK: Duration = Duration::from_secs(30);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Where the outcome of a reload is awaited.
+pub(super) type Asked = oneshot::Sender<Result<Reloaded, ReloadError>>;
 
 pub(super) struct Supervisor<A: ?Sized> {
     blueprint: Blueprint<A>,
@@ -66,7 +69,12 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         (Self { blueprint, listens, state, system, ends: VecDeque::new() }, seen)
     }
 
-    pub(super) async fn run(mut self, server: Server, mut told: oneshot::Receiver<Stop>) -> StopReport {
+    pub(super) async fn run(
+        mut self,
+        server: Server,
+        mut told: oneshot::Receiver<Stop>,
+        mut reloads: mpsc::Receiver<Asked>,
+    ) -> StopReport {
         let mut running = Some(server);
         loop {
             let server = if let Some(server) = running.take() {
@@ -86,6 +94,20 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                 how = &mut told => {
                     let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
                     return self.stopped(report);
+                }
+                Some(asked) = reloads.recv() => {
+                    let outcome = tokio::select! {
+                        biased;
+                        how = &mut told => {
+                            let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
+                            return self.stopped(report);
+                        }
+                        outcome = self.blueprint.reload(&server) => outcome,
+                        _ = server.process.ended() => Err(ReloadError::NotRunning),
+                    };
+                    // Nobody waits for it any more.
+                    asked.send(outcome).ok();
+                    running = Some(server);
                 }
                 () = self.watch(&server) => self.has_ended(server).await,
             }

@@ -22,16 +22,25 @@ pub(crate) fn topology() -> Topology {
 
 impl Certificates {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let certificates = Self { directory: tempfile::tempdir().unwrap() };
+        certificates.make(false);
+        certificates
+    }
+
+    /// New pairs for all nodes, of the same authority.
+    pub(crate) fn renew(&self) {
+        self.make(true);
+    }
+
+    fn make(&self, renew: bool) {
         let job = PkiJob {
             topology: &topology(),
-            directory: directory.path(),
-            renew: false,
+            directory: self.directory.path(),
+            renew,
             client_ca: None,
             now: SystemTime::now(),
         };
         make_certificates(&job).unwrap();
-        Self { directory }
     }
 
     pub(crate) fn path(&self) -> &Path {
