@@ -181,9 +181,16 @@ impl App {
         let mut http = tasks.spawn(server.serve(control.router(), serving.clone(), REQUEST_DRAIN));
         let mut local = tasks.spawn(local.serve(control.local_router(), serving.clone()));
         let upkeep = CancellationToken::new();
-        if let Some(tls) = tls {
-            tasks.spawn(TlsReload::new(tls).run(hangups, upkeep.clone()));
-        }
+        // First what this process shows, since the server of a cluster's node may be shown to have the same.
+        let asked = match tls {
+            Some(tls) => {
+                let (then, asked) = mpsc::channel(1);
+                tasks.spawn(TlsReload::new(tls).run(hangups, then, upkeep.clone()));
+                asked
+            }
+            None => hangups,
+        };
+        tasks.spawn(plane.clone().reload_when_asked(asked, upkeep.clone()));
         tasks.spawn(rpc.run(serving.clone()));
         tasks.spawn(feed_watchdog(store.clone(), plane.clone(), upkeep.clone()));
         tasks.spawn(files::sweep(control.clone(), plane.clone(), upkeep.clone()));

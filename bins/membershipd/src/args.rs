@@ -39,6 +39,9 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look for whatever would keep the bus from starting, or from doing what it is for. Takes the settings of `serve`,
+    /// dials every other node of a cluster, and changes nothing.
+    Doctor(DoctorArgs),
     /// Make what the nodes of a cluster need of each other: certificates of their own authority, the secret, settings.
     GenClusterCerts(ClusterCertsArgs),
     /// Make the certificates that the nodes of a cluster show to clients, under one authority.
@@ -58,6 +61,17 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print the effective configuration and where each value comes from; fail as `serve` would.
     Check(NodeFlags),
+}
+
+/// `membershipd doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The settings that the bus is started with.
+    #[command(flatten)]
+    pub node: NodeFlags,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `membershipd gen-cluster-certs`.
@@ -164,6 +178,13 @@ pub struct ClusterArgs {
 pub enum ClusterCommand {
     /// Show the nodes, and who keeps what.
     Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the nats-server of this node take the certificates that are in its files now. If they are others than before, its
+    /// clients are disconnected and connect anew; so it is done on one node at a time, and refused while one is down.
+    Reload {
         /// Print JSON.
         #[arg(long)]
         json: bool,

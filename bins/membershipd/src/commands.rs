@@ -2,6 +2,7 @@
 
 mod cluster;
 mod config_check;
+mod doctor;
 mod external_config;
 mod gen_bus_certs;
 mod gen_cluster_certs;
@@ -25,6 +26,9 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
         Some(Command::Serve(flags)) => serve::run(&flags, environment).await,
         Some(Command::Config(ConfigCommand::Check(flags))) => {
             config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
+        }
+        Some(Command::Doctor(arguments)) => {
+            Box::pin(doctor::run(&arguments, environment, &mut io::stdout())).await
         }
         Some(Command::GenClusterCerts(arguments)) => gen_cluster_certs::run(&arguments, &mut io::stdout()),
         Some(Command::GenBusCerts(arguments)) => gen_bus_certs::run(&arguments, &mut io::stdout()),

@@ -45,6 +45,12 @@ pub enum Failure {
         /// What is missing.
         missing: String,
     },
+    /// Something was found that has to be mended.
+    #[error("{failed} of the checks failed")]
+    Doctor {
+        /// How many.
+        failed: usize,
+    },
     /// The list of nodes cannot be read.
     #[error("cannot read the list of nodes {}: {source}; deploy/cluster/nodes.env.example shows what it looks like", .path.display())]
     NodesFile {

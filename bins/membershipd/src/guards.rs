@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
 use rustix::process::geteuid;
 
 use crate::config::{DataPaths, Plane};
@@ -95,6 +96,19 @@ impl DataDirectory {
         check_private(path)
     }
 
+    /// Looks whether [`DataDirectory::claim`] would take a directory, and makes nothing. One that is missing is fine as far as
+    /// it can be made.
+    pub(crate) fn inspect(path: &Path) -> Result<(), DataDirectoryError> {
+        if path.exists() {
+            check_private(path)?;
+            return writable(path)
+                .map_err(|source| DataDirectoryError::Unwritable { path: path.to_owned(), source });
+        }
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let above = absolute.ancestors().find(|above| above.exists()).unwrap_or(Path::new("/"));
+        writable(above).map_err(|source| DataDirectoryError::Create { path: path.to_owned(), source })
+    }
+
     /// Checks that a directory holds no streams of the other kind of data plane.
     pub(crate) fn check_streams(path: &Path, plane: &Plane) -> Result<(), DataDirectoryError> {
         let (foreign, kept_by) = match plane {
@@ -142,6 +156,13 @@ fn check_private(path: &Path) -> Result<(), DataDirectoryError> {
         return Err(DataDirectoryError::OpenToOthers { path: path.to_owned(), mode });
     }
     Ok(())
+}
+
+fn writable(directory: &Path) -> io::Result<()> {
+    if !directory.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 fn lock(lock: &Path, directory: &Path) -> Result<File, DataDirectoryError> {

@@ -21,6 +21,8 @@ mod failure;
 mod telemetry;
 
 mod data_plane;
+mod doctor;
+mod expiry;
 mod files;
 mod first_start;
 mod guards;
@@ -43,8 +45,8 @@ mod stopped_bus;
 
 pub use app::{App, RunError, StartError};
 pub use args::{
-    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, LocationFlags, MigrateArgs, NodeFlags,
-    TypedSecret, UserArgs, UserCommand,
+    BusCertsArgs, Cli, ClusterCertsArgs, Command, ConfigCommand, DoctorArgs, LocationFlags, MigrateArgs,
+    NodeFlags, TypedSecret, UserArgs, UserCommand,
 };
 pub use commands::{MigrateFailure, run};
 pub use config::LAUNCH as LAUNCH_NATS_SERVER;

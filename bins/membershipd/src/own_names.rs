@@ -39,13 +39,17 @@ impl OwnNames {
         public.chain(addresses).chain(self.host.clone()).collect()
     }
 
-    /// Subject alternative names of the server certificate.
-    pub(crate) fn certificate_names(&self) -> Vec<String> {
+    /// What others may know this machine by, as it stands in a certificate.
+    pub(crate) fn known_by(&self) -> Vec<String> {
         let public = self.public.iter().map(|name| name.host().trim_matches(['[', ']']).to_owned());
         let addresses = self.addresses.iter().map(ToString::to_string);
+        public.chain(addresses).chain(self.host.clone()).collect()
+    }
+
+    /// Subject alternative names of the server certificate.
+    pub(crate) fn certificate_names(&self) -> Vec<String> {
         let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut names: Vec<String> =
-            public.chain(addresses).chain(self.host.clone()).chain(loopback).collect();
+        let mut names: Vec<String> = self.known_by().into_iter().chain(loopback).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -3,6 +3,7 @@
 mod local_authority;
 mod tls_reload;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use busauth::{CaFingerprint, ServerTls, TlsError};
@@ -63,6 +64,12 @@ impl NodeTls {
                 Ok(Self { pair, renewal: Renewal::ByAuthority { authority: Box::new(authority), names } })
             }
         }
+    }
+
+    /// Whether a pair in files could be used.
+    pub(crate) fn check_files(certificate: &Path, key: &Path) -> Result<(), NodeTlsError> {
+        ServerTls::load(certificate, key)?;
+        Ok(())
     }
 
     /// For the control plane's listener, which follows every renewal.

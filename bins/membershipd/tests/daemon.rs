@@ -1,6 +1,7 @@
 //! One behaviour a file; `harness` starts the program.
 
 mod bad_input;
+mod certificates_reload;
 mod cluster;
 mod cluster_certificates;
 mod cluster_chat;
@@ -8,6 +9,7 @@ mod cluster_clients;
 mod configuration;
 mod control_socket;
 mod copies;
+mod doctor;
 mod external;
 mod external_config;
 mod first_start;

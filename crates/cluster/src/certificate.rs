@@ -248,6 +248,34 @@ impl Leaf {
     }
 }
 
+/// What the first certificate in a file says, for whoever looks whether it is the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSays {
+    /// The names and addresses that it is for.
+    pub names: Vec<String>,
+    /// When it expires.
+    pub expires: SystemTime,
+}
+
+impl CertificateSays {
+    /// Whether it is for a name or address. A `*` stands for one label.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.names.iter().any(|known| {
+            known.eq_ignore_ascii_case(name)
+                || known.strip_prefix("*.").zip(name.split_once('.')).is_some_and(
+                    |(domain, (label, rest))| !label.is_empty() && rest.eq_ignore_ascii_case(domain),
+                )
+        })
+    }
+}
+
+/// Reads what the first certificate in a file says.
+pub fn read_certificate(path: &Path) -> Result<CertificateSays, CertificateError> {
+    let certificates = Certificates::read(path)?;
+    let Leaf { names, not_after, .. } = leaf(path, certificates.first())?;
+    Ok(CertificateSays { names, expires: not_after })
+}
+
 /// When a certificate expires; `None` when it cannot be read.
 pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let ([], certificate) = X509Certificate::from_der(certificate).ok()? else { return None };

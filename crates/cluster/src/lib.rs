@@ -93,7 +93,7 @@ mod system;
 mod topology;
 mod version;
 
-pub use certificate::CertificateError;
+pub use certificate::{CertificateError, CertificateSays, read_certificate};
 pub use config::{
     ClusterConfig, ExecHelper, Limits, PairFiles, PartialRouteTls, Replicas, ReplicasError, RouteTlsFiles,
     Sync,
@@ -108,7 +108,7 @@ pub use guard::{Cleared, Violation, Violations, clear};
 pub use launch::{LaunchError, launch};
 pub use loopback::{is_loopback, is_loopback_host, is_loopback_url};
 pub use names::{ClusterName, NameError, NodeName, RouteUser};
-pub use node::{JetStreamState, Node, NodeState, Phase, Reloader, Stop, StopReport};
+pub use node::{CertificatesExpire, JetStreamState, Node, NodeState, Phase, Reloader, Stop, StopReport};
 pub use node_files::{NodeFilesError, NodeFilesReport, make_node_files};
 pub use owner_only::FileError;
 pub use peer_health::{PeerHealth, PeerHealthError};
@@ -118,7 +118,7 @@ pub use pki::{
 pub use route_dial::{PeerFound, PeerProblem, dial_peers};
 pub use route_secret::{RouteLogin, RouteSecret, SecretError, SecretPlaces, SecretSource, SecretTextError};
 pub use route_url::{DEFAULT_ROUTE_PORT, RouteUrl, RouteUrlError};
-pub use server::{ReloadError, Reloaded, StartError};
+pub use server::{ReloadError, Reloaded, StartError, version_of};
 pub use service_access::ServiceAccess;
 pub use service_keys::Account;
 pub use shared_secret::{SharedSecret, SharedSecretError, SharedSecretTextError};

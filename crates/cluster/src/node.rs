@@ -2,7 +2,7 @@
 
 mod supervisor;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use busauth::{Authenticator, Principal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,12 +41,19 @@ pub struct Node {
 pub struct Reloader(mpsc::Sender<Asked>);
 
 impl Reloader {
+    /// Whether the files hold other certificates than those in use, such as a node may start with.
+    pub async fn is_due(&self) -> Result<bool, ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Asked::IsDue(answer)).await.map_err(|_| ReloadError::NotRunning)?;
+        answered.await.map_err(|_| ReloadError::NotRunning)?
+    }
+
     /// Reads the certificates in the files that the node was configured with. When they are others than those in use, and
     /// such as a node may start with, the server gets them: from then on clients and peers that connect are shown the new
     /// ones. Users are disconnected by that, and connect anew; routes that are there stay.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(answer).await.map_err(|_| ReloadError::NotRunning)?;
+        self.0.send(Asked::Reload(answer)).await.map_err(|_| ReloadError::NotRunning)?;
         answered.await.map_err(|_| ReloadError::NotRunning)?
     }
 }
@@ -65,9 +72,32 @@ pub struct NodeState {
     /// What the server has said in the last seconds about a route that could not be made: a peer that is down, another
     /// secret, another authority.
     pub route_problem: Option<String>,
+    /// When the certificates of its server expire.
+    pub certificates: CertificatesExpire,
     /// Whether JetStream can be used, as far as the server knows. It can be wrong for seconds in both directions: what
     /// counts is a write that was acknowledged.
     pub jetstream: JetStreamState,
+}
+
+/// When certificates expire; `None` where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CertificatesExpire {
+    /// The one that other nodes are shown.
+    pub routes: Option<SystemTime>,
+    /// The one that clients are shown.
+    pub clients: Option<SystemTime>,
+}
+
+impl CertificatesExpire {
+    /// Of what a node is configured with.
+    pub fn of(cleared: &Cleared) -> Self {
+        Self { routes: cleared.route_certificate_expires(), clients: cleared.client_certificate_expires() }
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> Option<SystemTime> {
+        self.routes.into_iter().chain(self.clients).min()
+    }
 }
 
 /// What the server of a node does.

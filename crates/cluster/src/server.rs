@@ -139,11 +139,7 @@ impl<A: Authenticator + ?Sized> Blueprint<A> {
 
     /// Whether the program is there and new enough.
     pub(crate) async fn check_program(&self) -> Result<(), StartError> {
-        let program = &self.config().nats_server;
-        let said = process::says(program, "--version")
-            .await
-            .map_err(|source| StartError::Program { program: program.clone(), source })?;
-        check_version(said.parse().map_err(|_| StartError::NoVersion(program.clone()))?)
+        version_of(&self.config().nats_server).await.map(drop)
     }
 
     /// How the service identity of an account enters a server that listens there.
@@ -386,6 +382,16 @@ fn certificates(cleared: &Cleared) -> Vec<(Slot, &[u8])> {
         files.push((Slot::ClientKey, client.key_pem().as_bytes()));
     }
     files
+}
+
+/// Which nats-server a program is, if it is one that a node could run.
+pub async fn version_of(program: &Path) -> Result<ServerVersion, StartError> {
+    let said = process::says(program, "--version")
+        .await
+        .map_err(|source| StartError::Program { program: program.to_owned(), source })?;
+    let version = said.parse().map_err(|_| StartError::NoVersion(program.to_owned()))?;
+    check_version(version)?;
+    Ok(version)
 }
 
 fn check_version(found: ServerVersion) -> Result<(), StartError> {

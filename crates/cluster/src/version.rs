@@ -19,6 +19,14 @@ impl ServerVersion {
     /// Older ones check neither accounts of requests as they should (CVE-2025-30215) nor know message expiry.
     pub const OLDEST: Self = Self { major: 2, minor: 11, patch: 1 };
 
+    /// What this crate was tried with for longer than the oldest.
+    const RECOMMENDED: Self = Self { major: 2, minor: 12, patch: 0 };
+
+    /// Whether it is as new as it should be.
+    pub fn is_recommended(self) -> bool {
+        self >= Self::RECOMMENDED
+    }
+
     /// Whether it may be used.
     pub fn is_supported(self) -> bool {
         self >= Self::OLDEST

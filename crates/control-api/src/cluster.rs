@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::info::Posture;
+use crate::timestamp::Timestamp;
 
 /// The answer to `GET /v1/cluster`: a cluster as one of its nodes sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct ClusterNode {
     /// The revision that it had applied when it was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,
+    /// When the first of its certificates expires; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates_expire: Option<Timestamp>,
     /// Where clients find its control plane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub control_urls: Vec<String>,
@@ -112,6 +116,21 @@ impl ClusterStream {
             && self.followers.len() + 1 >= self.replicas as usize
             && self.followers.iter().all(|follower| follower.current)
     }
+}
+
+/// The answer to `POST /v1/cluster/reload`: the certificates of this node's nats-server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadedCertificates {
+    /// The node.
+    pub node: String,
+    /// Whether its files held others than those in use. Only then its clients were disconnected.
+    pub changed: bool,
+    /// When the one expires that other nodes are shown; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes_expire: Option<Timestamp>,
+    /// When the one expires that clients are shown; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients_expire: Option<Timestamp>,
 }
 
 /// The body of `POST /v1/cluster/replicas`.

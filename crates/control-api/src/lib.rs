@@ -35,6 +35,7 @@ pub mod subjects;
 pub use blobs::{BlobInfo, Blobs};
 pub use cluster::{
     ClusterNode, ClusterStatus, ClusterStream, Follower, NodeStanding, RaiseReplicas, RaisedReplicas,
+    ReloadedCertificates,
 };
 pub use consumers::{
     AckWait, ConsumerInfo, ConsumerStart, Consumers, MaxDeliver, NewConsumer, NewConsumerView, OutOfBounds,

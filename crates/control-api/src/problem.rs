@@ -187,6 +187,12 @@ problem_codes! {
     NotClustered = "not_clustered", NOT_FOUND, "The bus is no cluster";
     /// There are fewer nodes, as they must be, than copies are wanted.
     TooFewNodes = "too_few_nodes", CONFLICT, "There are too few nodes";
+    /// Another node is not there or not as it must be, so this one must not disconnect its clients.
+    NodeDown = "node_down", CONFLICT, "Another node is down";
+    /// Another node exchanges its certificates just now.
+    ReloadElsewhere = "reload_elsewhere", CONFLICT, "Another node reloads its certificates";
+    /// The new certificates cannot be used.
+    CertificatesRefused = "certificates_refused", CONFLICT, "The certificates cannot be used";
     /// The text is not a signed statement.
     StatementInvalid = "statement_invalid", BAD_REQUEST, "The statement cannot be read";
     /// There is no such file in the room.

@@ -56,6 +56,8 @@ pub(crate) enum Action {
     ReadCluster,
     /// Have more nodes keep it.
     RaiseReplicas,
+    /// Have a node take its new certificates.
+    ReloadCertificates,
     /// Freeze a room, or lift that.
     FreezeRoom(RoomId),
     /// Delete a room.
@@ -113,9 +115,11 @@ fn decide(view: &View, caller: &Caller, action: Action) -> Result<()> {
     match action {
         Action::ReadUsers => Ok(()),
         Action::ReadSelf | Action::ListOwnRooms => caller.user_id().map(drop),
-        Action::ManageUsers | Action::ListAllRooms | Action::ReadCluster | Action::RaiseReplicas => {
-            admin(caller)
-        }
+        Action::ManageUsers
+        | Action::ListAllRooms
+        | Action::ReadCluster
+        | Action::RaiseReplicas
+        | Action::ReloadCertificates => admin(caller),
         Action::CreateRoom => match caller.role() {
             BusRole::Admin | BusRole::Member => caller.user_id().map(drop),
             BusRole::Guest => Err(Refusal::new(
@@ -246,6 +250,10 @@ pub(crate) struct ListAllRooms;
 /// See [`Action::ReadCluster`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadCluster;
+/// See [`Action::ReloadCertificates`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReloadCertificates;
+
 /// See [`Action::RaiseReplicas`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RaiseReplicas;
@@ -296,7 +304,7 @@ macro_rules! asks {
     };
 }
 
-asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms, ReadCluster, RaiseReplicas;
+asks!(ReadSelf, ReadUsers, ManageUsers, CreateRoom, ListOwnRooms, ListAllRooms, ReadCluster, RaiseReplicas, ReloadCertificates;
       ReadRoom, ReadLog, AppendToLog, ReadKeys, ShareKeys, ReadConsumers, MakeConsumer, DropConsumer, ReadBlobs, WriteBlob, FreezeRoom, DeleteRoom);
 
 impl Ask for DeleteBlob {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use control_api::{ClusterStatus, DataPlaneHealth, GrantsApply, RaisedReplicas};
+use control_api::{ClusterStatus, DataPlaneHealth, GrantsApply, RaisedReplicas, ReloadedCertificates};
 
 use crate::streams::RoomStreams;
 
@@ -39,6 +39,17 @@ pub enum ClusterError {
         /// Their names.
         names: String,
     },
+    /// Clients of this node would have nowhere to go.
+    #[error(
+        "certificates are exchanged on one node at a time, with all others there: {0}. membershipd cluster status shows how they are"
+    )]
+    NodeDown(String),
+    /// Another node does it.
+    #[error("{0} exchanges its certificates just now: try again when it has")]
+    ReloadElsewhere(String),
+    /// The files do not hold what could be used, or it was not taken.
+    #[error("{0}")]
+    Certificates(String),
     /// The data plane did not answer, or refused.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
@@ -99,6 +110,11 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Makes more copies of some of what the cluster keeps, and says how far all of it is. Called again until it is
     /// complete.
     async fn raise_replicas(&self, _replicas: u32) -> Result<RaisedReplicas, ClusterError> {
+        Err(ClusterError::NotClustered)
+    }
+
+    /// Has the server of this node take the certificates that are in its files now, in turn with other nodes.
+    async fn reload_certificates(&self) -> Result<ReloadedCertificates, ClusterError> {
         Err(ClusterError::NotClustered)
     }
 

@@ -333,6 +333,11 @@ impl From<ClusterError> for Refusal {
         match error {
             ClusterError::NotClustered => Self::new(ProblemCode::NotClustered, error.to_string()),
             ClusterError::TooFewNodes { .. } => Self::new(ProblemCode::TooFewNodes, error.to_string()),
+            ClusterError::NodeDown(_) => Self::new(ProblemCode::NodeDown, error.to_string()),
+            ClusterError::ReloadElsewhere(_) => {
+                Self::new(ProblemCode::ReloadElsewhere, error.to_string()).retry_after(1)
+            }
+            ClusterError::Certificates(_) => Self::new(ProblemCode::CertificatesRefused, error.to_string()),
             ClusterError::DataPlane(cause) => {
                 let detail = "the nats-servers did not answer: try again, and look at the log of this node";
                 Self::new(ProblemCode::DataPlaneUnavailable, detail).retry_after(1).caused_by(cause)

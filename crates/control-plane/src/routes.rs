@@ -51,6 +51,7 @@ pub(crate) fn local(control: &Arc<ControlPlane>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/v1/cluster", get(cluster::status))
         .route("/v1/cluster/replicas", post(cluster::raise_replicas))
+        .route("/v1/cluster/reload", post(cluster::reload_certificates))
         .merge(user_routes())
         .route("/v1/rooms", get(rooms::list))
         .route("/v1/rooms/{id}", get(rooms::get).merge(patch(rooms::freeze)).delete(rooms::delete));

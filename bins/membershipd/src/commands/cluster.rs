@@ -1,11 +1,11 @@
-//! `membershipd cluster …`: the nodes, who keeps what, and having more of them keep it.
+//! `membershipd cluster …`: the nodes, who keeps what, having more of them keep it, and new certificates.
 
 mod print;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use control_api::{ClusterStatus, ProblemCode, RaiseReplicas, RaisedReplicas};
+use control_api::{ClusterStatus, ProblemCode, RaiseReplicas, RaisedReplicas, ReloadedCertificates};
 use http::Method;
 
 use crate::args::{ClusterArgs, ClusterCommand};
@@ -32,12 +32,33 @@ pub(super) async fn run(
             api.close().await;
             print::status(&status?, json, out)
         }
+        ClusterCommand::Reload { json } => {
+            let api = LocalApi::open(&paths, Missing::Refuse).await?;
+            let reloaded = reload(&api).await;
+            api.close().await;
+            print::reloaded(&reloaded?, json, out)
+        }
         ClusterCommand::RaiseReplicas { replicas, json } => {
             let replicas = number_of_replicas(&replicas)?;
             let api = LocalApi::open(&paths, Missing::Refuse).await?;
             let raised = raise(&api, replicas, json, out).await;
             api.close().await;
             print::raised(&raised?, json, out)
+        }
+    }
+}
+
+/// Asks until it is this node's turn.
+async fn reload(api: &LocalApi) -> Result<ReloadedCertificates, Failure> {
+    let since = Instant::now();
+    loop {
+        match api.ask::<ReloadedCertificates>(Method::POST, "/v1/cluster/reload").await {
+            Err(LocalApiError::Refused(problem))
+                if problem.code == ProblemCode::ReloadElsewhere && since.elapsed() < STALLED =>
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+            outcome => return Ok(outcome?),
         }
     }
 }

@@ -5,10 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use cluster::{Made, PkiReport, Topology};
-use jiff::{Timestamp, tz::TimeZone};
-
+use crate::expiry::day;
 use crate::failure::Failure;
+use cluster::{Made, PkiReport, Topology};
 
 /// How long before its end a certificate asks to be renewed.
 const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
@@ -27,11 +26,11 @@ pub(super) fn print(report: &PkiReport, now: SystemTime, out: &mut impl Write) -
         out,
         "authority  {}  until {}  {authority}",
         said(report.authority_made),
-        date(report.authority_expires)
+        day(report.authority_expires)
     )?;
     for node in &report.nodes {
         let directory = node.directory.display();
-        writeln!(out, "{}  {}  until {}  {directory}", node.node, said(node.made), date(node.expires))?;
+        writeln!(out, "{}  {}  until {}  {directory}", node.node, said(node.made), day(node.expires))?;
         if node.expires < now + RENEW_BEFORE {
             writeln!(out, "  expires soon: run this again with --renew")?;
         }
@@ -45,9 +44,4 @@ pub(super) fn said(made: Made) -> &'static str {
         Made::New => "new ",
         Made::Kept => "kept",
     }
-}
-
-fn date(time: SystemTime) -> String {
-    Timestamp::try_from(time)
-        .map_or_else(|_| "an unknown day".to_owned(), |time| time.to_zoned(TimeZone::UTC).date().to_string())
 }

@@ -150,6 +150,15 @@ impl ClusterSettings {
         is_named.then_some(Self { node, staleness_bound, secret_from, own_authority })
     }
 
+    /// Where the secret of the nodes was found, if there is one.
+    pub(crate) fn secret_from(&self) -> Option<&'static str> {
+        Some(match self.secret_from? {
+            SecretSource::File => "a file",
+            SecretSource::Environment => "the environment",
+            SecretSource::Flag => "the command line",
+        })
+    }
+
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.node.warnings();
         // Said of the streams in any case.

@@ -6,8 +6,10 @@ mod member;
 mod moving;
 mod peers;
 mod raise;
+mod reload;
 mod settle;
 mod status;
+mod turn;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,10 +18,10 @@ use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
 use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop};
-use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas};
+use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas, ReloadedCertificates};
 use control_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy, RoomStreams};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::late_authenticator::LateAuthenticator;
@@ -45,6 +47,7 @@ pub(crate) struct ClusteredPlane {
     control: async_nats::Client,
     kicker: cluster::Kicker,
     peers: cluster::PeerHealth,
+    reloader: cluster::Reloader,
     rooms: Arc<JetStreamRooms>,
     gate: Arc<Gate>,
     client_urls: Vec<String>,
@@ -99,6 +102,7 @@ impl ClusteredPlane {
             control,
             kicker: node.kicker().clone(),
             peers: node.peers().clone(),
+            reloader: node.reloader().clone(),
             rooms,
             gate,
             client_urls: own_names.data_urls(listens),
@@ -176,6 +180,8 @@ impl ClusteredPlane {
             bus: self.service.clone(),
             kicker: self.kicker.clone(),
             peers: self.peers.clone(),
+            reloader: self.reloader.clone(),
+            state: self.state.clone(),
             gate: self.gate(),
             rooms: self.rooms(),
             data_urls: self.client_urls.clone(),
@@ -198,6 +204,13 @@ impl ClusteredPlane {
     pub(crate) async fn upkeep(self: Arc<Self>, stop: CancellationToken) {
         if let Some(member) = self.member.get() {
             Arc::clone(member).upkeep(stop).await;
+        }
+    }
+
+    /// Has the server take new certificates whenever a signal asks for it, until stopped.
+    pub(crate) async fn reload_when_asked(&self, asked: mpsc::Receiver<()>, stop: CancellationToken) {
+        if let Some(member) = self.member.get() {
+            reload::when_asked(member, asked, stop).await;
         }
     }
 
@@ -290,7 +303,7 @@ impl DataPlane for ClusteredPlane {
     }
 
     fn health(&self) -> DataPlaneHealth {
-        let NodeState { phase, jetstream, clients, .. } = self.state.borrow().clone();
+        let NodeState { phase, jetstream, clients, certificates, .. } = self.state.borrow().clone();
         let stale = self.member.get().is_none_or(|member| !member.is_fresh());
         let (state, detail) = match (phase, jetstream) {
             (Phase::Running, _) if stale => {
@@ -298,7 +311,8 @@ impl DataPlane for ClusteredPlane {
                 (ComponentState::Down, Some(detail.to_owned()))
             }
             (Phase::Running, JetStreamState::Ready) => {
-                match self.member.get().and_then(|member| member.falls_short()) {
+                let short = self.member.get().and_then(|member| member.falls_short());
+                match short.or_else(|| reload::warning(certificates)) {
                     None => (ComponentState::Ok, None),
                     short => (ComponentState::Degraded, short),
                 }
@@ -326,6 +340,10 @@ impl DataPlane for ClusteredPlane {
 
     async fn raise_replicas(&self, replicas: u32) -> Result<RaisedReplicas, ClusterError> {
         raise::step(self.member()?, replicas).await
+    }
+
+    async fn reload_certificates(&self) -> Result<ReloadedCertificates, ClusterError> {
+        reload::reload(self.member()?).await
     }
 
     fn redundancy(&self) -> Redundancy {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use control_plane::DataPlane;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClusteredPlane, EmbeddedPlane, ExternalPlane, JetStreamRooms, ServiceAccess};
@@ -81,6 +82,15 @@ impl RunningPlane {
             Self::Embedded(_) => {}
             Self::Clustered(plane) => plane.upkeep(stop).await,
             Self::External(plane) => plane.upkeep(stop).await,
+        }
+    }
+
+    /// Hands new certificates to a server in another process whenever a signal asks for it, until stopped.
+    pub(crate) async fn reload_when_asked(self, asked: mpsc::Receiver<()>, stop: CancellationToken) {
+        match self {
+            // They have none of their own, or follow the files by themselves.
+            Self::Embedded(_) | Self::External(_) => {}
+            Self::Clustered(plane) => plane.reload_when_asked(asked, stop).await,
         }
     }
 

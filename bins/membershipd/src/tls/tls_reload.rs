@@ -26,8 +26,13 @@ impl TlsReload {
         Self { tls, issued: Instant::now(), last_problem: None }
     }
 
-    /// Runs until stopped; `hangups` says that somebody asked.
-    pub(crate) async fn run(mut self, mut hangups: mpsc::Receiver<()>, stop: CancellationToken) {
+    /// Runs until stopped; `hangups` says that somebody asked, and `then` is told when that has been done.
+    pub(crate) async fn run(
+        mut self,
+        mut hangups: mpsc::Receiver<()>,
+        then: mpsc::Sender<()>,
+        stop: CancellationToken,
+    ) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -44,6 +49,10 @@ impl TlsReload {
                 Ok(renewed) => self = renewed,
                 // Only when the runtime goes down.
                 Err(_) => return,
+            }
+            // Full is as good: it is about to be done. Closed is a data plane that does not care.
+            if wanted == Wanted::Now && then.try_send(()).is_err() {
+                tracing::debug!("nobody else has to be told of the certificate");
             }
         }
     }

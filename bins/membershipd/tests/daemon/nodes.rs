@@ -31,7 +31,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Places for three nodes; `None` without a nats-server.
+    /// Places for three nodes, and settings of all of them, in which `{node}` is a node's name; `None` without a nats-server.
     pub(crate) fn new(more: &[&str]) -> Option<Self> {
         // Needed by the HTTP client; another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -69,7 +69,8 @@ impl Nodes {
             "--nats-port",
             &nats_port,
         ];
-        own.into_iter().map(str::to_owned).chain(self.more.iter().cloned()).collect()
+        let more = self.more.iter().map(|one| one.replace("{node}", &name));
+        own.iter().map(|one| (*one).to_owned()).chain(more).collect()
     }
 
     /// Starts a node without waiting for it.

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{JetStreamState, NodeState, Phase, Stop, StopReport};
+use super::{CertificatesExpire, JetStreamState, NodeState, Phase, Stop, StopReport};
 use crate::{
     server::{Blueprint, ReloadError, Reloaded, Server},
     service_keys::Account,
@@ -37,8 +37,11 @@ const LAME_DUCK: Duration = Duration::from_secs(30);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Where the outcome of a reload is awaited.
-pub(super) type Asked = oneshot::Sender<Result<Reloaded, ReloadError>>;
+/// What is asked about certificates, and where the outcome is awaited.
+pub(super) enum Asked {
+    IsDue(oneshot::Sender<Result<bool, ReloadError>>),
+    Reload(oneshot::Sender<Result<Reloaded, ReloadError>>),
+}
 
 pub(super) struct Supervisor<A: ?Sized> {
     blueprint: Blueprint<A>,
@@ -62,6 +65,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             routes: 0,
             clients: 0,
             route_problem: None,
+            certificates: CertificatesExpire::of(&blueprint.cleared),
             jetstream,
         });
         // The port that was got; the address that was asked for.
@@ -96,20 +100,35 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                     return self.stopped(report);
                 }
                 Some(asked) = reloads.recv() => {
-                    let outcome = tokio::select! {
+                    tokio::select! {
                         biased;
                         how = &mut told => {
                             let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
                             return self.stopped(report);
                         }
-                        outcome = self.blueprint.reload(&server) => outcome,
-                        _ = server.process.ended() => Err(ReloadError::NotRunning),
-                    };
-                    // Nobody waits for it any more.
-                    asked.send(outcome).ok();
-                    running = Some(server);
+                        () = self.answer(asked, &server) => running = Some(server),
+                    }
                 }
                 () = self.watch(&server) => self.has_ended(server).await,
+            }
+        }
+    }
+
+    /// Does what is asked about certificates. Perhaps nobody waits for the outcome any more.
+    async fn answer(&mut self, asked: Asked, server: &Server) {
+        match asked {
+            Asked::IsDue(answer) => {
+                let due = self.blueprint.read_again().await.map(|new| new.is_some());
+                drop(answer.send(due));
+            }
+            Asked::Reload(answer) => {
+                let outcome = tokio::select! {
+                    outcome = self.blueprint.reload(server) => outcome,
+                    _ = server.process.ended() => Err(ReloadError::NotRunning),
+                };
+                let certificates = CertificatesExpire::of(&self.blueprint.cleared);
+                self.state.send_modify(|state| state.certificates = certificates);
+                drop(answer.send(outcome));
             }
         }
     }

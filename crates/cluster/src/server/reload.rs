@@ -65,14 +65,17 @@ pub enum ReloadError {
 }
 
 impl<A: Authenticator + ?Sized> Blueprint<A> {
-    /// Reads the certificates again and has the server take them.
-    pub(crate) async fn reload(&mut self, server: &Server) -> Result<Reloaded, ReloadError> {
+    /// What is in the files, where it is not what the server has.
+    pub(crate) async fn read_again(&self) -> Result<Option<Cleared>, ReloadError> {
         let config = self.config().clone();
         let new = tokio::task::spawn_blocking(move || clear(config, SystemTime::now())).await?;
         let new = new.map_err(ReloadError::Refused)?;
-        if new.has_certificates_of(&self.cleared) {
-            return Ok(Reloaded::Unchanged);
-        }
+        Ok(if new.has_certificates_of(&self.cleared) { None } else { Some(new) })
+    }
+
+    /// Reads the certificates again and has the server take them.
+    pub(crate) async fn reload(&mut self, server: &Server) -> Result<Reloaded, ReloadError> {
+        let Some(new) = self.read_again().await? else { return Ok(Reloaded::Unchanged) };
         // Our connections may be made anew at any time from here on, to the server as it was and as it will be.
         if let (Some(accepted), Some(client)) = (&self.accepted, new.client()) {
             accepted.add(client.certificates.first().clone());

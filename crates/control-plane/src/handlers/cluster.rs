@@ -1,9 +1,10 @@
-//! The nodes of a cluster: `/v1/cluster`, and on the bus host `/v1/cluster/replicas`.
+//! The nodes of a cluster: `/v1/cluster`, and on the bus host `/v1/cluster/replicas` and
+//! `/v1/cluster/reload`.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use control_api::{ClusterStatus, RaiseReplicas, RaisedReplicas};
+use control_api::{ClusterStatus, RaiseReplicas, RaisedReplicas, ReloadedCertificates};
 
 use crate::{
     ControlPlane,
@@ -34,4 +35,17 @@ pub(crate) async fn raise_replicas(
         control.record(permit.caller(), "cluster.replicas", raised.replicas, None).await;
     }
     Ok(Json(raised))
+}
+
+/// Has the nats-server of this node take its new certificates.
+pub(crate) async fn reload_certificates(
+    State(control): State<Arc<ControlPlane>>,
+    caller: Caller,
+) -> Result<Json<ReloadedCertificates>> {
+    let permit = authorize(control.store().view(), caller, authorize::ReloadCertificates)?;
+    let reloaded = control.parts.data_plane.reload_certificates().await?;
+    if reloaded.changed {
+        control.record(permit.caller(), "cluster.reload", &reloaded.node, None).await;
+    }
+    Ok(Json(reloaded))
 }

@@ -1,10 +1,14 @@
 //! What the cluster commands print: lines for people, or the control plane's JSON for scripts.
 
 use std::io::Write;
+use std::time::{Duration, SystemTime};
 
-use control_api::{ClusterNode, ClusterStatus, ClusterStream, RaisedReplicas};
+use control_api::{
+    ClusterNode, ClusterStatus, ClusterStream, RaisedReplicas, ReloadedCertificates, Timestamp,
+};
 use serde::Serialize;
 
+use crate::expiry;
 use crate::failure::Failure;
 
 pub(super) fn status(status: &ClusterStatus, json: bool, out: &mut impl Write) -> Result<(), Failure> {
@@ -34,6 +38,10 @@ fn nodes(nodes: &[ClusterNode], out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "{:width$}  {state:11}  {heard:>8}  {version:10}  {applied}", node.name)?;
         if let Some(reason) = &node.falls_short {
             writeln!(out, "{:width$}  {reason}", "")?;
+        }
+        let expires = node.certificates_expire.map(time);
+        if let Some(warning) = expires.and_then(|expires| expiry::warning("a certificate", expires)) {
+            writeln!(out, "{:width$}  {warning}", "")?;
         }
     }
     Ok(())
@@ -73,6 +81,32 @@ pub(super) fn raised(raised: &RaisedReplicas, json: bool, out: &mut impl Write) 
     }
     writeln!(out, "all {} buckets and streams are kept by {} nodes", raised.total, raised.replicas)?;
     Ok(())
+}
+
+pub(super) fn reloaded(
+    reloaded: &ReloadedCertificates,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if json {
+        return document(reloaded, out);
+    }
+    let ReloadedCertificates { node, changed, routes_expire, clients_expire } = reloaded;
+    if *changed {
+        writeln!(out, "{node} shows its new certificates; its clients connect anew")?;
+    } else {
+        writeln!(out, "{node} has the certificates that are in its files; nothing was done")?;
+    }
+    for (whom, expires) in [("other nodes", routes_expire), ("clients", clients_expire)] {
+        if let Some(expires) = expires {
+            writeln!(out, "shown to {whom}: valid until {}", expiry::day(time(*expires)))?;
+        }
+    }
+    Ok(())
+}
+
+fn time(timestamp: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(timestamp.unix())
 }
 
 fn width<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> usize {

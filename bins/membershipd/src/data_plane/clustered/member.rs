@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use busauth::{Authenticator, Principal, UserId};
-use cluster::{KickError, Kicker, PeerHealth};
-use control_api::{NodeStanding, Posture};
+use cluster::{CertificatesExpire, KickError, Kicker, NodeState, PeerHealth, Reloader};
+use control_api::{NodeStanding, Posture, Timestamp};
 use control_plane::{AccessTable, DataPlaneError, Redundancy};
 use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::copies;
 use super::moving::UnlessMoving;
 use super::peers::{Heard, Said};
+use super::reload;
 use super::settle;
 use crate::data_plane::JetStreamRooms;
 use crate::data_plane::lease::{BEAT, Lease};
@@ -53,6 +55,8 @@ pub(super) struct Parts {
     pub(super) bus: async_nats::Client,
     pub(super) kicker: Kicker,
     pub(super) peers: PeerHealth,
+    pub(super) reloader: Reloader,
+    pub(super) state: watch::Receiver<NodeState>,
     pub(super) gate: Arc<Gate>,
     pub(super) rooms: Arc<JetStreamRooms>,
     pub(super) data_urls: Vec<String>,
@@ -68,6 +72,10 @@ pub(super) struct Member {
     pub(super) bus: async_nats::Client,
     pub(super) kicker: Kicker,
     pub(super) peers: PeerHealth,
+    pub(super) reloader: Reloader,
+    /// One reload at a time.
+    pub(super) reloading: tokio::sync::Mutex<()>,
+    state: watch::Receiver<NodeState>,
     logins: Arc<Logins>,
     gate: Arc<Gate>,
     rooms: Arc<JetStreamRooms>,
@@ -91,6 +99,7 @@ impl Member {
             applied: 0,
             control_urls: joining.control_urls,
             data_urls: parts.data_urls,
+            certificates_expire: None,
             leaving: false,
         };
         Ok(Self {
@@ -102,6 +111,9 @@ impl Member {
             bus: parts.bus,
             kicker: parts.kicker,
             peers: parts.peers,
+            reloader: parts.reloader,
+            reloading: tokio::sync::Mutex::default(),
+            state: parts.state,
             logins,
             gate: parts.gate,
             rooms: parts.rooms,
@@ -159,6 +171,17 @@ impl Member {
         serving.map(|peer| peer.name.to_string()).collect()
     }
 
+    /// How each node is, this one included.
+    pub(super) fn standings(&self) -> Vec<(NodeName, NodeStanding)> {
+        let peers = self.heard.peers(&self.store).into_iter();
+        peers.map(|peer| (peer.name.clone(), peer.standing(self.silent()))).collect()
+    }
+
+    /// When the certificates of this node's server expire.
+    pub(super) fn certificates(&self) -> CertificatesExpire {
+        self.state.borrow().certificates
+    }
+
     /// A node that was not heard for so long serves nobody any more.
     pub(super) fn silent(&self) -> Duration {
         self.lease.bound()
@@ -166,7 +189,8 @@ impl Member {
 
     /// Says that this node is there, and renews the lease.
     pub(super) async fn renew(&self) -> Result<(), StoreError> {
-        let said = Said { applied: self.store.applied(), ..self.said.clone() };
+        let certificates_expire = self.certificates().first().map(|expires| Timestamp::from(expires).unix());
+        let said = Said { applied: self.store.applied(), certificates_expire, ..self.said.clone() };
         let confirmed = self.put(&said).await?;
         self.lease.renew(confirmed.since);
         Ok(())
@@ -228,6 +252,7 @@ impl Member {
         tasks.spawn(Arc::clone(&self).watch_lease(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow(stop.clone()));
         tasks.spawn(Arc::clone(&self).look_at_copies(stop.clone()));
+        tasks.spawn(Arc::clone(&self).warn_of_expiry(stop.clone()));
         tasks.spawn(settle::answer(Arc::clone(&self), stop));
         tasks.close();
         tasks.wait().await;
@@ -313,6 +338,10 @@ impl Member {
         let found = copies::look(&self.control).await;
         self.rooms.set_copies(found.replicas as usize);
         *self.redundancy.lock() = found;
+    }
+
+    async fn warn_of_expiry(self: Arc<Self>, stop: CancellationToken) {
+        reload::warn(&self, stop).await;
     }
 
     async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {

@@ -24,6 +24,9 @@ pub(super) struct Said {
     pub(super) route_tls: bool,
     /// The revision up to which its view was complete when it said so.
     pub(super) applied: u64,
+    /// When the first of its certificates expires, in seconds since 1970.
+    #[serde(default)]
+    pub(super) certificates_expire: Option<u64>,
     /// Where clients find its control plane.
     pub(super) control_urls: Vec<String>,
     /// Where clients find its data plane.
@@ -141,6 +144,7 @@ mod tests {
             public: false,
             route_tls: false,
             applied: 7,
+            certificates_expire: None,
             control_urls: Vec::new(),
             data_urls: Vec::new(),
             leaving: false,

@@ -80,7 +80,7 @@ async fn raise_some(kept: &[Kept], copies: usize) -> Vec<String> {
 }
 
 /// Servers that do not have everything yet, although their copies follow.
-async fn unwell(member: &Member) -> Result<Vec<String>, ClusterError> {
+pub(super) async fn unwell(member: &Member) -> Result<Vec<String>, ClusterError> {
     let nodes: Vec<cluster::NodeName> =
         member.serving().iter().filter_map(|name| name.parse().ok()).collect();
     let health = member.peers.ask(&nodes, PATIENCE).await;

@@ -1,6 +1,6 @@
 //! A cluster as this node sees it.
 
-use control_api::{ClusterNode, ClusterStatus};
+use control_api::{ClusterNode, ClusterStatus, Timestamp};
 use control_plane::Redundancy;
 
 use super::Member;
@@ -46,6 +46,7 @@ fn node(peer: Peer, silent: std::time::Duration) -> ClusterNode {
             version: None,
             posture: None,
             applied: None,
+            certificates_expire: None,
             control_urls: Vec::new(),
             data_urls: Vec::new(),
         },
@@ -57,6 +58,7 @@ fn node(peer: Peer, silent: std::time::Duration) -> ClusterNode {
             version: Some(said.version),
             posture: Some(said.posture),
             applied: Some(said.applied),
+            certificates_expire: said.certificates_expire.map(Timestamp::from_unix),
             control_urls: said.control_urls,
             data_urls: said.data_urls,
         },

@@ -22,8 +22,9 @@ async fn changes(tls: NodeTls, within: Duration) -> bool {
     let before = fs::read(pair.certificate_path()).ok();
     let shown = pair.chain_end_fingerprint();
     let (_hangups, asked) = mpsc::channel(1);
+    let (then, _told) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    let running = TlsReload::new(tls).run(asked, stop.clone());
+    let running = TlsReload::new(tls).run(asked, then, stop.clone());
     let looking = async {
         tokio::time::sleep(within).await;
         stop.cancel();
