@@ -15,10 +15,12 @@ program=${MEMBERSHIPD:-$repository/target/release/membershipd}
 
 usage() {
     cat <<END
-Usage: deploy/cluster/install-node.sh [--start | --restart | --move-in DATABASE] NODE
+Usage: deploy/cluster/install-node.sh [--check | --start | --restart | --reload | --move-in DATABASE] NODE
 
+  --check     look whether the node can be started, and whether it reaches the others that run
   --start     start the node, and do not wait: the first one waits for another
   --restart   start it anew, and wait until it serves and has caught up
+  --reload    have it take its certificates, without starting it anew; its clients connect once more
   --move-in   move the bus of a single machine into the cluster, from its DATABASE on the node; the node must be new
 
 Variables: SSH_USER (root; any other needs sudo without a password there), WAIT (120 seconds), MEMBERSHIPD and NATS_SERVER
@@ -72,6 +74,19 @@ is_whole() {
     grep -q '^KV_REPLICAS=["'\'']\{0,1\}1' "$here/nodes.env" || ask healthz | grep -q '"ha":true'
 }
 
+# The settings of the unit, with what its copies are made of.
+settings() {
+    sed -n 's/^Environment=//p' "$here/$unit" | sed 's#%d#/etc/unibus#; s#%t/unibus-keys#/etc/unibus#' | tr '\n' ' '
+}
+
+# Runs the program on the node as the unit would.
+with_settings() {
+    # shellcheck disable=SC2046 # one word for each setting
+    on_node env $(settings) sh -c "'set -ea; . /etc/unibus/node.env
+        if [ -f /etc/unibus/membershipd.env ]; then . /etc/unibus/membershipd.env; fi
+        exec membershipd $*'"
+}
+
 # Waits until a command works.
 wait_until() {
     left=$patience
@@ -84,7 +99,7 @@ wait_until() {
 
 action=
 case ${1:-} in
---start | --restart)
+--check | --start | --restart | --reload)
     action=${1#--}
     shift
     ;;
@@ -125,19 +140,18 @@ send "$here" /etc/systemd/system 755 "$unit"
 on_node systemctl daemon-reload
 
 case $action in
+check)
+    with_settings doctor --db /var/lib/unibus/local_files/unibus.db ||
+        fail "$node would not do what it is for: mend what is said above, and check again"
+    ;;
 start)
     on_node systemctl enable --quiet "$unit"
     on_node systemctl start --no-block "$unit"
     say "$node was started"
     ;;
 move-in)
-    # With the settings of the unit, which hands out what lies in /etc/unibus. The service manager gives the directory to the
-    # service's user when that starts.
-    settings=$(sed -n 's/^Environment=//p' "$here/$unit" | sed 's#%d#/etc/unibus#' | tr '\n' ' ')
-    # shellcheck disable=SC2086 # one word for each setting
-    on_node env $settings sh -c "'set -ea; . /etc/unibus/node.env
-        if [ -f /etc/unibus/membershipd.env ]; then . /etc/unibus/membershipd.env; fi
-        exec membershipd migrate-to-kv --db /var/lib/private/unibus/local_files/unibus.db --from $database --blobs --streams'"
+    # The service manager gives the directory to the service's user when that starts.
+    with_settings migrate-to-kv --db /var/lib/private/unibus/local_files/unibus.db --from "$database" --blobs --streams
     ;;
 restart)
     log="ssh $user@$address journalctl -u $unit"
@@ -147,5 +161,12 @@ restart)
     wait_until serves || fail "$node does not serve after $patience seconds; see $log"
     wait_until is_whole || fail "$node serves and has not caught up: see https://$address:8470/healthz, and restart no other node"
     say "$node serves"
+    ;;
+reload)
+    on_node systemctl reload "$unit"
+    # Waits for its turn, and for what the signal has begun.
+    on_node /usr/local/bin/membershipd cluster reload --db /var/lib/unibus/local_files/unibus.db ||
+        fail "$node keeps the certificates that it had; see ssh $user@$address journalctl -u $unit"
+    wait_until serves || fail "$node does not serve after $patience seconds; see ssh $user@$address journalctl -u $unit"
     ;;
 esac

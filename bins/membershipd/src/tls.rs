@@ -13,6 +13,7 @@ pub(crate) use self::tls_reload::TlsReload;
 
 use self::local_authority::LocalAuthority;
 use crate::config::{DataPaths, TlsSource};
+use crate::expiry;
 use crate::own_names::OwnNames;
 
 /// A certificate in use and how it is renewed.
@@ -26,6 +27,19 @@ enum Renewal {
     ByOthers,
     /// The bus makes itself a new one for these names.
     ByAuthority { authority: Box<LocalAuthority>, names: Vec<String> },
+}
+
+/// The certificate that is shown, to be looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct ShownCertificate(ServerTls);
+
+impl ShownCertificate {
+    /// What is to be said when it ends soon.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let expires = cluster::certificate_expires(&self.0.shown()?)?;
+        let path = self.0.certificate_path().display();
+        expiry::warning(&format!("the certificate {path}"), expires)
+    }
 }
 
 /// Why there is no certificate to serve with.
@@ -91,6 +105,11 @@ impl NodeTls {
                 Some(cluster::PairFiles { certificate, key })
             }
         }
+    }
+
+    /// What says of the certificate that is shown when it ends soon. Follows every renewal.
+    pub(crate) fn watch(&self) -> ShownCertificate {
+        ShownCertificate(self.pair.clone())
     }
 
     /// What clients pin when the authority is the bus's own.

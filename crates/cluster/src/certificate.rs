@@ -277,7 +277,7 @@ pub fn read_certificate(path: &Path) -> Result<CertificateSays, CertificateError
 }
 
 /// When a certificate expires; `None` when it cannot be read.
-pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+pub fn certificate_expires(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let ([], certificate) = X509Certificate::from_der(certificate).ok()? else { return None };
     Some(system_time(certificate.validity().not_after.timestamp()))
 }

@@ -93,7 +93,7 @@ mod system;
 mod topology;
 mod version;
 
-pub use certificate::{CertificateError, CertificateSays, read_certificate};
+pub use certificate::{CertificateError, CertificateSays, certificate_expires, read_certificate};
 pub use config::{
     ClusterConfig, ExecHelper, Limits, PairFiles, PartialRouteTls, Replicas, ReplicasError, RouteTlsFiles,
     Sync,

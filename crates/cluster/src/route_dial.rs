@@ -10,7 +10,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rustls::{
@@ -154,7 +154,3 @@ impl ServerCertVerifier for Anybody {
 
 /// Long enough for a peer on another continent; a server waits as long for a handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
-    crate::certificate::not_after(certificate)
-}

@@ -22,7 +22,7 @@ use super::streams_health::streams_health;
 use crate::config::{Config, StreamSync, Streams};
 use crate::own_names::OwnNames;
 use crate::rpc::Gate;
-use crate::tls::{NodeTls, NodeTlsError};
+use crate::tls::{NodeTls, NodeTlsError, ShownCertificate};
 
 /// How long the connection to the broker in this very process may take.
 const SERVICE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(crate) struct EmbeddedPlane {
     gate: Arc<Gate>,
     access: ServiceAccess,
     client_urls: Vec<String>,
-    tls: bool,
+    tls: Option<ShownCertificate>,
 }
 
 /// How the process itself reaches its data plane: an identity that was made at start, is on no allowlist,
@@ -145,7 +145,16 @@ impl EmbeddedPlane {
         let rooms = Arc::new(JetStreamRooms::new(service.clone(), Acknowledge::Publishers));
         let gate = Arc::new(Gate::new(access.connect().await?));
         let client_urls = own_names.data_urls(broker.local_addr());
-        Ok(Self { broker, authenticator, service, rooms, gate, access, client_urls, tls: tls.is_some() })
+        Ok(Self {
+            broker,
+            authenticator,
+            service,
+            rooms,
+            gate,
+            access,
+            client_urls,
+            tls: tls.map(NodeTls::watch),
+        })
     }
 
     /// Says who knows the users, once that is known.
@@ -226,20 +235,29 @@ impl DataPlane for EmbeddedPlane {
     }
 
     fn tls(&self) -> bool {
-        self.tls
+        self.tls.is_some()
     }
 
     fn health(&self) -> DataPlaneHealth {
         let connected = self.service.connection_state() == async_nats::connection::State::Connected;
         let streams = self.broker.jetstream_health().map(streams_health);
-        let state = if connected { ComponentState::Ok } else { ComponentState::Down };
+        let warning = self.tls.as_ref().and_then(ShownCertificate::warning);
+        let state = match (connected, &warning) {
+            (true, None) => ComponentState::Ok,
+            (true, Some(_)) => ComponentState::Degraded,
+            (false, _) => ComponentState::Down,
+        };
         DataPlaneHealth {
             state: streams.as_ref().map_or(state, |streams| state.max(streams.state)),
             kind: "embedded".to_owned(),
             // Less the two of this process itself.
             connections: (self.broker.stats().connections as u64).saturating_sub(2 * u64::from(connected)),
             streams,
-            detail: (!connected).then(|| "the broker in this process does not answer".to_owned()),
+            detail: if connected {
+                warning
+            } else {
+                Some("the broker in this process does not answer".to_owned())
+            },
         }
     }
 }

@@ -14,16 +14,20 @@ use super::{NodeTls, NodeTlsError, Renewal};
 /// How often the files are looked at. A renewed certificate is in use this much later at most.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// How often is said that a certificate ends soon.
+const SAY_AGAIN: Duration = Duration::from_hours(12);
+
 /// The task that renews.
 pub(crate) struct TlsReload {
     tls: NodeTls,
     issued: Instant,
     last_problem: Option<String>,
+    said: Option<Instant>,
 }
 
 impl TlsReload {
     pub(crate) fn new(tls: NodeTls) -> Self {
-        Self { tls, issued: Instant::now(), last_problem: None }
+        Self { tls, issued: Instant::now(), last_problem: None, said: None }
     }
 
     /// Runs until stopped; `hangups` says that somebody asked, and `then` is told when that has been done.
@@ -73,6 +77,18 @@ impl TlsReload {
             }
         };
         self.report(outcome, wanted);
+        self.warn();
+    }
+
+    /// Says that somebody has to renew the certificate, when that is due.
+    fn warn(&mut self) {
+        if self.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        if let Some(warning) = self.tls.watch().warning() {
+            tracing::warn!("{warning}");
+            self.said = Some(Instant::now());
+        }
     }
 
     /// A problem is logged when it appears, and again whenever somebody asks.

@@ -102,4 +102,11 @@ async fn nodes_take_new_certificates_in_turn_while_all_are_there() {
         while says(&nodes, 1, &["status"]).await.contains("expires on") {}
     })
     .await;
+
+    // All at once, as one command on all machines does: they wait for each other.
+    make(made.path(), true, SystemTime::now());
+    (0..3).for_each(|node| nodes.signal(node, Signal::HUP));
+    for node in 0..3 {
+        nodes.daemon(node).wait_for("this node has new certificates").await;
+    }
 }

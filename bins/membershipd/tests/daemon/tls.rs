@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use busauth::{CaFingerprint, client_config_from_ca_file, client_config_pinned};
 use rustix::process::Signal;
@@ -113,5 +114,29 @@ async fn a_certificate_of_ones_own_is_on_both_planes_and_renewed_on_sighup() {
     assert_eq!(health(&daemon, trust_in(&second)).await.unwrap(), 200);
     assert!(nats_lets_in(&daemon, trust_in(&second), &place).await);
     assert!(health(&daemon, trust_in(&first)).await.is_err());
+    daemon.stop_cleanly().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_warned_of() {
+    let place = Place::new();
+    let (certificate, key) = pair(&place, "server");
+    let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = (SystemTime::now() + Duration::from_hours(10 * 24)).into();
+    let made = rcgen::KeyPair::generate().unwrap();
+    fs::write(&certificate, params.self_signed(&made).unwrap().pem()).unwrap();
+    fs::write(&key, made.serialize_pem()).unwrap();
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let mut daemon = place.start(&["--tls-cert", &certificate, "--tls-key", &key]).await;
+    daemon.wait_for("expires on").await;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(client_config_from_ca_file(certificate.as_ref()).unwrap())
+        .build()
+        .unwrap();
+    let text =
+        client.get(format!("{}/healthz", daemon.control())).send().await.unwrap().text().await.unwrap();
+    let health: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert!(health["data_plane"]["detail"].as_str().unwrap().contains("renew it"), "{health}");
     daemon.stop_cleanly().await;
 }

@@ -136,6 +136,15 @@ impl Operator {
         assert!(status.success(), "{block:#?}\n{said}\n{complained}\n{}", self.journals());
     }
 
+    /// By the signal or by the command, whichever was first.
+    fn has_new_certificates(&self) {
+        for number in 1..=NODES.len() {
+            let journal = fs::read_to_string(self.machine(number).join("journal")).unwrap();
+            let took = journal.contains("has new certificates") || journal.contains("cluster.reload");
+            assert!(took, "node-{number} has the old certificates\n{}", self.journals());
+        }
+    }
+
     fn journals(&self) -> String {
         let mut ends = Vec::new();
         for number in 1..=NODES.len() {
@@ -192,6 +201,9 @@ async fn the_page_is_followed_from_the_first_node_to_the_last() {
     assert!(blocks.len() > 15, "{blocks:#?}");
     for block in blocks.iter().take_while(|block| !block.heading.starts_with("Back out")) {
         operator.types(block).await;
+        if block.heading.starts_with("Renew certificates") {
+            operator.has_new_certificates();
+        }
     }
     for number in 1..=NODES.len() {
         let url = format!("https://{}1{number}:8470/readyz", operator.network);

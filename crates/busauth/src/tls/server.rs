@@ -12,6 +12,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use rustls_pki_types::CertificateDer;
 
 use super::{CaFingerprint, TlsError, VERSIONS, pem, provider};
 
@@ -75,6 +76,11 @@ impl ServerTls {
     /// The file with the private key.
     pub fn key_path(&self) -> &Path {
         &self.key
+    }
+
+    /// The certificate that is shown now, without what it was signed by.
+    pub fn shown(&self) -> Option<CertificateDer<'static>> {
+        self.current.0.read().cert.first().cloned()
     }
 
     /// SHA-256 of the last certificate of the chain: the CA's, when the file carries the whole chain.

@@ -14,8 +14,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use super::{PATIENCE, RouteInfo, Trust, client_config, expiry, first_certificate, greet, read_line, write};
+use super::{PATIENCE, RouteInfo, Trust, client_config, first_certificate, greet, read_line, write};
 use crate::{
+    certificate::certificate_expires,
     config::ClusterConfig,
     guard::{Cleared, RouteMaterial},
     route_secret::RouteLogin,
@@ -121,7 +122,7 @@ async fn dial(
         }
         Err(error) => return Err(tls_problem(&error, route.host())),
     };
-    let expires = first_certificate(&stream).as_ref().and_then(expiry);
+    let expires = first_certificate(&stream).as_ref().and_then(certificate_expires);
     converse(stream, config, login, expires).await
 }
 
