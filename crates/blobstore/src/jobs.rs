@@ -36,6 +36,14 @@ impl Jobs {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<Result<T, BlobError>> {
+        // There is a place nearly always; then there is nothing to wait for.
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return self.tracker.spawn_blocking(move || {
+                let outcome = job();
+                drop(place);
+                Ok(outcome)
+            });
+        }
         let (places, tracker) = (self.places.clone(), self.tracker.clone());
         self.tracker.spawn(async move {
             let place = places.acquire_owned().await.map_err(|_| BlobError::Unavailable)?;

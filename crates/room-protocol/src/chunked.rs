@@ -7,7 +7,10 @@
 //! place of each in the ciphertext is known and a range can be read alone.
 
 use aead_stream::{NewStream as _, Nonce, StreamBE32, StreamPrimitive as _};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, aead::Payload};
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305,
+    aead::{self, Buffer, Payload},
+};
 use rand_core::CryptoRng;
 
 use crate::{encoding::Transcript, epoch::EpochKey, room_id::RoomId};
@@ -123,6 +126,39 @@ impl ChunkCipher {
         self.stream.encrypt(position, place == ChunkPlace::Last, payload).map_err(|_| ChunkError::TooLong)
     }
 
+    /// Encrypts chunk `number` where it lies. The last [`CHUNK_OVERHEAD`] bytes are room for the tag. After an error
+    /// the content is not to be used.
+    pub fn encrypt_in_place(
+        &self,
+        number: u64,
+        place: ChunkPlace,
+        chunk: &mut [u8],
+    ) -> Result<(), ChunkError> {
+        let length = chunk.len().checked_sub(CHUNK_OVERHEAD).ok_or(ChunkError::WrongLength)?;
+        let position = check_chunk(number, place, length)?;
+        let mut buffer = Within { bytes: chunk, length };
+        self.stream
+            .encrypt_in_place(position, place == ChunkPlace::Last, self.binding.as_bytes(), &mut buffer)
+            .map_err(|_| ChunkError::TooLong)
+    }
+
+    /// Decrypts chunk `number` where it lies, as [`ChunkCipher::decrypt`] does; answers the content, which is all but
+    /// the last [`CHUNK_OVERHEAD`] bytes.
+    pub fn decrypt_in_place<'a>(
+        &self,
+        number: u64,
+        place: ChunkPlace,
+        chunk: &'a mut [u8],
+    ) -> Result<&'a [u8], ChunkError> {
+        let length = chunk.len().checked_sub(CHUNK_OVERHEAD).ok_or(ChunkError::WrongLength)?;
+        let position = check_chunk(number, place, length)?;
+        let mut buffer = Within { length: chunk.len(), bytes: &mut *chunk };
+        self.stream
+            .decrypt_in_place(position, place == ChunkPlace::Last, self.binding.as_bytes(), &mut buffer)
+            .map_err(|_| ChunkError::NotGenuine(number))?;
+        Ok(&chunk[..length])
+    }
+
     /// Decrypts chunk `number`. Only when the chunk said to be the last opens as [`ChunkPlace::Last`] is the
     /// file whole.
     pub fn decrypt(&self, number: u64, place: ChunkPlace, ciphertext: &[u8]) -> Result<Vec<u8>, ChunkError> {
@@ -132,6 +168,37 @@ impl ChunkCipher {
         self.stream
             .decrypt(position, place == ChunkPlace::Last, payload)
             .map_err(|_| ChunkError::NotGenuine(number))
+    }
+}
+
+/// A message that grows and shrinks within a slice.
+struct Within<'a> {
+    bytes: &'a mut [u8],
+    length: usize,
+}
+
+impl AsRef<[u8]> for Within<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl AsMut<[u8]> for Within<'_> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+}
+
+impl Buffer for Within<'_> {
+    fn extend_from_slice(&mut self, other: &[u8]) -> aead::Result<()> {
+        let room = self.bytes[self.length..].get_mut(..other.len()).ok_or(aead::Error)?;
+        room.copy_from_slice(other);
+        self.length += other.len();
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.length = self.length.min(len);
     }
 }
 

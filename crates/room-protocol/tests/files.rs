@@ -123,3 +123,23 @@ fn headers_are_read_back() {
     newer[0] = 2;
     assert_eq!(ChunkedHeader::from_bytes(&newer), Err(ChunkError::UnknownVersion(2)));
 }
+
+#[test]
+fn in_place_is_the_same_as_beside() {
+    let cipher = cipher();
+    for length in [1, 100, CHUNK_BYTES] {
+        let (place, content) = (ChunkPlace::Last, content(length));
+        let sealed = cipher.encrypt(3, place, &content).unwrap();
+        let mut chunk = [content.as_slice(), &[0xAA; CHUNK_OVERHEAD]].concat();
+        cipher.encrypt_in_place(3, place, &mut chunk).unwrap();
+        assert_eq!(chunk, sealed);
+        assert_eq!(cipher.decrypt_in_place(3, place, &mut chunk), Ok(content.as_slice()));
+
+        let mut damaged = sealed.clone();
+        damaged[length / 2] ^= 1;
+        assert_eq!(cipher.decrypt_in_place(3, place, &mut damaged), Err(ChunkError::NotGenuine(3)));
+        assert_eq!(cipher.decrypt_in_place(2, place, &mut sealed.clone()), Err(ChunkError::NotGenuine(2)));
+    }
+    assert_eq!(cipher.encrypt_in_place(0, ChunkPlace::Last, &mut [0; 15]), Err(ChunkError::WrongLength));
+    assert_eq!(cipher.decrypt_in_place(0, ChunkPlace::Inner, &mut [0; 99]), Err(ChunkError::WrongLength));
+}

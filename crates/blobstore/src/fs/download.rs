@@ -1,5 +1,6 @@
 //! A blob on its way out: one batch is checked ahead of the caller.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::block_sum::{BLOCK, SUM, block_sum};
 use crate::jobs::Jobs;
 use crate::{BlobError, BlobId, Digest, Download, ReadRange};
 
+/// Batches whose room is kept to be used again: one that is read, one that waits, one that goes out.
+const ROOMS: usize = 3;
+
 /// A download from a directory.
 pub(super) struct FsDownload {
     jobs: Arc<Jobs>,
@@ -31,6 +35,8 @@ pub(super) struct FsDownload {
     next_block: u64,
     ahead: Option<JoinHandle<Result<Result<Batch, BlobError>, BlobError>>>,
     checked: Option<Bytes>,
+    /// Batches that were handed out. Fresh memory would be cleared, and faulted in page by page, for each.
+    out: VecDeque<Bytes>,
 }
 
 /// Blocks that were read and checked.
@@ -62,6 +68,7 @@ impl FsDownload {
             next_block: range.start / BLOCK as u64,
             ahead: None,
             checked: None,
+            out: VecDeque::new(),
         })
     }
 
@@ -78,10 +85,18 @@ impl FsDownload {
             first: self.next_block,
             blocks,
             hasher: self.hasher.take(),
+            room: self.room(),
         };
         self.next_block += blocks;
         let (jobs, blob) = (self.jobs.clone(), self.blob.clone());
         self.ahead = Some(self.jobs.start(move || job.run().map_err(|broken| broken.report(&jobs, &blob))));
+    }
+
+    /// The room of a batch that nobody needs any more.
+    fn room(&mut self) -> Vec<u8> {
+        let oldest = if self.out.front().is_some_and(Bytes::is_unique) { self.out.pop_front() } else { None };
+        self.out.truncate(ROOMS);
+        oldest.map(Vec::from).unwrap_or_default()
     }
 
     /// The part of a batch that was asked for.
@@ -115,6 +130,7 @@ impl Download for FsDownload {
             match outcome {
                 Ok(batch) => {
                     self.hasher = batch.hasher;
+                    self.out.push_back(batch.blocks.clone());
                     self.checked = Some(batch.blocks);
                     self.look_ahead();
                 }
@@ -136,6 +152,8 @@ struct Reading {
     blocks: u64,
     /// Of the blocks before, when the whole blob is read.
     hasher: Option<Sha256>,
+    /// Memory to read into.
+    room: Vec<u8>,
 }
 
 enum Broken {
@@ -159,7 +177,8 @@ impl Reading {
     /// Reads and checks; blocks. The last block of a whole blob leaves here only when the digest is right.
     fn run(mut self) -> Result<Batch, Broken> {
         let behind = self.first + self.blocks;
-        let mut blocks = vec![0; (self.first..behind).map(|number| self.header.block_length(number)).sum()];
+        let mut blocks = std::mem::take(&mut self.room);
+        blocks.resize((self.first..behind).map(|number| self.header.block_length(number)).sum(), 0);
         let mut sums = vec![[0; SUM]; blocks.len().div_ceil(BLOCK)];
         self.read(&mut blocks, &mut sums).map_err(Broken::Io)?;
         for (number, (block, sum)) in (self.first..).zip(blocks.chunks(BLOCK).zip(&sums)) {

@@ -1,25 +1,29 @@
-//! A blob on its way in: filled frame by frame on the caller's side, then hashed by one job and written by another.
+//! A blob on its way in: framed on the caller's side, without being copied, then hashed by one job and written by another.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::format::{FRAME, HEADER, Header, file_size};
+use super::format::{HEADER, Header, file_size};
 use super::layout::{Layout, Staged};
 use super::{BATCH, failure};
-use crate::block_sum::{BLOCK, SUM, block_sum};
+use crate::block_sum::{BLOCK, SUM, block_sum_of};
 use crate::jobs::{Jobs, Promise};
 use crate::{BlobError, BlobId, Committed, Digest, Upload};
 
 /// After so many bytes they are flushed to the disk.
 const FLUSH_EVERY: usize = 32 << 20;
+
+/// A part shorter than this is copied. One that is kept as it came holds the whole buffer that it was received in, which
+/// may be several times as long.
+const COPIED: usize = 16 * 1024;
 
 /// An upload into a directory.
 pub(super) struct FsUpload {
@@ -28,14 +32,40 @@ pub(super) struct FsUpload {
     blob: BlobId,
     length: u64,
     received: u64,
-    /// Frames being filled, and those that are being hashed and written or were.
-    filling: Vec<u8>,
-    filled: Arc<Vec<u8>>,
-    /// Bytes of the last frame that are filled.
+    /// Frames being filled, and where the pieces of the last begin.
+    filling: Vec<Piece>,
+    frame: usize,
+    /// What is behind these pieces, of parts too short to be kept as they came.
+    short: BytesMut,
+    /// Bytes of the last frame's block that are here.
     in_block: usize,
-    /// The number of that frame's block.
+    /// The number of that block.
     block: u64,
+    /// The first block of those that are being filled.
+    first: u64,
     state: State,
+}
+
+/// A piece of a frame.
+enum Piece {
+    Content(Bytes),
+    Sum([u8; SUM]),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Content(bytes) => bytes,
+            Self::Sum(sum) => sum,
+        }
+    }
+
+    fn content(&self) -> Option<&[u8]> {
+        match self {
+            Self::Content(bytes) => Some(bytes),
+            Self::Sum(_) => None,
+        }
+    }
 }
 
 enum State {
@@ -93,19 +123,31 @@ impl FsUpload {
             length,
             received: 0,
             filling: Vec::new(),
-            filled: Arc::default(),
+            frame: 0,
+            short: BytesMut::new(),
             in_block: 0,
             block: 0,
+            first: 0,
             state: State::Idle(Box::new(writing)),
         })
     }
 
+    /// Whether a job has enough to do.
+    fn is_full(&self) -> bool {
+        self.block - self.first >= BATCH as u64
+    }
+
     /// Takes over bytes until the batch is full; returns the rest.
-    fn fill(&mut self, mut part: Bytes) -> Bytes {
-        while !part.is_empty() && self.filling.len() < BATCH * FRAME {
+    fn fill(&mut self, mut part: Bytes, copied: bool) -> Bytes {
+        while !part.is_empty() && !self.is_full() {
             let taken = part.split_to(part.len().min(BLOCK - self.in_block));
-            self.filling.extend_from_slice(&taken);
             self.in_block += taken.len();
+            if copied {
+                self.short.extend_from_slice(&taken);
+            } else {
+                self.end_short();
+                self.filling.push(Piece::Content(taken));
+            }
             if self.in_block == BLOCK {
                 self.end_block();
             }
@@ -113,11 +155,19 @@ impl FsUpload {
         part
     }
 
+    fn end_short(&mut self) {
+        if !self.short.is_empty() {
+            self.filling.push(Piece::Content(self.short.split().freeze()));
+        }
+    }
+
     /// Puts the checksum behind the block that was filled.
     fn end_block(&mut self) {
-        let block = &self.filling[self.filling.len() - self.in_block..];
-        let sum = block_sum(&self.blob.digest, self.block, block);
-        self.filling.extend_from_slice(&sum);
+        self.end_short();
+        let pieces = self.filling[self.frame..].iter().map(Piece::bytes);
+        let sum = block_sum_of(&self.blob.digest, self.block, pieces);
+        self.filling.push(Piece::Sum(sum));
+        self.frame = self.filling.len();
         self.in_block = 0;
         self.block += 1;
     }
@@ -128,17 +178,12 @@ impl FsUpload {
             self.end_block();
         }
         let mut writing = self.idle().await?;
-        // The jobs have ended: the room of what they had is filled again.
-        let mut room = Arc::try_unwrap(std::mem::take(&mut self.filled)).unwrap_or_default();
-        room.clear();
-        room.reserve_exact(self.filling.capacity());
-        self.filled = Arc::new(std::mem::replace(&mut self.filling, room));
-        let (frames, hashed) = (self.filled.clone(), self.filled.clone());
+        let frames = Arc::new(std::mem::take(&mut self.filling));
+        (self.frame, self.first) = (0, self.block);
+        let hashed = frames.clone();
         let mut hasher = std::mem::take(&mut writing.hasher);
         let hashing = move || {
-            for frame in hashed.chunks(FRAME) {
-                hasher.update(&frame[..frame.len() - SUM]);
-            }
+            hashed.iter().filter_map(Piece::content).for_each(|content| hasher.update(content));
             hasher
         };
         let writing = move || writing.write(&frames).map(|()| writing);
@@ -171,10 +216,10 @@ impl FsUpload {
 
 impl Writing {
     /// Writes frames. Blocks.
-    fn write(&mut self, frames: &[u8]) -> Result<(), BlobError> {
-        (&*self.file).write_all(frames).map_err(|error| failure(&self.promise.jobs, &error))?;
-        self.promise.keep(frames.len() as u64);
-        self.unflushed += frames.len();
+    fn write(&mut self, frames: &[Piece]) -> Result<(), BlobError> {
+        let written = write_all(&self.file, frames).map_err(|error| failure(&self.promise.jobs, &error))?;
+        self.promise.keep(written as u64);
+        self.unflushed += written;
         if self.unflushed >= FLUSH_EVERY && !self.flush.running.swap(true, Ordering::AcqRel) {
             self.unflushed = 0;
             self.start_flush();
@@ -227,10 +272,11 @@ impl Upload for FsUpload {
         if self.received > self.length {
             return Err(BlobError::LengthMismatch);
         }
-        let mut rest = self.fill(part);
-        while self.filling.len() >= BATCH * FRAME {
+        let copied = part.len() < COPIED;
+        let mut rest = self.fill(part, copied);
+        while self.is_full() {
             self.flush().await?;
-            rest = self.fill(rest);
+            rest = self.fill(rest, copied);
         }
         Ok(())
     }
@@ -260,6 +306,22 @@ impl Drop for FsUpload {
             State::Failed(_) => {}
         }
     }
+}
+
+/// Writes pieces one behind the other; answers how many bytes they are.
+fn write_all(mut file: &File, pieces: &[Piece]) -> io::Result<usize> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.bytes())).collect();
+    let length = slices.iter().map(|slice| slice.len()).sum();
+    let mut slices = &mut slices[..];
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 /// How much a blob's file takes.

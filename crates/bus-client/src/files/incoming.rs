@@ -35,6 +35,8 @@ pub(crate) struct Partial {
     /// The chunk that comes next, and what has come of it.
     chunk: u64,
     gathered: Vec<u8>,
+    /// Room in which chunks are decrypted.
+    room: Vec<u8>,
     watch: Option<ProgressWatch>,
 }
 
@@ -100,6 +102,7 @@ impl Partial {
             hasher: Sha256::new(),
             chunk: 0,
             gathered: Vec::new(),
+            room: Vec::new(),
             watch,
         };
         partial.check_length()?;
@@ -134,7 +137,7 @@ impl Partial {
     /// Takes over what an earlier attempt left: of an encrypted file the whole chunks before the last.
     fn resume(&mut self) -> io::Result<()> {
         let there = self.file.metadata()?.len();
-        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut buffer = vec![0; FRAME];
         let kept = match &*self.cover {
             Cover::Plain => {
                 let kept = there.min(self.total);
@@ -154,12 +157,13 @@ impl Partial {
                 self.received = HEADER_BYTES as u64;
                 let whole = (there / CHUNK_BYTES as u64).min(self.chunks().saturating_sub(1));
                 for number in 0..whole {
-                    (&*self.file).read_exact(&mut buffer)?;
+                    (&*self.file).read_exact(&mut buffer[..CHUNK_BYTES])?;
                     // Deterministic: a chunk that was altered here shows in the digest at the end.
-                    let sealed =
-                        cipher.encrypt(number, ChunkPlace::Inner, &buffer).map_err(io::Error::other)?;
-                    self.hasher.update(&sealed);
-                    self.received += sealed.len() as u64;
+                    cipher
+                        .encrypt_in_place(number, ChunkPlace::Inner, &mut buffer)
+                        .map_err(io::Error::other)?;
+                    self.hasher.update(&buffer);
+                    self.received += FRAME as u64;
                     tell(self.watch.as_ref(), Phase::Resuming, self.received, self.total);
                 }
                 self.chunk = whole;
@@ -239,8 +243,12 @@ impl Partial {
             };
             let place = if is_last { ChunkPlace::Last } else { ChunkPlace::Inner };
             beside.hash(frame.clone())?;
-            let content = cipher.decrypt(self.chunk, place, &frame)?;
-            self.write(&content)?;
+            // Not where it lies: it is being hashed there.
+            let mut room = std::mem::take(&mut self.room);
+            room.clear();
+            room.extend_from_slice(&frame);
+            self.write(cipher.decrypt_in_place(self.chunk, place, &mut room)?)?;
+            self.room = room;
             self.chunk += 1;
         }
         Ok(())

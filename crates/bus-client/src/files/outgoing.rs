@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use super::{Cover, PARTS, Phase, ProgressWatch, file_error, tell};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What is sent of a file that is not encrypted, in one part.
-const PLAIN_PART: usize = 4 * CHUNK_BYTES;
+/// Chunks of a part: large enough that handing parts from thread to thread costs little.
+const PART_CHUNKS: usize = 4;
+const FRAME: usize = CHUNK_BYTES + CHUNK_OVERHEAD;
 
 /// The authentication tag of an encrypted chunk.
 type Tag = [u8; CHUNK_OVERHEAD];
@@ -91,7 +92,7 @@ fn pass(
     let mut tags = Vec::new();
     while let Some(part) = reading.next(spent.try_recv().unwrap_or_default())? {
         if matches!(reading.cover, Cover::Sealed { .. }) {
-            tags.push(tag(&part));
+            tags.extend(part.chunks(FRAME).map(tag));
         }
         parts.send(part).map_err(|_| Error::closed())?;
         tell(watch, Phase::Hashing, reading.done, reading.size);
@@ -117,13 +118,13 @@ impl Prepared {
         while let Some(part) = reading.next(spent(&mut sent))? {
             // The same tag under the same nonce means the same content. Plain content that is another than before has
             // another digest, and is refused for it.
-            if matches!(*self.cover, Cover::Sealed { .. }) && tags.next() != Some(&tag(&part)) {
+            if matches!(*self.cover, Cover::Sealed { .. })
+                && part.chunks(FRAME).any(|frame| tags.next() != Some(&tag(frame)))
+            {
                 return Err(changed(&self.path));
             }
             let part = Bytes::from(part);
-            if matches!(*self.cover, Cover::Plain) {
-                sent.push_back(part.clone());
-            }
+            sent.push_back(part.clone());
             if !part.is_empty() && parts.blocking_send(part).is_err() {
                 return Ok(());
             }
@@ -149,9 +150,8 @@ struct Reading<'a> {
     size: u64,
     done: u64,
     cover: &'a Cover,
-    /// The chunk that comes next, and room to read one that is encrypted.
+    /// The chunk that comes next.
     chunk: u64,
-    buffer: Vec<u8>,
 }
 
 impl<'a> Reading<'a> {
@@ -162,29 +162,41 @@ impl<'a> Reading<'a> {
             let text = format!("{} is not a file that can be read twice", path.display());
             return Err(Error::new(ErrorKind::File, text));
         }
-        Ok(Self { path, file, size: metadata.len(), done: 0, cover, chunk: 0, buffer: Vec::new() })
+        Ok(Self { path, file, size: metadata.len(), done: 0, cover, chunk: 0 })
     }
 
-    /// The next part, in the room of `part` if that is used: a chunk that is encrypted, or several that are not.
+    /// The next part, several chunks in the room of `part`.
     fn next(&mut self, mut part: Vec<u8>) -> Result<Option<Vec<u8>>> {
-        if self.chunk >= chunk_count(self.size) {
+        let chunks = chunk_count(self.size);
+        if self.chunk >= chunks {
             return Ok(None);
         }
-        let (most, buffer) = match self.cover {
-            Cover::Plain => (PLAIN_PART, &mut part),
-            Cover::Sealed { .. } => (CHUNK_BYTES, &mut self.buffer),
-        };
-        let length = usize::try_from(self.size - self.done).unwrap_or(most).min(most);
-        buffer.resize(length, 0);
-        self.file.read_exact(buffer).map_err(|error| unread(self.path, error))?;
-        if let Cover::Sealed { cipher, .. } = self.cover {
-            let is_last = self.chunk + 1 == chunk_count(self.size);
-            let place = if is_last { ChunkPlace::Last } else { ChunkPlace::Inner };
-            part = cipher.encrypt(self.chunk, place, buffer)?;
+        let count = (chunks - self.chunk).min(PART_CHUNKS as u64);
+        let whole = PART_CHUNKS * CHUNK_BYTES;
+        let content = usize::try_from(self.size - self.done).unwrap_or(whole).min(whole);
+        match self.cover {
+            Cover::Plain => {
+                part.resize(content, 0);
+                self.read(&mut part)?;
+            }
+            // A chunk is read to where it is sent from, and encrypted there.
+            Cover::Sealed { cipher, .. } => {
+                part.resize(content + usize::try_from(count).unwrap_or(PART_CHUNKS) * CHUNK_OVERHEAD, 0);
+                for (number, frame) in (self.chunk..).zip(part.chunks_mut(FRAME)) {
+                    let length = frame.len() - CHUNK_OVERHEAD;
+                    self.read(&mut frame[..length])?;
+                    let place = if number + 1 == chunks { ChunkPlace::Last } else { ChunkPlace::Inner };
+                    cipher.encrypt_in_place(number, place, frame)?;
+                }
+            }
         }
-        self.done += length as u64;
-        self.chunk += length.div_ceil(CHUNK_BYTES).max(1) as u64;
+        self.done += content as u64;
+        self.chunk += count;
         Ok(Some(part))
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact(buffer).map_err(|error| unread(self.path, error))
     }
 }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Owned};
-use crate::server;
+use crate::{processor, server};
 
 /// The file that is sent, and where it comes back to.
 pub(crate) const ORIGINAL: &str = "original";
@@ -30,6 +30,7 @@ pub(crate) enum Job {
 pub(crate) struct Done {
     pub(crate) seconds: f64,
     pub(crate) peak_memory: u64,
+    pub(crate) processor: f64,
     pub(crate) digest: String,
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn work(job: Job, directory: &Path, room: &str, digest: &str) -> Resu
         let url = std::fs::read_to_string(directory.join(server::URL))?;
         let bus = Bus::connect(BusConfig::new(url, identity)).await?;
         let room = bus.room(room).await?;
+        let before = processor::seconds("self")?;
         let began = Instant::now();
         let digest = match job {
             Job::Put => room.put_file(directory.join(ORIGINAL), PutFile::default()).await?.digest.to_string(),
@@ -62,9 +64,10 @@ pub(crate) fn work(job: Job, directory: &Path, room: &str, digest: &str) -> Resu
             }
         };
         let seconds = began.elapsed().as_secs_f64();
+        let processor = processor::seconds("self")? - before;
         drop(room);
         bus.shutdown().await?;
-        let done = Done { seconds, peak_memory: child::peak_memory("self")?, digest };
+        let done = Done { seconds, peak_memory: child::peak_memory("self")?, processor, digest };
         println!("{}", serde_json::to_string(&done)?);
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! A large file through a real bus, beside what hashing and the disk allow: `cargo xtask bench blobs`.
 //!
 //! The bus (membershipd as it runs in production) and the client (the SDK, putting and getting) are processes of their own,
-//! whose peak memory is read at the end. Before each transfer the limits are measured: encrypting and hashing on one core,
+//! whose peak memory is read at the end, and their processor time around every transfer. Before each transfer the limits are measured: encrypting and hashing on one core,
 //! and writing a file of the same size to the same disk, flushed. Every byte that comes back is compared.
 #![expect(clippy::print_stdout, reason = "a benchmark talks to a terminal")]
 #![expect(clippy::cast_precision_loss, reason = "sizes of a run are far below 2^52")]
@@ -9,6 +9,7 @@
 mod child;
 mod client;
 mod limits;
+mod processor;
 mod report;
 mod server;
 
@@ -85,18 +86,38 @@ fn main() -> Result<()> {
 /// The file there and back; before each way, what is possible just then: the speed of a disk changes from one minute to
 /// the next.
 fn round(server: &server::Server, directory: &Path, size: u64, room: &str) -> Result<[Round; 2]> {
-    let of = |job, limits, done: &Done| Round { room: room.to_owned(), job, limits, done: done.clone() };
+    let of = |job, limits, done: &Done, bus_processor| Round {
+        room: room.to_owned(),
+        job,
+        limits,
+        done: done.clone(),
+        bus_processor,
+    };
     let limits = limits::measure(directory, size)?;
-    let put = client::start(Job::Put, directory, room, "")?;
-    let there = of(Job::Put, limits, &put);
+    let (put, bus) = transfer(server, Job::Put, directory, room, "")?;
+    let there = of(Job::Put, limits, &put, bus);
     let limits = limits::measure(directory, size)?;
-    let back = of(Job::Get, limits, &client::start(Job::Get, directory, room, &put.digest)?);
+    let (get, bus) = transfer(server, Job::Get, directory, room, &put.digest)?;
+    let back = of(Job::Get, limits, &get, bus);
     let (original, copy) = (directory.join(client::ORIGINAL), directory.join(client::COPY));
     anyhow::ensure!(limits::same(&original, &copy)?, "what came back is not what was sent");
     fs::remove_file(copy)?;
     client::start(Job::Remove, directory, room, &put.digest)?;
     server.check_alive()?;
     Ok([there, back])
+}
+
+/// One way of the file; and the processor time that the bus took meanwhile.
+fn transfer(
+    server: &server::Server,
+    job: Job,
+    directory: &Path,
+    room: &str,
+    digest: &str,
+) -> Result<(Done, f64)> {
+    let before = server.processor()?;
+    let done = client::start(job, directory, room, digest)?;
+    Ok((done, server.processor()? - before))
 }
 
 /// Content that nothing can make shorter.

@@ -19,6 +19,8 @@ pub(crate) struct Round {
     pub(crate) job: Job,
     pub(crate) limits: Limits,
     pub(crate) done: Done,
+    /// Seconds.
+    pub(crate) bus_processor: f64,
 }
 
 #[derive(Serialize)]
@@ -52,9 +54,9 @@ impl Report {
             self.rounds.len() / (2 * ROOMS.len())
         );
         println!(
-            "| room | | MB/s | hash | encrypt | disk | bare relay | of what both ends allow | must | of the slower one alone | client memory MiB |"
+            "| room | | MB/s | hash | encrypt | disk | bare relay | of what both ends allow | must | of the slower one alone | processor s, client + bus | client memory MiB |"
         );
-        println!("|---|---|---|---|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
         for room in ROOMS {
             self.row(room, Job::Put);
             self.row(room, Job::Get);
@@ -72,7 +74,7 @@ impl Report {
         let memory = rounds.iter().map(|round| round.done.peak_memory).max().unwrap_or(0);
         let name = if job == Job::Put { "put" } else { "get" };
         println!(
-            "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.2} | {:.1} |",
+            "| {room} | {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | **{:.2}** | {MUST:.2} | {:.2} | {:.2} + {:.2} | {:.1} |",
             of(&rate) / 1e6,
             of(&|round| round.limits.hash) / 1e6,
             of(&|round| round.limits.encrypt) / 1e6,
@@ -80,6 +82,8 @@ impl Report {
             of(&|round| round.limits.relay) / 1e6,
             of(&|round| rate(round) / round.limits.slower(room, job)),
             of(&|round| rate(round) / round.limits.alone()),
+            of(&|round| round.done.processor),
+            of(&|round| round.bus_processor),
             mebibytes(memory),
         );
     }

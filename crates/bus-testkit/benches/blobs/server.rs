@@ -9,6 +9,7 @@ use busauth::identity::file as identity_file;
 
 use crate::ROOMS;
 use crate::child::{self, Owned};
+use crate::processor;
 
 /// Whose client the clients are, and where the bus is.
 pub(crate) const IDENTITY: &str = "client.identity";
@@ -28,6 +29,10 @@ impl Server {
 
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         child::peak_memory(&self.0.id().to_string())
+    }
+
+    pub(crate) fn processor(&self) -> Result<f64> {
+        processor::seconds(&self.0.id().to_string())
     }
 
     pub(crate) fn check_alive(&self) -> Result<()> {
