@@ -72,9 +72,15 @@ pub(crate) async fn examine(flags: &NodeFlags, environment: &Environment) -> Vec
     if let Some(source) = config.plane.cluster().and_then(ClusterSettings::secret_from) {
         findings.push(Finding::ok("secret", format!("of the nodes: from {source}")));
     }
-    let runs = runs(&config.paths).await;
-    if runs {
+    let answers = answers(&config.paths).await;
+    let runs = answers || is_starting(&config.paths);
+    if answers {
         findings.push(Finding::ok("daemon", "it runs, and answers on its control socket"));
+    } else if runs {
+        findings.push(Finding::ok(
+            "daemon",
+            "it is starting or stopping, or waits for other nodes; its log says which",
+        ));
     }
     findings.extend(directories::look(&config));
     findings.extend(ports::look(&config, runs));
@@ -92,12 +98,20 @@ pub(crate) async fn examine(flags: &NodeFlags, environment: &Environment) -> Vec
     findings
 }
 
-/// Whether the daemon of this data directory is there.
-async fn runs(paths: &DataPaths) -> bool {
+/// Whether the daemon of this data directory serves.
+async fn answers(paths: &DataPaths) -> bool {
     match paths.control_socket() {
         Some(socket) => UnixStream::connect(socket).await.is_ok(),
         None => false,
     }
+}
+
+/// Whether it is there and does not serve, by the process that has noted itself beside the lock. The lock itself is left alone: a
+/// start must not find it taken.
+fn is_starting(paths: &DataPaths) -> bool {
+    let noted = std::fs::read_to_string(paths.lock()).unwrap_or_default();
+    let Ok(process) = noted.trim().parse::<u32>() else { return false };
+    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "membershipd")
 }
 
 fn described(config: &Config) -> String {
