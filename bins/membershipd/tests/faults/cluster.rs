@@ -1,4 +1,4 @@
-//! Three nodes whose lines to each other can be cut, each a daemon and the nats-server that it watches.
+//! Three nodes whose lines to each other and to clients can be cut, each a daemon and the nats-server that it watches.
 //!
 //! Every node has an address of its own on the loopback interface. Nodes tell each other where a third one is, as the
 //! address that its connection came from and the port of its routes; since all connections between nodes come through
@@ -33,12 +33,18 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 /// What says in a node's log that it leads the stream of users and rooms.
 const LEADS: &str = "new stream leader for 'CTL > KV_UNIBUS_ctl'";
 
-/// Where a node is found.
+/// Where a node listens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Addresses {
-    pub(crate) control: SocketAddr,
-    pub(crate) data: SocketAddr,
+struct Addresses {
+    control: SocketAddr,
+    data: SocketAddr,
     route: SocketAddr,
+}
+
+/// The lines from clients to a node. Its addresses for them are where they begin.
+struct ClientLines {
+    control: Line,
+    data: Line,
 }
 
 /// Three nodes.
@@ -47,6 +53,7 @@ pub(crate) struct Cluster {
     addresses: [Addresses; 3],
     /// From the first node to the second.
     lines: HashMap<(usize, usize), Line>,
+    client_lines: [ClientLines; 3],
     nats_server: PathBuf,
     more: Vec<String>,
     variables: Vec<(&'static str, String)>,
@@ -69,10 +76,16 @@ impl Cluster {
             let line = Line::to(addresses[to].route, seed.wrapping_add(lines.len() as u64)).await.unwrap();
             lines.insert((from, to), line);
         }
+        let client_lines = [
+            ClientLines::to(&addresses[0], seed).await,
+            ClientLines::to(&addresses[1], seed).await,
+            ClientLines::to(&addresses[2], seed).await,
+        ];
         let mut cluster = Self {
             places: std::array::from_fn(|_| Place::new()),
             addresses,
             lines,
+            client_lines,
             nats_server,
             more: more.iter().map(|one| (*one).to_owned()).collect(),
             variables: variables.to_vec(),
@@ -108,6 +121,8 @@ impl Cluster {
             ("--nats-port", data.port().to_string()),
             ("--cluster-port", route.port().to_string()),
             ("--public-name", NAME.to_owned()),
+            ("--public-name", self.control_address(node).to_string()),
+            ("--data-url", format!("nats://{}", self.data_address(node))),
             ("--cluster-name", "members".to_owned()),
             ("--server-name", format!("node-{}", node + 1)),
             ("--routes", routes.join(",")),
@@ -128,8 +143,10 @@ impl Cluster {
         *self.running[node].lock() = Some(command.spawn().unwrap());
     }
 
-    /// Ends a node's daemon by force; its server follows. Returns when both have ended.
+    /// Ends a node by force, as the loss of its machine would. Returns when daemon and server have ended.
     pub(crate) async fn kill(&self, node: usize) {
+        // Without its daemon the server would be told to stop, and hand over what it leads.
+        self.signal_server(node, Signal::KILL);
         self.end(node, Signal::KILL).await;
     }
 
@@ -190,6 +207,20 @@ impl Cluster {
         }
     }
 
+    /// Cuts a node's lines to clients, or makes them whole.
+    pub(crate) fn cut_clients(&self, node: usize, cut: Option<Cut>) {
+        let ClientLines { control, data } = &self.client_lines[node];
+        for line in [control, data] {
+            line.set_both(Flow::Pass);
+            match cut {
+                None => {}
+                Some(Cut::Both) => line.set_both(Flow::Hold),
+                Some(Cut::Unheard) => line.set(Direction::Back, Flow::Hold),
+                Some(Cut::Deaf) => line.set(Direction::There, Flow::Hold),
+            }
+        }
+    }
+
     /// What happens on a node's lines to the others, both ways.
     pub(crate) fn lines_of(&self, node: usize, flow: Flow) {
         let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
@@ -200,6 +231,7 @@ impl Cluster {
     pub(crate) async fn heal(&self) {
         for node in 0..3 {
             self.lines_of(node, Flow::Pass);
+            self.cut_clients(node, None);
             self.signal_server(node, Signal::CONT);
             self.signal_daemon(node, Signal::CONT);
             let is_gone =
@@ -244,6 +276,12 @@ impl Cluster {
         Some((status, serde_json::from_str(&text).ok()?))
     }
 
+    /// What a node has logged since the first start.
+    pub(crate) fn log_lines(&self, node: usize) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();
+        log.lines().map(ToOwned::to_owned).collect()
+    }
+
     /// Who leads the stream of users and rooms, as the nodes' logs say: who has come to lead it last.
     pub(crate) fn leader(&self) -> usize {
         let since = |node: &usize| {
@@ -278,8 +316,14 @@ impl Cluster {
         self.places[node].path("log")
     }
 
-    pub(crate) fn addresses(&self, node: usize) -> Addresses {
-        self.addresses[node]
+    /// Where clients find a node's control plane.
+    pub(crate) fn control_address(&self, node: usize) -> SocketAddr {
+        self.client_lines[node].control.address()
+    }
+
+    /// Where clients find a node's data plane.
+    pub(crate) fn data_address(&self, node: usize) -> SocketAddr {
+        self.client_lines[node].data.address()
     }
 
     pub(crate) fn admin(&self) -> Arc<Identity> {
@@ -288,7 +332,7 @@ impl Cluster {
 
     /// Signed requests to a node.
     pub(crate) fn control(&self, node: usize, identity: &Arc<Identity>) -> ControlClient {
-        ControlClient::new(self.addresses[node].control, identity.clone())
+        ControlClient::new(self.control_address(node), identity.clone())
     }
 
     /// Ends all of them in good order.
@@ -305,6 +349,13 @@ impl Addresses {
         let listeners = [(); 3].map(|()| std::net::TcpListener::bind((host, 0)).unwrap());
         let [control, data, route] = listeners.map(|listener| listener.local_addr().unwrap());
         Self { control, data, route }
+    }
+}
+
+impl ClientLines {
+    async fn to(addresses: &Addresses, seed: u64) -> Self {
+        let line = async |server| Line::to(server, seed).await.unwrap();
+        Self { control: line(addresses.control).await, data: line(addresses.data).await }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn connect(
     nodes: &[usize],
     identity: &Identity,
 ) -> Option<async_nats::Client> {
-    let servers = nodes.iter().map(|node| format!("nats://{}", cluster.addresses(*node).data));
+    let servers = nodes.iter().map(|node| format!("nats://{}", cluster.data_address(*node)));
     let servers: Vec<async_nats::ServerAddr> = servers.map(|url| url.parse().unwrap()).collect();
     let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
         .custom_inbox_prefix(format!("_INBOX_{}", identity.id()))

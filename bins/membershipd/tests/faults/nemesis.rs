@@ -37,8 +37,7 @@ pub(crate) async fn execute(world: &World, plan: &Plan) {
 
 async fn execute_step(world: &World, step: &Step) {
     let cluster = &world.cluster;
-    if step.fault == Fault::Wipe {
-        // What only two nodes have may be lost with the second one: that is no fault of the bus.
+    if step.from_whole {
         cluster.heal().await;
     }
     let leader = cluster.leader();
@@ -87,6 +86,11 @@ async fn execute_step(world: &World, step: &Step) {
             cluster.cut(node, cut);
             tokio::time::sleep(step.lasts).await;
             cluster.lines_of(node, Flow::Pass);
+        }
+        Fault::ClientsCut(cut) => {
+            cluster.cut_clients(node, Some(cut));
+            tokio::time::sleep(step.lasts).await;
+            cluster.cut_clients(node, None);
         }
         Fault::Slow(delay) => {
             cluster.lines_of(node, Flow::Slow(delay));

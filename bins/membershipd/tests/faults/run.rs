@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus_testkit::faults::{
-    Bounds, Form, Message, Node, Operation, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write,
-    check, pauses,
+    Bounds, Form, Message, Node, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write, check,
 };
 use tokio::task::JoinSet;
 
 use super::cluster::Cluster;
 use super::listener::{Reader, connect};
 use super::world::World;
-use super::{nemesis, workload};
+use super::{nemesis, summary, workload};
 
 /// The lease of a node, and what others wait beyond it.
 const BOUNDS: Bounds = Bounds { staleness: Duration::from_secs(32) };
@@ -32,20 +31,24 @@ fn number(variable: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     let minutes = number("UNIBUS_FAULTS_MINUTES");
-    let form = minutes.map_or(Form::Short, |minutes| Form::Long(Duration::from_mins(minutes)));
+    let kills = number("UNIBUS_FAULTS_LEADER_KILLS").map(|kills| usize::try_from(kills).unwrap());
+    let long = minutes.map_or(Form::Short, |minutes| Form::Long(Duration::from_mins(minutes)));
+    let form = kills.map_or(long, Form::LeaderKills);
     let by_chance = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed =
-        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if minutes.is_some() { by_chance() } else { 1 });
+        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if form == Form::Short { 1 } else { by_chance() });
     // The short form counts seconds: shorter tables, no more.
-    let crowd = if minutes.is_some() { 30 } else { 10 };
+    let crowd = if form == Form::Short { 10 } else { 30 };
+    let plan = Plan::new(seed, form, 3);
+    // A visit takes some seconds at least.
+    let visitors = 4 + usize::try_from(plan.lasts().as_secs() / 6).unwrap();
     println!("seed {seed}");
     let Some(cluster) = Cluster::start(seed, &["--kv-replicas", "3"], &[]).await else { return };
     cluster.until_whole().await;
-    let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd).await);
-    let plan = Plan::new(seed, form, 3);
+    let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd + visitors).await);
 
     let mut clients = JoinSet::new();
-    clients.spawn(workload::everybody(Arc::clone(&world)));
+    clients.spawn(workload::everybody(Arc::clone(&world), crowd));
     nemesis::execute(&world, &plan).await;
     println!("{:>7.1} s: nothing more goes wrong", world.recorder.now().0.as_secs_f64());
     tokio::time::sleep(AFTERWARDS).await;
@@ -56,7 +59,7 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     let record = world.recorder.record();
     world.cluster.heal().await;
     let violations = violations(&world, &record).await;
-    report(&record);
+    summary::print(&world, &record);
     let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
     if !told.is_empty() {
         let logs = world.cluster.keep_logs();
@@ -130,29 +133,4 @@ async fn snapshot(world: &World, node: Node) -> Option<Snapshot> {
         }
     }
     Some(snapshot)
-}
-
-fn report(record: &Record) {
-    let count = |outcome| record.operations.iter().filter(|one| one.outcome == outcome).count();
-    println!(
-        "{} operations acknowledged, {} pending, {} refused, {} without an answer; {} messages received",
-        count(Outcome::Acknowledged),
-        count(Outcome::Pending),
-        count(Outcome::Refused),
-        count(Outcome::Unknown),
-        record.received.len()
-    );
-    let is_control = |one: &Operation| matches!(one.write, Write::Create { .. } | Write::Add { .. });
-    let is_message = |one: &Operation| matches!(one.write, Write::Publish { .. });
-    for (what, found) in
-        [("control writes", pauses(record, is_control)), ("messages", pauses(record, is_message))]
-    {
-        let Some(found) = found else { continue };
-        println!(
-            "{what} paused {} times with the leader: p50 {:.1} s, worst {:.1} s",
-            found.count(),
-            found.median().as_secs_f64(),
-            found.worst().as_secs_f64()
-        );
-    }
 }

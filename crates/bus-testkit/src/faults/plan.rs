@@ -11,6 +11,8 @@ const SHORT_TROUBLE: Duration = Duration::from_secs(6);
 /// The shortest and the longest in a long run.
 const CALM: (u64, u64) = (3_000, 15_000);
 const TROUBLE: (u64, u64) = (2_000, 40_000);
+/// Longer than an election and what follows from it.
+const UNTIL_ELECTED: Duration = Duration::from_secs(12);
 
 /// What can be done to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Fault {
     Restart,
     /// Its lines to the other nodes.
     Cut(Cut),
+    /// Its lines to clients. It is fine, and so are all others.
+    ClientsCut(Cut),
     /// Everything between it and the others takes so much longer.
     Slow(Duration),
     /// So many of 1000 pieces between it and the others are lost.
@@ -41,14 +45,14 @@ pub enum Fault {
     Clock(i64),
 }
 
-/// Which way a line is cut.
+/// Which way a node's lines are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Neither way.
+    /// Nothing arrives on them.
     Both,
-    /// It is not heard by the others.
+    /// It is not heard.
     Unheard,
-    /// It does not hear the others.
+    /// It does not hear.
     Deaf,
 }
 
@@ -72,6 +76,8 @@ pub struct Step {
     pub who: Who,
     /// For how long.
     pub lasts: Duration,
+    /// Whether everything has to be whole before.
+    pub from_whole: bool,
 }
 
 /// How much goes wrong.
@@ -81,6 +87,8 @@ pub enum Form {
     Short,
     /// For so long at least, and each sort at least once.
     Long(Duration),
+    /// Nothing but the loss of the leader, so often, each time of a cluster that is whole: to see how long it takes.
+    LeaderKills(usize),
 }
 
 /// All that goes wrong in a run.
@@ -97,6 +105,7 @@ impl Plan {
         let steps = match form {
             Form::Short => short(&mut dice, nodes),
             Form::Long(at_least) => long(&mut dice, nodes, at_least),
+            Form::LeaderKills(times) => leader_kills(&mut dice, times),
         };
         Self { steps }
     }
@@ -116,7 +125,7 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
         some_mess(dice),
     ];
     dice.shuffle(&mut others);
-    let step = |fault, who| Step { calm: SHORT_CALM, fault, who, lasts: SHORT_TROUBLE };
+    let step = |fault, who| Step { calm: SHORT_CALM, fault, who, lasts: SHORT_TROUBLE, from_whole: false };
     let mut steps = vec![step(Fault::Kill, Who::Leader)];
     for fault in others.into_iter().take(3) {
         steps.push(step(fault, someone(dice, nodes)));
@@ -137,12 +146,26 @@ fn long(dice: &mut Dice, nodes: usize, at_least: Duration) -> Vec<Step> {
                 fault,
                 who: someone(dice, nodes),
                 lasts: between(dice, TROUBLE),
+                // What only two nodes have may be lost with the second one: that is no fault of the bus.
+                from_whole: fault == Fault::Wipe,
             };
             lasts += step.calm + step.lasts;
             steps.push(step);
         }
     }
     steps
+}
+
+fn leader_kills(dice: &mut Dice, times: usize) -> Vec<Step> {
+    let kill = |_| Step {
+        // Not at the same moment of whatever happens each second.
+        calm: between(dice, (2_000, 4_000)),
+        fault: Fault::Kill,
+        who: Who::Leader,
+        lasts: UNTIL_ELECTED,
+        from_whole: true,
+    };
+    (0..times).map(kill).collect()
 }
 
 fn every_sort(dice: &mut Dice) -> Vec<Fault> {
@@ -155,6 +178,7 @@ fn every_sort(dice: &mut Dice) -> Vec<Fault> {
         Fault::Cut(Cut::Both),
         Fault::Cut(Cut::Unheard),
         Fault::Cut(Cut::Deaf),
+        Fault::ClientsCut(dice.one_of(&[Cut::Both, Cut::Unheard, Cut::Deaf])),
         Fault::Slow(between(dice, (50, 1500))),
         Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
         Fault::Wipe,
@@ -168,6 +192,7 @@ fn some_mess(dice: &mut Dice) -> Fault {
     dice.one_of(&[
         Fault::Slow(Duration::from_millis(400)),
         Fault::Lossy(200),
+        Fault::ClientsCut(Cut::Both),
         Fault::Restart,
         Fault::StopDaemon,
     ])
@@ -217,6 +242,6 @@ mod tests {
             .iter()
             .map(|step| format!("{:?}", step.fault).split('(').next().unwrap_or_default().to_owned())
             .collect();
-        assert_eq!(sorts.len(), 12, "{sorts:?}");
+        assert_eq!(sorts.len(), 13, "{sorts:?}");
     }
 }
