@@ -10,6 +10,7 @@ use busauth::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreEr
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::elections::Elections;
 use super::keys::prefix_of;
 use super::open::{self, KvOpenError, bucket_config};
 use super::publish::{Bucket, Expect, Sent, WriteId};
@@ -78,13 +79,16 @@ impl KvNonceStore {
     /// Opens the nonces; without the bucket that is an error.
     ///
     /// Requests that were signed before the bucket was made are refused: what had been accepted by then is not known.
-    pub async fn open(context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
+    pub async fn open(mut context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
-        let (stream, info) = open::find_made(&context, config(&options), deadline).await?;
+        context.set_timeout(open::REQUEST);
+        let wanted = config(&options);
+        let elections = Elections::of(context.client(), &wanted.name);
+        let (stream, info) = open::find_made(&context, wanted, deadline).await?;
         let made = u64::try_from(info.created.unix_timestamp()).unwrap_or(u64::MAX);
         let prefix = prefix_of(&format!("{}_nonces", options.prefix));
         Ok(Self {
-            bucket: Bucket { prefix, client: context.client(), stream },
+            bucket: Bucket { prefix, client: context.client(), stream, elections },
             budget: options.budget,
             here: MemoryNonceStore::after_restart(options.limits, made),
         })
