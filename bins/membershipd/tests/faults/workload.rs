@@ -176,6 +176,18 @@ async fn spent(answer: reqwest::Response) -> Outcome {
     }
 }
 
+/// Control writes and nonces alone. Rooms that keep messages have leaders of their own, which say so in the logs of nodes
+/// until nothing else is found there.
+pub(crate) async fn control_plane(world: Arc<World>, crowd: usize) {
+    let crowd: Vec<User> = (PEOPLE..PEOPLE + crowd).map(User).collect();
+    tokio::join!(
+        administer(&world, User(4), &crowd),
+        administer(&world, User(5), &crowd),
+        administer(&world, User(6), &crowd),
+        spend(&world, User(7)),
+    );
+}
+
 /// All of it. Returns when the run is over and everybody has stopped.
 pub(crate) async fn everybody(world: Arc<World>, crowd: usize) {
     let crowd: Vec<User> = (PEOPLE..PEOPLE + crowd).map(User).collect();

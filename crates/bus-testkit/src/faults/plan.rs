@@ -45,6 +45,27 @@ pub enum Fault {
     Clock(i64),
 }
 
+impl Fault {
+    /// What sort of trouble it is, as people name it.
+    pub fn sort(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::KillServer => "kill-server",
+            Self::Stop => "stop",
+            Self::StopDaemon => "stop-daemon",
+            Self::Restart => "restart",
+            Self::Cut(_) => "cut",
+            Self::ClientsCut(_) => "clients-cut",
+            Self::Slow(_) => "slow",
+            Self::Lossy(_) => "lossy",
+            Self::Wipe => "wipe",
+            Self::FullDisk => "full-disk",
+            Self::ExpiredCertificate => "expired-certificate",
+            Self::Clock(_) => "clock",
+        }
+    }
+}
+
 /// Which way a node's lines are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
@@ -81,12 +102,14 @@ pub struct Step {
 }
 
 /// How much goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// One of each sort that needs nothing but processes and lines, in less than a minute.
     Short,
     /// For so long at least, and each sort at least once.
     Long(Duration),
+    /// The same with these sorts alone ([`Fault::sort`]); nothing happens when there are none of these names.
+    LongOf(Duration, Vec<String>),
     /// Nothing but the loss of the leader, so often, each time of a cluster that is whole: to see how long it takes.
     LeaderKills(usize),
 }
@@ -104,7 +127,10 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let steps = match form {
             Form::Short => short(&mut dice, nodes),
-            Form::Long(at_least) => long(&mut dice, nodes, at_least),
+            Form::Long(at_least) => long(&mut dice, nodes, at_least, |_| true),
+            Form::LongOf(at_least, sorts) => {
+                long(&mut dice, nodes, at_least, |fault| sorts.iter().any(|sort| sort == fault.sort()))
+            }
             Form::LeaderKills(times) => leader_kills(&mut dice, times),
         };
         Self { steps }
@@ -133,13 +159,17 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
     steps
 }
 
-fn long(dice: &mut Dice, nodes: usize, at_least: Duration) -> Vec<Step> {
+fn long(dice: &mut Dice, nodes: usize, at_least: Duration, counts: impl Fn(Fault) -> bool) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lasts = Duration::ZERO;
     while lasts < at_least {
         // Rounds, so that nothing is left out.
         let mut round = every_sort(dice);
         dice.shuffle(&mut round);
+        round.retain(|fault| counts(*fault));
+        if round.is_empty() {
+            return steps;
+        }
         for fault in round {
             let step = Step {
                 calm: between(dice, CALM),
@@ -147,7 +177,7 @@ fn long(dice: &mut Dice, nodes: usize, at_least: Duration) -> Vec<Step> {
                 who: someone(dice, nodes),
                 lasts: between(dice, TROUBLE),
                 // What only two nodes have may be lost with the second one: that is no fault of the bus.
-                from_whole: fault == Fault::Wipe,
+                from_whole: matches!(fault, Fault::Wipe | Fault::FullDisk),
             };
             lasts += step.calm + step.lasts;
             steps.push(step);
@@ -213,6 +243,7 @@ fn between(dice: &mut Dice, (least, most): (u64, u64)) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::{Fault, Form, Plan, Who};
@@ -220,8 +251,9 @@ mod tests {
     #[test]
     fn the_same_seed_is_the_same_plan() {
         let form = Form::Long(Duration::from_mins(30));
-        assert_eq!(Plan::new(7, form, 3), Plan::new(7, form, 3));
-        assert_ne!(Plan::new(7, form, 3), Plan::new(8, form, 3));
+        let plan = |seed| Plan::new(seed, form.clone(), 3);
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
     }
 
     #[test]
@@ -237,11 +269,29 @@ mod tests {
     fn a_long_plan_leaves_nothing_out() {
         let plan = Plan::new(1, Form::Long(Duration::from_mins(30)), 3);
         assert!(plan.lasts() >= Duration::from_mins(30));
-        let sorts: std::collections::BTreeSet<String> = plan
-            .steps
-            .iter()
-            .map(|step| format!("{:?}", step.fault).split('(').next().unwrap_or_default().to_owned())
-            .collect();
+        let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
         assert_eq!(sorts.len(), 13, "{sorts:?}");
+    }
+
+    #[test]
+    fn a_long_plan_of_some_sorts_has_no_other() {
+        let of = |sorts: &[&str]| {
+            let sorts = sorts.iter().map(ToString::to_string).collect();
+            Plan::new(1, Form::LongOf(Duration::from_mins(5), sorts), 3)
+        };
+        let plan = of(&["wipe", "cut"]);
+        assert!(plan.lasts() >= Duration::from_mins(5));
+        let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
+        assert_eq!(sorts, BTreeSet::from(["cut", "wipe"]));
+        assert_eq!(of(&["earthquake"]).steps, []);
+    }
+
+    #[test]
+    fn leaders_are_killed_so_often_and_nothing_else_happens() {
+        let plan = Plan::new(1, Form::LeaderKills(20), 3);
+        assert_eq!(plan.steps.len(), 20);
+        let is_kill =
+            |step: &super::Step| (step.fault, step.who, step.from_whole) == (Fault::Kill, Who::Leader, true);
+        assert!(plan.steps.iter().all(is_kill), "{plan:?}");
     }
 }
