@@ -13,6 +13,12 @@ pub(crate) struct Arguments {
     /// For so many minutes.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
+    /// These sorts of faults alone, such as `full-disk,expired-certificate`: what a run says of each fault begins with it.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Nothing but the leader is killed, so often, to see how long everybody waits for the next one.
+    #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    leader_kills: Option<u64>,
     /// The same again as in a run that printed this.
     #[arg(long)]
     seed: Option<u64>,
@@ -26,7 +32,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tests.arg("--nocapture");
     // Without a server there is nothing to test, so that nothing is skipped.
     tests.env("CI", "true").env("NATS_SERVER", nats_server);
-    tests.env("UNIBUS_FAULTS_MINUTES", arguments.minutes.to_string());
+    match arguments.leader_kills {
+        Some(kills) => tests.env("UNIBUS_FAULTS_LEADER_KILLS", kills.to_string()),
+        None => tests.env("UNIBUS_FAULTS_MINUTES", arguments.minutes.to_string()),
+    };
+    if !arguments.only.is_empty() {
+        tests.env("UNIBUS_FAULTS_ONLY", arguments.only.join(","));
+    }
     if let Some(seed) = arguments.seed {
         tests.env("UNIBUS_FAULTS_SEED", seed.to_string());
     }

@@ -32,6 +32,7 @@ mod apply;
 mod audit;
 mod cleaning;
 mod commit;
+mod elections;
 mod follower;
 mod import;
 mod index;

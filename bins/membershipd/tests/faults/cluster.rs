@@ -1,4 +1,4 @@
-//! Three nodes whose lines to each other can be cut, each a daemon and the nats-server that it watches.
+//! Three nodes whose lines to each other and to clients can be cut, each a daemon and the nats-server that it watches.
 //!
 //! Every node has an address of its own on the loopback interface. Nodes tell each other where a third one is, as the
 //! address that its connection came from and the port of its routes; since all connections between nodes come through
@@ -16,12 +16,15 @@ use bus_testkit::ControlClient;
 use bus_testkit::faults::{Cut, Direction, Flow, Line};
 use busauth::Identity;
 use busauth::identity::file as identity_file;
+use control_api::ClusterStatus;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Child;
 
+use super::certificates::RouteCertificates;
+use super::disk::Disk;
 use crate::daemon::harness::{Place, within};
 use crate::daemon::nodes::{SECRET, child_of, is_there, nats_server, until_requests_count};
 
@@ -30,23 +33,44 @@ pub(crate) const NAME: &str = "bus.test";
 /// How often something is looked at again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 
-/// What says in a node's log that it leads the stream of users and rooms.
-const LEADS: &str = "new stream leader for 'CTL > KV_UNIBUS_ctl'";
+/// The stream of users and rooms.
+const LED: &str = "KV_UNIBUS_ctl";
+/// How long a node may take to say who leads it.
+const LOOK: Duration = Duration::from_secs(2);
 
-/// Where a node is found.
+/// Where a node listens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Addresses {
-    pub(crate) control: SocketAddr,
-    pub(crate) data: SocketAddr,
+struct Addresses {
+    control: SocketAddr,
+    data: SocketAddr,
     route: SocketAddr,
+}
+
+/// The lines from clients to a node. Its addresses for them are where they begin.
+struct ClientLines {
+    control: Line,
+    data: Line,
+}
+
+/// What nodes have beyond what they need.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fittings {
+    /// A disk of its own for each, where that is possible.
+    pub(crate) disks: bool,
+    /// Certificates for each other.
+    pub(crate) certificates: bool,
 }
 
 /// Three nodes.
 pub(crate) struct Cluster {
+    /// Before the places that they are in.
+    disks: [Option<Disk>; 3],
+    certificates: Option<RouteCertificates>,
     places: [Place; 3],
     addresses: [Addresses; 3],
     /// From the first node to the second.
     lines: HashMap<(usize, usize), Line>,
+    client_lines: [ClientLines; 3],
     nats_server: PathBuf,
     more: Vec<String>,
     variables: Vec<(&'static str, String)>,
@@ -58,6 +82,7 @@ impl Cluster {
     /// Three nodes that serve; `None` without a nats-server.
     pub(crate) async fn start(
         seed: u64,
+        fittings: Fittings,
         more: &[&str],
         variables: &[(&'static str, String)],
     ) -> Option<Self> {
@@ -69,10 +94,26 @@ impl Cluster {
             let line = Line::to(addresses[to].route, seed.wrapping_add(lines.len() as u64)).await.unwrap();
             lines.insert((from, to), line);
         }
+        let client_lines = [
+            ClientLines::to(&addresses[0], seed).await,
+            ClientLines::to(&addresses[1], seed).await,
+            ClientLines::to(&addresses[2], seed).await,
+        ];
+        let places: [Place; 3] = std::array::from_fn(|_| Place::new());
+        // All of them or none.
+        let mut may_mount = fittings.disks;
+        let disks = places.each_ref().map(|place| {
+            let disk = may_mount.then(|| Disk::mounted(&place.data())).flatten();
+            may_mount = disk.is_some();
+            disk
+        });
         let mut cluster = Self {
-            places: std::array::from_fn(|_| Place::new()),
+            disks,
+            certificates: fittings.certificates.then(RouteCertificates::new),
+            places,
             addresses,
             lines,
+            client_lines,
             nats_server,
             more: more.iter().map(|one| (*one).to_owned()).collect(),
             variables: variables.to_vec(),
@@ -108,8 +149,10 @@ impl Cluster {
             ("--nats-port", data.port().to_string()),
             ("--cluster-port", route.port().to_string()),
             ("--public-name", NAME.to_owned()),
+            ("--public-name", self.control_address(node).to_string()),
+            ("--data-url", format!("nats://{}", self.data_address(node))),
             ("--cluster-name", "members".to_owned()),
-            ("--server-name", format!("node-{}", node + 1)),
+            ("--server-name", name_of(node)),
             ("--routes", routes.join(",")),
             ("--nats-server", self.nats_server.display().to_string()),
             ("--db", place.db().display().to_string()),
@@ -117,6 +160,8 @@ impl Cluster {
             // With what its nats-server says of leaders.
             ("--log", "info,async_nats=warn,nats_server=debug".to_owned()),
         ];
+        let of_routes = self.certificates.iter().flat_map(|certificates| certificates.settings(node));
+        let settings: Vec<(&str, String)> = settings.into_iter().chain(of_routes).collect();
         let settings = settings.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let arguments: Vec<&str> =
             std::iter::once("serve").chain(settings).chain(self.more.iter().map(String::as_str)).collect();
@@ -128,8 +173,10 @@ impl Cluster {
         *self.running[node].lock() = Some(command.spawn().unwrap());
     }
 
-    /// Ends a node's daemon by force; its server follows. Returns when both have ended.
+    /// Ends a node by force, as the loss of its machine would. Returns when daemon and server have ended.
     pub(crate) async fn kill(&self, node: usize) {
+        // Without its daemon the server would be told to stop, and hand over what it leads.
+        self.signal_server(node, Signal::KILL);
         self.end(node, Signal::KILL).await;
     }
 
@@ -170,7 +217,31 @@ impl Cluster {
 
     /// Throws away what a node that does not run has kept.
     pub(crate) fn wipe(&self, node: usize) {
-        std::fs::remove_dir_all(self.places[node].data()).unwrap();
+        // The directory itself may be a disk.
+        for entry in std::fs::read_dir(self.places[node].data()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// The disk of a node, if it has one of its own.
+    pub(crate) fn disk(&self, node: usize) -> Option<&Disk> {
+        self.disks[node].as_ref()
+    }
+
+    /// The certificates of nodes for each other, if they have any.
+    pub(crate) fn certificates(&self) -> Option<&RouteCertificates> {
+        self.certificates.as_ref()
+    }
+
+    /// Breaks a node's connections to the others; they may connect again.
+    pub(crate) fn reset_lines(&self, node: usize) {
+        let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
+        of_node.for_each(|(_, line)| line.reset());
     }
 
     /// Cuts a node's lines to the others.
@@ -190,6 +261,20 @@ impl Cluster {
         }
     }
 
+    /// Cuts a node's lines to clients, or makes them whole.
+    pub(crate) fn cut_clients(&self, node: usize, cut: Option<Cut>) {
+        let ClientLines { control, data } = &self.client_lines[node];
+        for line in [control, data] {
+            line.set_both(Flow::Pass);
+            match cut {
+                None => {}
+                Some(Cut::Both) => line.set_both(Flow::Hold),
+                Some(Cut::Unheard) => line.set(Direction::Back, Flow::Hold),
+                Some(Cut::Deaf) => line.set(Direction::There, Flow::Hold),
+            }
+        }
+    }
+
     /// What happens on a node's lines to the others, both ways.
     pub(crate) fn lines_of(&self, node: usize, flow: Flow) {
         let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
@@ -200,6 +285,10 @@ impl Cluster {
     pub(crate) async fn heal(&self) {
         for node in 0..3 {
             self.lines_of(node, Flow::Pass);
+            self.cut_clients(node, None);
+            if let Some(disk) = self.disk(node) {
+                disk.free();
+            }
             self.signal_server(node, Signal::CONT);
             self.signal_daemon(node, Signal::CONT);
             let is_gone =
@@ -217,6 +306,23 @@ impl Cluster {
             self.until_ready(node).await;
             self.until(node, "is not whole", "healthz", |_, health| health["ha"] == true).await;
         }
+    }
+
+    /// Returns when a node says that another one is missing.
+    pub(crate) async fn until_missed(&self, node: usize) {
+        self.until(node, "misses nobody", "healthz", |_, health| health["ha"] == false).await;
+    }
+
+    /// Whether all nodes say, within this time, that any of them may be lost.
+    pub(crate) async fn is_whole_within(&self, time: Duration) -> bool {
+        let waiting = async {
+            for node in 0..3 {
+                while self.ask(node, "healthz").await.is_none_or(|(_, health)| health["ha"] != true) {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        };
+        tokio::time::timeout(time, waiting).await.is_ok()
     }
 
     async fn until_ready(&self, node: usize) {
@@ -244,18 +350,30 @@ impl Cluster {
         Some((status, serde_json::from_str(&text).ok()?))
     }
 
-    /// Who leads the stream of users and rooms, as the nodes' logs say: who has come to lead it last.
-    pub(crate) fn leader(&self) -> usize {
-        let since = |node: &usize| {
-            let log = std::fs::read_to_string(self.log(*node)).unwrap_or_default();
-            let line = log.lines().rev().find(|line| line.contains(LEADS))?;
-            let line: Value = serde_json::from_str(line).ok()?;
-            Some(line["timestamp"].as_str()?.to_owned())
+    /// What a node has logged since the first start.
+    pub(crate) fn log_lines(&self, node: usize) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();
+        log.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Who leads the stream of users and rooms, as soon as somebody says so.
+    pub(crate) async fn leader(&self) -> usize {
+        let looking = async {
+            loop {
+                for node in 0..3 {
+                    let admin = self.control(node, &self.admin());
+                    let asked = tokio::time::timeout(LOOK, admin.get::<ClusterStatus>("/v1/cluster"));
+                    let Ok(Ok(status)) = asked.await else { continue };
+                    let stream = status.streams.iter().find(|stream| stream.name == LED);
+                    let leader = stream.and_then(|stream| node_named(stream.leader.as_deref()?));
+                    if let Some(leader) = leader {
+                        return leader;
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
         };
-        let (leader, since) =
-            (0..3).map(|node| (node, since(&node))).max_by_key(|(_, since)| since.clone()).unwrap();
-        assert!(since.is_some(), "no node says that it has led");
-        leader
+        within("leader", looking).await
     }
 
     /// The end of a node's log.
@@ -278,8 +396,14 @@ impl Cluster {
         self.places[node].path("log")
     }
 
-    pub(crate) fn addresses(&self, node: usize) -> Addresses {
-        self.addresses[node]
+    /// Where clients find a node's control plane.
+    pub(crate) fn control_address(&self, node: usize) -> SocketAddr {
+        self.client_lines[node].control.address()
+    }
+
+    /// Where clients find a node's data plane.
+    pub(crate) fn data_address(&self, node: usize) -> SocketAddr {
+        self.client_lines[node].data.address()
     }
 
     pub(crate) fn admin(&self) -> Arc<Identity> {
@@ -288,7 +412,7 @@ impl Cluster {
 
     /// Signed requests to a node.
     pub(crate) fn control(&self, node: usize, identity: &Arc<Identity>) -> ControlClient {
-        ControlClient::new(self.addresses[node].control, identity.clone())
+        ControlClient::new(self.control_address(node), identity.clone())
     }
 
     /// Ends all of them in good order.
@@ -306,6 +430,23 @@ impl Addresses {
         let [control, data, route] = listeners.map(|listener| listener.local_addr().unwrap());
         Self { control, data, route }
     }
+}
+
+impl ClientLines {
+    async fn to(addresses: &Addresses, seed: u64) -> Self {
+        let line = async |server| Line::to(server, seed).await.unwrap();
+        Self { control: line(addresses.control).await, data: line(addresses.data).await }
+    }
+}
+
+/// What a node is called.
+fn name_of(node: usize) -> String {
+    format!("node-{}", node + 1)
+}
+
+/// Which node is called so.
+pub(crate) fn node_named(name: &str) -> Option<usize> {
+    name.strip_prefix("node-")?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 fn send(process: Option<u32>, signal: Signal) {

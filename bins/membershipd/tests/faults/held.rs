@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bus_testkit::faults::{Outcome, Room, User, Write};
+use bus_testkit::faults::{Outcome, User, Write};
 use control_api::{Append, NewRoom};
 use room_protocol::{
     Encryption, FirstOwner, History, Op, RoomLimits, RoomRole, RoomState, SignedStatement, Statement,
@@ -20,28 +20,23 @@ pub(crate) struct Held<'a> {
 impl<'a> Held<'a> {
     /// Makes a room, on whichever node does it. `None` when the run is over.
     pub(crate) async fn create(world: &'a World, owner: User, history: History) -> Option<Self> {
-        let (number, first, state) = {
-            let mut rooms = world.rooms.lock();
-            let number = Room(rooms.len());
-            let person = &world.people[owner.0];
-            let subject = format!("room-{}", number.0);
-            let create = Op::Create {
-                subject: subject.parse().unwrap(),
-                name: subject.parse().unwrap(),
-                encryption: Encryption::None,
-                history,
-                limits: RoomLimits::default(),
-                owner: FirstOwner::new(&person.identity, person.info.handle.clone()),
-                epoch: None,
-            };
-            let first = Statement::first(create, now_ms()).sign(&person.identity);
-            let state = RoomState::open(&first).unwrap();
-            let keeps = history != History::None;
-            let (id, subject) = (state.id(), state.subject().clone());
-            rooms.push(MadeRoom { number, id, subject, owner, keeps });
-            (number, first, state)
+        let number = world.next_room();
+        let person = &world.people[owner.0];
+        let subject = format!("room-{}", number.0);
+        let create = Op::Create {
+            subject: subject.parse().unwrap(),
+            name: subject.parse().unwrap(),
+            encryption: Encryption::None,
+            history,
+            limits: RoomLimits::default(),
+            owner: FirstOwner::new(&person.identity, person.info.handle.clone()),
+            epoch: None,
         };
-        let room = world.rooms.lock()[number.0].clone();
+        let first = Statement::first(create, now_ms()).sign(&person.identity);
+        let state = RoomState::open(&first).unwrap();
+        let keeps = history != History::None;
+        let room = MadeRoom { number, id: state.id(), subject: state.subject().clone(), owner, keeps };
+        world.rooms.lock().push(room.clone());
         let write = Write::Create { room: number, entry: entry_of(&first) };
         world.until_done(owner, write, "/v1/rooms", &NewRoom::new(&first, Vec::new())).await?;
         Some(Self { world, room, state })

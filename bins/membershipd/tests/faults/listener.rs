@@ -10,7 +10,7 @@ use control_api::history::header;
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use super::cluster::{AGAIN, Cluster};
+use super::cluster::{AGAIN, Cluster, node_named};
 use super::world::{MadeRoom, World};
 
 /// How long a page of history may take to come.
@@ -23,7 +23,7 @@ pub(crate) async fn connect(
     nodes: &[usize],
     identity: &Identity,
 ) -> Option<async_nats::Client> {
-    let servers = nodes.iter().map(|node| format!("nats://{}", cluster.addresses(*node).data));
+    let servers = nodes.iter().map(|node| format!("nats://{}", cluster.data_address(*node)));
     let servers: Vec<async_nats::ServerAddr> = servers.map(|url| url.parse().unwrap()).collect();
     let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
         .custom_inbox_prefix(format!("_INBOX_{}", identity.id()))
@@ -88,9 +88,7 @@ pub(crate) async fn say(
 }
 
 fn node_of(client: &async_nats::Client) -> Node {
-    let name = client.server_info().server_name;
-    let number = name.strip_prefix("node-").and_then(|number| number.parse::<usize>().ok());
-    Node(number.unwrap_or(1) - 1)
+    Node(node_named(&client.server_info().server_name).unwrap_or_default())
 }
 
 fn number_of(message: &async_nats::Message) -> Option<Message> {
@@ -104,13 +102,15 @@ pub(crate) struct Reader<'a> {
     pub(crate) room: &'a MadeRoom,
     /// Where the next page begins.
     next: u64,
+    /// What was said instead of the last page.
+    refused: Option<String>,
     found: BTreeSet<Message>,
     in_order: Vec<Message>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(client: async_nats::Client, identity: &'a Identity, room: &'a MadeRoom) -> Self {
-        Self { client, identity, room, next: 1, found: BTreeSet::new(), in_order: Vec::new() }
+        Self { client, identity, room, next: 1, refused: None, found: BTreeSet::new(), in_order: Vec::new() }
     }
 
     /// Whether a message is kept by now, or soon.
@@ -123,10 +123,15 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// Everything that is kept. `None` when there is no answer.
-    pub(crate) async fn all(mut self) -> Option<Vec<Message>> {
-        while self.page(0).await? {}
-        Some(self.in_order)
+    /// Everything that is kept, or what was said instead.
+    pub(crate) async fn all(mut self) -> Result<Vec<Message>, String> {
+        loop {
+            match self.page(0).await {
+                Some(true) => {}
+                Some(false) => return Ok(self.in_order),
+                None => return Err(self.refused.unwrap_or_else(|| "no answer".to_owned())),
+            }
+        }
     }
 
     /// Reads a page; whether there was something in it. `None` when there is no answer.
@@ -145,7 +150,8 @@ impl<'a> Reader<'a> {
         loop {
             let answer = answers.next().await?;
             let headers = answer.headers.clone().unwrap_or_default();
-            if headers.get(header::ERROR).is_some() {
+            if let Some(error) = headers.get(header::ERROR) {
+                self.refused = Some(format!("{error}: {}", String::from_utf8_lossy(&answer.payload)));
                 return None;
             }
             if let Some(end) = headers.get(header::END) {

@@ -1,13 +1,29 @@
 //! Does to the cluster what a plan says.
 
+use std::time::Duration;
+
 use bus_testkit::faults::{Cut, Fault, Flow, Plan, Step, Who};
 use rustix::process::Signal;
 
+use super::cluster::Cluster;
 use super::world::World;
 
-/// Faults that need more than processes, lines and directories: they are left out, and it is said.
-fn is_possible(fault: Fault) -> bool {
-    !matches!(fault, Fault::FullDisk | Fault::ExpiredCertificate | Fault::Clock(_))
+/// For how long a certificate is good that is to expire: so long that the node is there with it.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// How often a disk is filled anew, since whoever writes there also deletes.
+const FILL_AGAIN: Duration = Duration::from_millis(250);
+
+/// For how long a node may come back without its operator.
+const BY_ITSELF: Duration = Duration::from_secs(20);
+
+/// Why something cannot be done to this cluster. It is left out then, and that is said.
+fn is_impossible(cluster: &Cluster, fault: Fault) -> Option<&'static str> {
+    match fault {
+        Fault::FullDisk if cluster.disk(0).is_none() => Some("nodes have no disks of their own"),
+        Fault::ExpiredCertificate if cluster.certificates().is_none() => Some("nodes have no certificates"),
+        Fault::Clock(_) => Some("a node has no clock of its own: processes of a machine share one"),
+        _ => None,
+    }
 }
 
 /// Whether a leader is lost by this.
@@ -19,6 +35,7 @@ fn takes_leader(fault: Fault) -> bool {
             | Fault::Stop
             | Fault::Restart
             | Fault::Wipe
+            | Fault::ExpiredCertificate
             | Fault::Cut(Cut::Both | Cut::Unheard | Cut::Deaf)
     )
 }
@@ -26,29 +43,29 @@ fn takes_leader(fault: Fault) -> bool {
 /// One thing after the other.
 pub(crate) async fn execute(world: &World, plan: &Plan) {
     for step in &plan.steps {
-        if is_possible(step.fault) {
-            tokio::time::sleep(step.calm).await;
-            execute_step(world, step).await;
-        } else {
-            println!("left out: {:?}", step.fault);
+        if let Some(reason) = is_impossible(&world.cluster, step.fault) {
+            println!("{} is left out: {reason}", step.fault.sort());
+            continue;
         }
+        tokio::time::sleep(step.calm).await;
+        execute_step(world, step).await;
     }
 }
 
 async fn execute_step(world: &World, step: &Step) {
     let cluster = &world.cluster;
-    if step.fault == Fault::Wipe {
-        // What only two nodes have may be lost with the second one: that is no fault of the bus.
+    if step.from_whole {
         cluster.heal().await;
     }
-    let leader = cluster.leader();
+    let leader = cluster.leader().await;
     let node = match step.who {
         Who::Leader => leader,
         Who::This(node) => node.0,
     };
     let took_leader = node == leader && takes_leader(step.fault);
     let what = format!("{:?} of node {node}{}", step.fault, if took_leader { ", which leads" } else { "" });
-    println!("{:>7.1} s: {what}, for {:?}", world.recorder.now().0.as_secs_f64(), step.lasts);
+    let at = world.recorder.now().0.as_secs_f64();
+    println!("{at:>7.1} s: {}: {what}, for {:?}", step.fault.sort(), step.lasts);
     world.recorder.trouble(what, took_leader);
     match step.fault {
         Fault::Kill | Fault::Wipe => {
@@ -88,6 +105,11 @@ async fn execute_step(world: &World, step: &Step) {
             tokio::time::sleep(step.lasts).await;
             cluster.lines_of(node, Flow::Pass);
         }
+        Fault::ClientsCut(cut) => {
+            cluster.cut_clients(node, Some(cut));
+            tokio::time::sleep(step.lasts).await;
+            cluster.cut_clients(node, None);
+        }
         Fault::Slow(delay) => {
             cluster.lines_of(node, Flow::Slow(delay));
             tokio::time::sleep(step.lasts).await;
@@ -98,6 +120,44 @@ async fn execute_step(world: &World, step: &Step) {
             tokio::time::sleep(step.lasts).await;
             cluster.lines_of(node, Flow::Pass);
         }
-        Fault::FullDisk | Fault::ExpiredCertificate | Fault::Clock(_) => {}
+        Fault::FullDisk => {
+            let Some(disk) = cluster.disk(node) else { return };
+            let filling = async {
+                loop {
+                    disk.fill();
+                    tokio::time::sleep(FILL_AGAIN).await;
+                }
+            };
+            tokio::time::timeout(step.lasts, filling).await.unwrap_err();
+            disk.free();
+            if !cluster.is_whole_within(BY_ITSELF).await {
+                // A nats-server that met a full disk keeps nothing until it is started again.
+                let (_, health) = cluster.ask(node, "healthz").await.unwrap_or_default();
+                println!(
+                    "           node {node} is started anew, for its disk was full: {}",
+                    health["ha_reason"]
+                );
+                cluster.stop(node).await;
+                cluster.spawn(node);
+            }
+        }
+        Fault::ExpiredCertificate => expire_certificate(cluster, node, step.lasts).await,
+        Fault::Clock(_) => {}
     }
+}
+
+/// A node's certificate expires while it is there; it stays until the next trouble with its connections. Then it is renewed.
+async fn expire_certificate(cluster: &Cluster, node: usize, lasts: Duration) {
+    let Some(certificates) = cluster.certificates() else { return };
+    certificates.renew(node, SHORT_LIFE);
+    cluster.stop(node).await;
+    cluster.spawn(node);
+    tokio::time::sleep(SHORT_LIFE).await;
+    cluster.reset_lines(node);
+    // The others do without it: it is not let in again.
+    cluster.until_missed((node + 1) % 3).await;
+    tokio::time::sleep(lasts).await;
+    certificates.renew(node, Duration::from_hours(24));
+    cluster.stop(node).await;
+    cluster.spawn(node);
 }

@@ -10,7 +10,7 @@ use control_api::{BusRole, Me, NewUser, ProblemCode, UserInfo};
 use tokio::net::UnixDatagram;
 use tokio::task::JoinSet;
 
-use super::cluster::{AGAIN, Cluster};
+use super::cluster::{AGAIN, Cluster, Fittings};
 use super::listener::connect;
 use crate::daemon::harness::{Place, within};
 
@@ -48,7 +48,7 @@ async fn with_one_copy_the_loss_of_its_node_stops_the_bus_and_lets_nobody_in() {
     listening.spawn(count_lives(service_manager, Arc::clone(&lives)));
     let variables = [("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "1000000".to_owned())];
     let settings = ["--kv-replicas", "1", "--staleness-bound", "20s"];
-    let Some(cluster) = Cluster::start(1, &settings, &variables).await else { return };
+    let Some(cluster) = Cluster::start(1, Fittings::default(), &settings, &variables).await else { return };
     let alice = Arc::new(Identity::generate());
     let new = newcomer(&alice, "alice");
     let _alice: UserInfo = cluster.control(0, &cluster.admin()).post("/v1/users", &new).await.unwrap();
@@ -57,7 +57,7 @@ async fn with_one_copy_the_loss_of_its_node_stops_the_bus_and_lets_nobody_in() {
     let reason = health["ha_reason"].as_str().unwrap_or_default();
     assert!(reason.contains("raise-replicas"), "{health}");
 
-    let lost = cluster.leader();
+    let lost = cluster.leader().await;
     let others: Vec<usize> = (0..3).filter(|node| *node != lost).collect();
     cluster.kill(lost).await;
     // Nothing is written.

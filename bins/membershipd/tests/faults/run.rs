@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus_testkit::faults::{
-    Bounds, Form, Message, Node, Operation, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write,
-    check, pauses,
+    Bounds, Form, Message, Node, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write, check,
 };
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Fittings};
 use super::listener::{Reader, connect};
 use super::world::World;
-use super::{nemesis, workload};
+use super::{nemesis, summary, workload};
 
 /// The lease of a node, and what others wait beyond it.
 const BOUNDS: Bounds = Bounds { staleness: Duration::from_secs(32) };
@@ -32,21 +32,44 @@ fn number(variable: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     let minutes = number("UNIBUS_FAULTS_MINUTES");
-    let form = minutes.map_or(Form::Short, |minutes| Form::Long(Duration::from_mins(minutes)));
+    let kills = number("UNIBUS_FAULTS_LEADER_KILLS").map(|kills| usize::try_from(kills).unwrap());
+    let sorts = std::env::var("UNIBUS_FAULTS_ONLY").ok();
+    let form = match (kills, minutes.map(Duration::from_mins), sorts) {
+        (Some(kills), _, _) => Form::LeaderKills(kills),
+        (None, Some(time), None) => Form::Long(time),
+        (None, Some(time), Some(sorts)) => {
+            Form::LongOf(time, sorts.split(',').map(ToOwned::to_owned).collect())
+        }
+        (None, None, _) => Form::Short,
+    };
     let by_chance = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed =
-        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if minutes.is_some() { by_chance() } else { 1 });
+        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if form == Form::Short { 1 } else { by_chance() });
     // The short form counts seconds: shorter tables, no more.
-    let crowd = if minutes.is_some() { 30 } else { 10 };
+    let crowd = if form == Form::Short { 10 } else { 30 };
+    let plan = Plan::new(seed, form.clone(), 3);
+    assert_ne!(plan.steps, [], "there are no such faults: {form:?}");
+    // A visit takes some seconds at least.
+    let visitors = 4 + usize::try_from(plan.lasts().as_secs() / 6).unwrap();
     println!("seed {seed}");
-    let Some(cluster) = Cluster::start(seed, &["--kv-replicas", "3"], &[]).await else { return };
+    let is_long = matches!(form, Form::Long(_) | Form::LongOf(..));
+    let fittings = Fittings { disks: is_long, certificates: is_long };
+    let Some(cluster) = Cluster::start(seed, fittings, &["--kv-replicas", "3"], &[]).await else { return };
     cluster.until_whole().await;
-    let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd).await);
-    let plan = Plan::new(seed, form, 3);
+    let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd + visitors).await);
 
     let mut clients = JoinSet::new();
-    clients.spawn(workload::everybody(Arc::clone(&world)));
-    nemesis::execute(&world, &plan).await;
+    let only_elections = matches!(form, Form::LeaderKills(_));
+    if only_elections {
+        clients.spawn(workload::control_plane(Arc::clone(&world), crowd));
+    } else {
+        clients.spawn(workload::everybody(Arc::clone(&world), crowd));
+    }
+    let breaking = std::panic::AssertUnwindSafe(nemesis::execute(&world, &plan)).catch_unwind();
+    if let Err(panic) = breaking.await {
+        println!("seed {seed}, logs in {}", world.cluster.keep_logs().display());
+        std::panic::resume_unwind(panic);
+    }
     println!("{:>7.1} s: nothing more goes wrong", world.recorder.now().0.as_secs_f64());
     tokio::time::sleep(AFTERWARDS).await;
     world.over.cancel();
@@ -56,7 +79,7 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     let record = world.recorder.record();
     world.cluster.heal().await;
     let violations = violations(&world, &record).await;
-    report(&record);
+    summary::print(&world, &record);
     let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
     if !told.is_empty() {
         let logs = world.cluster.keep_logs();
@@ -71,7 +94,7 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
         record.operations.iter().filter(|one| one.outcome == Outcome::Acknowledged && is(&one.write)).count()
     };
     assert!(
-        done(|write| matches!(write, Write::Publish { .. })) > 20,
+        only_elections || done(|write| matches!(write, Write::Publish { .. })) > 20,
         "clients have hardly talked: seed {seed}"
     );
     assert!(done(|write| matches!(write, Write::Spend { .. })) > 20, "nonces were hardly taken: seed {seed}");
@@ -89,21 +112,25 @@ async fn violations(world: &World, record: &Record) -> Vec<Violation> {
         let mut snapshots = Vec::new();
         for node in 0..3 {
             match snapshot(world, Node(node)).await {
-                Some(snapshot) => snapshots.push(snapshot),
-                None => println!("node {node} does not show everything yet"),
+                Ok(snapshot) => snapshots.push(snapshot),
+                Err(missing) => println!("node {node} does not show everything yet: {missing}"),
             }
         }
         found = check(record, &snapshots, BOUNDS);
         if found.is_empty() && snapshots.len() == 3 {
             return found;
         }
-        assert!(look + 1 < LOOKS || snapshots.len() == 3, "a node does not show what it has");
+        assert!(
+            look + 1 < LOOKS || snapshots.len() == 3,
+            "a node does not show what it has; logs in {}",
+            world.cluster.keep_logs().display()
+        );
     }
     found
 }
 
-/// What a node has; `None` when it does not answer for all of it.
-async fn snapshot(world: &World, node: Node) -> Option<Snapshot> {
+/// What a node has, or what it does not answer for.
+async fn snapshot(world: &World, node: Node) -> Result<Snapshot, String> {
     let rooms = world.rooms.lock().clone();
     let acknowledged = |room: Room| {
         world.recorder.record().operations.iter().any(|one| {
@@ -114,45 +141,23 @@ async fn snapshot(world: &World, node: Node) -> Option<Snapshot> {
     let mut snapshot = Snapshot { node, logs: BTreeMap::new(), messages: BTreeMap::new() };
     let mut clients: BTreeMap<User, async_nats::Client> = BTreeMap::new();
     for room in rooms.iter().filter(|room| acknowledged(room.number)) {
-        snapshot.logs.insert(room.number, world.log(room, node).await?);
+        let missing = |what: &str| format!("{what} of room {} ({})", room.number.0, room.subject);
+        let log = world.log(room, node).await.ok_or_else(|| missing("the log"))?;
+        snapshot.logs.insert(room.number, log);
         if room.keeps {
             let identity = world.identity(room.owner);
             let client = match clients.entry(room.owner) {
                 Entry::Occupied(client) => client.get().clone(),
                 Entry::Vacant(none) => {
-                    let client = Box::pin(connect(&world.cluster, &[node.0], identity)).await?;
-                    none.insert(client).clone()
+                    let client = Box::pin(connect(&world.cluster, &[node.0], identity)).await;
+                    none.insert(client.ok_or_else(|| missing("a connection for the owner"))?).clone()
                 }
             };
             let reader = Reader::new(client, identity, room);
-            let messages: Vec<Message> = reader.all().await?;
+            let messages: Vec<Message> =
+                reader.all().await.map_err(|error| format!("{}: {error}", missing("the messages")))?;
             snapshot.messages.insert(room.number, messages);
         }
     }
-    Some(snapshot)
-}
-
-fn report(record: &Record) {
-    let count = |outcome| record.operations.iter().filter(|one| one.outcome == outcome).count();
-    println!(
-        "{} operations acknowledged, {} pending, {} refused, {} without an answer; {} messages received",
-        count(Outcome::Acknowledged),
-        count(Outcome::Pending),
-        count(Outcome::Refused),
-        count(Outcome::Unknown),
-        record.received.len()
-    );
-    let is_control = |one: &Operation| matches!(one.write, Write::Create { .. } | Write::Add { .. });
-    let is_message = |one: &Operation| matches!(one.write, Write::Publish { .. });
-    for (what, found) in
-        [("control writes", pauses(record, is_control)), ("messages", pauses(record, is_message))]
-    {
-        let Some(found) = found else { continue };
-        println!(
-            "{what} paused {} times with the leader: p50 {:.1} s, worst {:.1} s",
-            found.count(),
-            found.median().as_secs_f64(),
-            found.worst().as_secs_f64()
-        );
-    }
+    Ok(snapshot)
 }

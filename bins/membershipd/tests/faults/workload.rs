@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bus_testkit::faults::{Node, Nonce, Outcome, User, Write};
+use bus_testkit::faults::{Node, Outcome, User, Write};
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, RequestTarget};
-use control_api::Problem;
+use control_api::{Me, Problem};
 use futures_util::future::join_all;
 use http::{Method, header};
 use room_protocol::{History, RoomRole};
@@ -14,10 +14,11 @@ use room_protocol::{History, RoomRole};
 use super::cluster::{AGAIN, NAME};
 use super::held::Held;
 use super::listener::{Reader, connect_anywhere, hear, say};
+use super::sdk;
 use super::world::World;
 
 /// Who does something; everybody else is there to be added to rooms.
-pub(crate) const PEOPLE: usize = 8;
+pub(crate) const PEOPLE: usize = 11;
 /// Messages of each speaker while both are members.
 const MESSAGES: usize = 12;
 /// How long a speaker tries, much shorter than the time for which a message is known when it is sent again.
@@ -69,6 +70,62 @@ async fn one_talk(world: &World, owner: User, guest: User) -> Option<()> {
     }
 }
 
+/// An owner takes one visitor after the other in and talks with it, until the visitor is shut out of the bus.
+pub(crate) async fn host(world: &World, owner: User, visitors: &[User]) {
+    for visitor in visitors {
+        if one_visit(world, owner, *visitor).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// `None` when the run is over.
+async fn one_visit(world: &World, owner: User, visitor: User) -> Option<()> {
+    let mut held = Held::create(world, owner, History::Shared).await?;
+    let room = held.room.clone();
+    held.add(visitor, RoomRole::Writer).await?;
+    let owners = connect_anywhere(world, owner).await?;
+    let visitors = connect_anywhere(world, visitor).await?;
+    let heard = visitors.subscribe(room.subject.to_string()).await.ok()?;
+    let mut reader = Reader::new(owners.clone(), world.identity(owner), &room);
+    let visiting = async {
+        for _ in 0..3 {
+            say(world, (owner, &owners), &mut reader, SAY).await;
+            say(world, (visitor, &visitors), &mut reader, SAY).await;
+        }
+        let path = format!("/v1/users/{}", world.identity(visitor).id());
+        world.until_done(world.admin(), Write::Revoke { user: visitor }, &path, &()).await?;
+        for _ in 0..3 {
+            say(world, (owner, &owners), &mut reader, SAY).await;
+            say(world, (visitor, &visitors), &mut reader, SAY_IN_VAIN).await;
+            ask(world, visitor).await;
+        }
+        Some(())
+    };
+    tokio::select! {
+        visited = visiting => visited,
+        // The server has closed the connection for good; whoever is shut out tries again all the same.
+        () = async { hear(world, visitor, &room, heard).await; std::future::pending().await } => None,
+    }
+}
+
+/// Sends a request to each node, each with a signature of its own.
+async fn ask(world: &World, user: User) {
+    let asking = (0..3).map(|node| async move {
+        let nonce = world.next_nonce();
+        let attempt = world.recorder.attempt(user, Node(node), Write::Spend { nonce });
+        let control = world.cluster.control(node, world.identity(user));
+        match tokio::time::timeout(CLIENT_PATIENCE, control.get::<Me>("/v1/me")).await {
+            Ok(Ok(_)) => attempt.ended(Outcome::Acknowledged),
+            Ok(Err(error)) if error.problem().is_some_and(|problem| problem.status == 401) => {
+                attempt.ended(Outcome::Refused);
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    });
+    world.over.run_until_cancelled(join_all(asking)).await;
+}
+
 /// Small changes, one soon after the other, so that it can be seen for how long none is possible.
 pub(crate) async fn administer(world: &World, clerk: User, crowd: &[User]) {
     while !world.is_over() {
@@ -87,14 +144,12 @@ pub(crate) async fn administer(world: &World, clerk: User, crowd: &[User]) {
 pub(crate) async fn spend(world: &World, user: User) {
     let client = reqwest::Client::builder().timeout(CLIENT_PATIENCE).build().unwrap();
     let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
-    let mut number = 0;
     while !world.is_over() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let signature = sign(world.identity(user), &target, None, now, &HttpNonce::random());
-        let nonce = Nonce(number);
-        number += 1;
+        let nonce = world.next_nonce();
         let sending = (0..3).map(|node| {
-            let url = format!("http://{}/v1/me", world.cluster.addresses(node).control);
+            let url = format!("http://{}/v1/me", world.cluster.control_address(node));
             let request = client.get(url).header(header::HOST, NAME).headers(signature.clone());
             async move {
                 let attempt = world.recorder.attempt(user, Node(node), Write::Spend { nonce });
@@ -121,9 +176,22 @@ async fn spent(answer: reqwest::Response) -> Outcome {
     }
 }
 
+/// Control writes and nonces alone. Rooms that keep messages have leaders of their own, which say so in the logs of nodes
+/// until nothing else is found there.
+pub(crate) async fn control_plane(world: Arc<World>, crowd: usize) {
+    let crowd: Vec<User> = (PEOPLE..PEOPLE + crowd).map(User).collect();
+    tokio::join!(
+        administer(&world, User(4), &crowd),
+        administer(&world, User(5), &crowd),
+        administer(&world, User(6), &crowd),
+        spend(&world, User(7)),
+    );
+}
+
 /// All of it. Returns when the run is over and everybody has stopped.
-pub(crate) async fn everybody(world: Arc<World>) {
-    let crowd: Vec<User> = (PEOPLE..world.people.len()).map(User).collect();
+pub(crate) async fn everybody(world: Arc<World>, crowd: usize) {
+    let crowd: Vec<User> = (PEOPLE..PEOPLE + crowd).map(User).collect();
+    let visitors: Vec<User> = (PEOPLE + crowd.len()..world.admin().0).map(User).collect();
     tokio::join!(
         talk(&world, User(0), User(1)),
         talk(&world, User(2), User(3)),
@@ -132,5 +200,7 @@ pub(crate) async fn everybody(world: Arc<World>) {
         administer(&world, User(5), &crowd),
         administer(&world, User(6), &crowd),
         spend(&world, User(7)),
+        sdk::talk(&world, User(8), User(9)),
+        host(&world, User(10), &visitors),
     );
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus_testkit::ControlError;
-use bus_testkit::faults::{Entry, Message, Node, Outcome, Recorder, Room, SeenLog, User, Write};
+use bus_testkit::faults::{Entry, Message, Node, Nonce, Outcome, Recorder, Room, SeenLog, User, Write};
 use busauth::Identity;
-use control_api::{BusRole, Log, NewUser, ProblemCode, UserInfo};
+use control_api::{BusRole, Log, Me, NewUser, ProblemCode, UserInfo};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use room_protocol::{RoomId, RoomSubject, SignedStatement};
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -41,16 +43,21 @@ pub(crate) struct MadeRoom {
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) recorder: Recorder,
+    /// When the recorder was started, as the logs of nodes tell time.
+    pub(crate) began: Timestamp,
     pub(crate) people: Vec<Person>,
+    /// Rooms that are to be looked at in the end.
     pub(crate) rooms: Mutex<Vec<MadeRoom>>,
+    next_room: AtomicUsize,
     /// The clients are to stop.
     pub(crate) over: CancellationToken,
     messages: AtomicU64,
+    nonces: AtomicU64,
     turns: AtomicUsize,
 }
 
 impl World {
-    /// So many people on a cluster that serves.
+    /// So many people on a cluster that serves, and the admin as the last of them.
     pub(crate) async fn populate(cluster: Cluster, people: usize) -> Self {
         let admin = cluster.control(0, &cluster.admin());
         let mut admitted = Vec::new();
@@ -61,13 +68,18 @@ impl World {
             let info = admin.post("/v1/users", &new).await.unwrap();
             admitted.push(Person { identity, info });
         }
+        let me: Me = admin.get("/v1/me").await.unwrap();
+        admitted.push(Person { identity: cluster.admin(), info: me.user });
         Self {
             cluster,
             recorder: Recorder::start(),
+            began: Timestamp::now(),
             people: admitted,
             rooms: Mutex::default(),
+            next_room: AtomicUsize::new(0),
             over: CancellationToken::new(),
             messages: AtomicU64::new(0),
+            nonces: AtomicU64::new(0),
             turns: AtomicUsize::new(0),
         }
     }
@@ -80,8 +92,21 @@ impl World {
         &self.people[user.0].identity
     }
 
+    /// Who may shut others out.
+    pub(crate) fn admin(&self) -> User {
+        User(self.people.len() - 1)
+    }
+
     pub(crate) fn next_message(&self) -> Message {
         Message(self.messages.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_nonce(&self) -> Nonce {
+        Nonce(self.nonces.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_room(&self) -> Room {
+        Room(self.next_room.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The node that is asked next: all of them in turn.
@@ -104,20 +129,28 @@ impl World {
     ) -> Option<Outcome> {
         while !self.is_over() {
             let node = self.next_node();
-            let patience = if matches!(write, Write::Remove { .. }) { PATIENCE } else { SHORT_PATIENCE };
+            let takes_rights = matches!(write, Write::Remove { .. } | Write::Revoke { .. });
+            let patience = if takes_rights { PATIENCE } else { SHORT_PATIENCE };
             let control = self.cluster.control(node.0, self.identity(by));
             let attempt = self.recorder.attempt(by, node, write);
-            let asked = tokio::time::timeout(patience, control.post::<serde_json::Value>(path, body));
+            let asked = async {
+                match write {
+                    // Who is shut out already is shut out again.
+                    Write::Revoke { .. } => control.delete::<Value>(path).await,
+                    _ => control.post::<Value>(path, body).await,
+                }
+            };
+            let asked = tokio::time::timeout(patience, asked);
             let outcome = match self.over.run_until_cancelled(asked).await {
-                Some(Ok(Ok(_))) => Outcome::Acknowledged,
+                Some(Ok(Ok(answer))) => outcome_of_answer(&answer),
                 Some(Ok(Err(error))) => outcome_of(&error),
                 Some(Err(_)) | None => Outcome::Unknown,
             };
             attempt.ended(outcome);
             match outcome {
                 Outcome::Acknowledged => return Some(outcome),
-                // A removal that some node does not confirm is asked for once: the statement stands.
-                Outcome::Pending if matches!(write, Write::Remove { .. }) => return Some(outcome),
+                // What some node does not confirm is asked for once: it stands.
+                Outcome::Pending if takes_rights => return Some(outcome),
                 _ => self.pause(AGAIN).await,
             }
         }
@@ -144,6 +177,12 @@ impl World {
             }
         }
     }
+}
+
+/// What a client knows after an answer of success: it may name nodes that have not confirmed.
+fn outcome_of_answer(answer: &Value) -> Outcome {
+    let is_pending = answer["pending"].as_array().is_some_and(|nodes| !nodes.is_empty());
+    if is_pending { Outcome::Pending } else { Outcome::Acknowledged }
 }
 
 /// What a client knows after an answer that is none of success.

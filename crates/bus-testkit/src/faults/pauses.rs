@@ -2,35 +2,34 @@
 
 use std::time::Duration;
 
-use super::record::{Operation, Record};
+use super::record::{Moment, Operation, Record};
 
-/// The pauses of a run, at least one.
+/// The pauses of a run, at least one, the shortest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pauses(Vec<Duration>);
 
-/// From each loss of a leader to the first acknowledgement of something that was asked for afterwards; to the end of the run
-/// when there was none. `counts` picks the operations. `None` when no leader was lost.
+/// The pause after each loss of a leader. `counts` picks the operations. `None` when no leader was lost.
 pub fn pauses(record: &Record, counts: impl Fn(&Operation) -> bool) -> Option<Pauses> {
-    let done: Vec<&Operation> = record
-        .operations
-        .iter()
-        .filter(|operation| operation.outcome.is_done() && counts(operation))
-        .collect();
-    let pause = |from| {
-        let first = done.iter().filter(|operation| operation.began >= from).map(|operation| operation.ended);
-        first.min().unwrap_or(record.ended).since(from)
-    };
-    let mut pauses: Vec<Duration> = record
-        .troubles
-        .iter()
-        .filter(|trouble| trouble.took_leader)
-        .map(|trouble| pause(trouble.from))
-        .collect();
-    pauses.sort_unstable();
-    (!pauses.is_empty()).then_some(Pauses(pauses))
+    let lost = record.troubles.iter().filter(|trouble| trouble.took_leader);
+    Pauses::of(lost.map(|trouble| pause_after(record, trouble.from, &counts)))
+}
+
+/// From a moment to the first acknowledgement of something that was asked for afterwards; to the end of the run when there
+/// was none. `counts` picks the operations.
+pub fn pause_after(record: &Record, from: Moment, counts: impl Fn(&Operation) -> bool) -> Duration {
+    let done = record.operations.iter().filter(|operation| operation.outcome.is_done());
+    let since = done.filter(|operation| operation.began >= from && counts(operation));
+    since.map(|operation| operation.ended).min().unwrap_or(record.ended).since(from)
 }
 
 impl Pauses {
+    /// Of these; `None` of none.
+    pub fn of(pauses: impl IntoIterator<Item = Duration>) -> Option<Self> {
+        let mut pauses: Vec<Duration> = pauses.into_iter().collect();
+        pauses.sort_unstable();
+        (!pauses.is_empty()).then_some(Self(pauses))
+    }
+
     /// How many.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -11,6 +11,8 @@ const SHORT_TROUBLE: Duration = Duration::from_secs(6);
 /// The shortest and the longest in a long run.
 const CALM: (u64, u64) = (3_000, 15_000);
 const TROUBLE: (u64, u64) = (2_000, 40_000);
+/// Longer than an election and what follows from it.
+const UNTIL_ELECTED: Duration = Duration::from_secs(12);
 
 /// What can be done to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Fault {
     Restart,
     /// Its lines to the other nodes.
     Cut(Cut),
+    /// Its lines to clients. It is fine, and so are all others.
+    ClientsCut(Cut),
     /// Everything between it and the others takes so much longer.
     Slow(Duration),
     /// So many of 1000 pieces between it and the others are lost.
@@ -41,14 +45,35 @@ pub enum Fault {
     Clock(i64),
 }
 
-/// Which way a line is cut.
+impl Fault {
+    /// What sort of trouble it is, as people name it.
+    pub fn sort(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::KillServer => "kill-server",
+            Self::Stop => "stop",
+            Self::StopDaemon => "stop-daemon",
+            Self::Restart => "restart",
+            Self::Cut(_) => "cut",
+            Self::ClientsCut(_) => "clients-cut",
+            Self::Slow(_) => "slow",
+            Self::Lossy(_) => "lossy",
+            Self::Wipe => "wipe",
+            Self::FullDisk => "full-disk",
+            Self::ExpiredCertificate => "expired-certificate",
+            Self::Clock(_) => "clock",
+        }
+    }
+}
+
+/// Which way a node's lines are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Neither way.
+    /// Nothing arrives on them.
     Both,
-    /// It is not heard by the others.
+    /// It is not heard.
     Unheard,
-    /// It does not hear the others.
+    /// It does not hear.
     Deaf,
 }
 
@@ -72,15 +97,21 @@ pub struct Step {
     pub who: Who,
     /// For how long.
     pub lasts: Duration,
+    /// Whether everything has to be whole before.
+    pub from_whole: bool,
 }
 
 /// How much goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// One of each sort that needs nothing but processes and lines, in less than a minute.
     Short,
     /// For so long at least, and each sort at least once.
     Long(Duration),
+    /// The same with these sorts alone ([`Fault::sort`]); nothing happens when there are none of these names.
+    LongOf(Duration, Vec<String>),
+    /// Nothing but the loss of the leader, so often, each time of a cluster that is whole: to see how long it takes.
+    LeaderKills(usize),
 }
 
 /// All that goes wrong in a run.
@@ -96,7 +127,11 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let steps = match form {
             Form::Short => short(&mut dice, nodes),
-            Form::Long(at_least) => long(&mut dice, nodes, at_least),
+            Form::Long(at_least) => long(&mut dice, nodes, at_least, |_| true),
+            Form::LongOf(at_least, sorts) => {
+                long(&mut dice, nodes, at_least, |fault| sorts.iter().any(|sort| sort == fault.sort()))
+            }
+            Form::LeaderKills(times) => leader_kills(&mut dice, times),
         };
         Self { steps }
     }
@@ -116,7 +151,7 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
         some_mess(dice),
     ];
     dice.shuffle(&mut others);
-    let step = |fault, who| Step { calm: SHORT_CALM, fault, who, lasts: SHORT_TROUBLE };
+    let step = |fault, who| Step { calm: SHORT_CALM, fault, who, lasts: SHORT_TROUBLE, from_whole: false };
     let mut steps = vec![step(Fault::Kill, Who::Leader)];
     for fault in others.into_iter().take(3) {
         steps.push(step(fault, someone(dice, nodes)));
@@ -124,25 +159,43 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
     steps
 }
 
-fn long(dice: &mut Dice, nodes: usize, at_least: Duration) -> Vec<Step> {
+fn long(dice: &mut Dice, nodes: usize, at_least: Duration, counts: impl Fn(Fault) -> bool) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lasts = Duration::ZERO;
     while lasts < at_least {
         // Rounds, so that nothing is left out.
         let mut round = every_sort(dice);
         dice.shuffle(&mut round);
+        round.retain(|fault| counts(*fault));
+        if round.is_empty() {
+            return steps;
+        }
         for fault in round {
             let step = Step {
                 calm: between(dice, CALM),
                 fault,
                 who: someone(dice, nodes),
                 lasts: between(dice, TROUBLE),
+                // What only two nodes have may be lost with the second one: that is no fault of the bus.
+                from_whole: matches!(fault, Fault::Wipe | Fault::FullDisk),
             };
             lasts += step.calm + step.lasts;
             steps.push(step);
         }
     }
     steps
+}
+
+fn leader_kills(dice: &mut Dice, times: usize) -> Vec<Step> {
+    let kill = |_| Step {
+        // Not at the same moment of whatever happens each second.
+        calm: between(dice, (2_000, 4_000)),
+        fault: Fault::Kill,
+        who: Who::Leader,
+        lasts: UNTIL_ELECTED,
+        from_whole: true,
+    };
+    (0..times).map(kill).collect()
 }
 
 fn every_sort(dice: &mut Dice) -> Vec<Fault> {
@@ -155,6 +208,7 @@ fn every_sort(dice: &mut Dice) -> Vec<Fault> {
         Fault::Cut(Cut::Both),
         Fault::Cut(Cut::Unheard),
         Fault::Cut(Cut::Deaf),
+        Fault::ClientsCut(dice.one_of(&[Cut::Both, Cut::Unheard, Cut::Deaf])),
         Fault::Slow(between(dice, (50, 1500))),
         Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
         Fault::Wipe,
@@ -168,6 +222,7 @@ fn some_mess(dice: &mut Dice) -> Fault {
     dice.one_of(&[
         Fault::Slow(Duration::from_millis(400)),
         Fault::Lossy(200),
+        Fault::ClientsCut(Cut::Both),
         Fault::Restart,
         Fault::StopDaemon,
     ])
@@ -188,6 +243,7 @@ fn between(dice: &mut Dice, (least, most): (u64, u64)) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::{Fault, Form, Plan, Who};
@@ -195,8 +251,9 @@ mod tests {
     #[test]
     fn the_same_seed_is_the_same_plan() {
         let form = Form::Long(Duration::from_mins(30));
-        assert_eq!(Plan::new(7, form, 3), Plan::new(7, form, 3));
-        assert_ne!(Plan::new(7, form, 3), Plan::new(8, form, 3));
+        let plan = |seed| Plan::new(seed, form.clone(), 3);
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
     }
 
     #[test]
@@ -212,11 +269,29 @@ mod tests {
     fn a_long_plan_leaves_nothing_out() {
         let plan = Plan::new(1, Form::Long(Duration::from_mins(30)), 3);
         assert!(plan.lasts() >= Duration::from_mins(30));
-        let sorts: std::collections::BTreeSet<String> = plan
-            .steps
-            .iter()
-            .map(|step| format!("{:?}", step.fault).split('(').next().unwrap_or_default().to_owned())
-            .collect();
-        assert_eq!(sorts.len(), 12, "{sorts:?}");
+        let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
+        assert_eq!(sorts.len(), 13, "{sorts:?}");
+    }
+
+    #[test]
+    fn a_long_plan_of_some_sorts_has_no_other() {
+        let of = |sorts: &[&str]| {
+            let sorts = sorts.iter().map(ToString::to_string).collect();
+            Plan::new(1, Form::LongOf(Duration::from_mins(5), sorts), 3)
+        };
+        let plan = of(&["wipe", "cut"]);
+        assert!(plan.lasts() >= Duration::from_mins(5));
+        let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
+        assert_eq!(sorts, BTreeSet::from(["cut", "wipe"]));
+        assert_eq!(of(&["earthquake"]).steps, []);
+    }
+
+    #[test]
+    fn leaders_are_killed_so_often_and_nothing_else_happens() {
+        let plan = Plan::new(1, Form::LeaderKills(20), 3);
+        assert_eq!(plan.steps.len(), 20);
+        let is_kill =
+            |step: &super::Step| (step.fault, step.who, step.from_whole) == (Fault::Kill, Who::Leader, true);
+        assert!(plan.steps.iter().all(is_kill), "{plan:?}");
     }
 }

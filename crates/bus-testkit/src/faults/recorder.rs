@@ -70,6 +70,12 @@ impl Attempt<'_> {
     pub fn ended(mut self, outcome: Outcome) {
         self.operation.outcome = outcome;
     }
+
+    /// The same where it is known only now what exactly was asked for.
+    pub fn ended_as(mut self, write: Write, outcome: Outcome) {
+        self.operation.write = write;
+        self.operation.outcome = outcome;
+    }
 }
 
 impl Drop for Attempt<'_> {

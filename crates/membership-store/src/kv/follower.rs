@@ -2,13 +2,15 @@
 //!
 //! The consumer is thrown away and made anew whenever anything about it is in doubt: a gap in its own count, a missed
 //! heartbeat, an error. It then starts behind the last message that was applied, so nothing is applied twice or
-//! left out.
+//! left out. Making one takes milliseconds, or for ever while a leader is missing: so it is given little time at first,
+//! and given up when there is a new leader to ask.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
@@ -26,7 +28,11 @@ const EXPIRES: Duration = Duration::from_secs(20);
 /// After which the server forgets a consumer that nobody reads.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How long making a consumer may take at first, and at most. The servers may give it to the very one that was lost: then
+/// nobody answers, and the next one is likely given to another.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Why following stopped.
 enum Stopped {
@@ -49,11 +55,13 @@ fn lost(error: impl std::fmt::Display) -> Stopped {
 /// Follows until it is stopped, or the bucket turns out to be damaged.
 pub(super) async fn follow(inner: Arc<Inner>, stop: CancellationToken) {
     let mut pause = SHORTEST_PAUSE;
+    let mut patience = SHORTEST_PATIENCE;
     loop {
         let before = inner.progress.applied();
+        let mut lookout = inner.buckets.ctl.elections.lookout();
         let stopped = tokio::select! {
             () = stop.cancelled() => break,
-            stopped = read(&inner) => stopped,
+            stopped = read(&inner, patience) => stopped,
         };
         match stopped {
             Stopped::Damaged(Damage(found)) => {
@@ -65,25 +73,37 @@ pub(super) async fn follow(inner: Arc<Inner>, stop: CancellationToken) {
                 tracing::warn!(%reason, "the membership store lost its place in the bucket and looks for it");
             }
         }
-        pause =
-            if inner.progress.applied() > before { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        (pause, patience) = if inner.progress.applied() > before {
+            (SHORTEST_PAUSE, SHORTEST_PATIENCE)
+        } else {
+            ((pause * 2).min(LONGEST_PAUSE), (patience * 3 / 2).min(LONGEST_PATIENCE))
+        };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(pause) => {}
+            is_led_anew = lookout.elected_within(pause) => if is_led_anew {
+                (pause, patience) = (SHORTEST_PAUSE, SHORTEST_PATIENCE);
+            },
         }
     }
     inner.progress.end(End::Closed);
 }
 
 /// Reads with one consumer for as long as it goes well.
-async fn read(inner: &Inner) -> Stopped {
-    match try_read(inner).await {
+async fn read(inner: &Inner, patience: Duration) -> Stopped {
+    let mut lookout = inner.buckets.ctl.elections.lookout();
+    let made = tokio::select! {
+        made = timeout(patience, consume(inner)) => made.unwrap_or_else(|_| Err(lost("no consumer in time"))),
+        () = lookout.elected() => Err(lost("there is a new leader to ask")),
+    };
+    let read = async { follow_messages(inner, made?).await };
+    match read.await {
         Ok(()) => Stopped::Lost("the consumer ended".to_owned()),
         Err(stopped) => stopped,
     }
 }
 
-async fn try_read(inner: &Inner) -> Result<(), Stopped> {
+/// Makes a consumer behind the last message that was applied.
+async fn consume(inner: &Inner) -> Result<pull::Stream, Stopped> {
     let ctl = &inner.buckets.ctl;
     let applied = inner.progress.applied();
     let info = ctl.stream.get_info().await.map_err(lost)?;
@@ -104,7 +124,11 @@ async fn try_read(inner: &Inner) -> Result<(), Stopped> {
     };
     let consumer = ctl.stream.create_consumer(config).await.map_err(lost)?;
     let batch = consumer.stream().max_messages_per_batch(AHEAD).heartbeat(HEARTBEAT).expires(EXPIRES);
-    let mut messages = batch.messages().await.map_err(lost)?;
+    batch.messages().await.map_err(lost)
+}
+
+async fn follow_messages(inner: &Inner, mut messages: pull::Stream) -> Result<(), Stopped> {
+    let ctl = &inner.buckets.ctl;
     let mut expected = 1;
     while let Some(message) = messages.next().await {
         let message = message.map_err(lost)?;

@@ -10,6 +10,7 @@ use busauth::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreEr
 use bytes::Bytes;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::elections::Elections;
 use super::keys::prefix_of;
 use super::open::{self, KvOpenError, bucket_config};
 use super::publish::{Bucket, Expect, Sent, WriteId};
@@ -102,9 +103,11 @@ impl KvNonceStore {
         now: u64,
     ) -> Result<(), KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
-        let (stream, _) = open::find_or_make(context, config(options), deadline).await?;
+        let wanted = config(options);
+        let elections = Elections::of(context.client(), &wanted.name);
+        let (stream, _) = open::find_or_make(context, wanted, deadline).await?;
         let prefix = prefix_of(&format!("{}_nonces", options.prefix));
-        let bucket = Bucket { prefix, client: context.client(), stream };
+        let bucket = Bucket { prefix, client: context.client(), stream, elections };
         let stored = timeout_at(deadline, bucket.store(&SINCE, Bytes::from(now.to_string())));
         match stored.await {
             Ok(Ok(_)) => Ok(()),
@@ -117,12 +120,15 @@ impl KvNonceStore {
     ///
     /// Requests that were signed before the bucket was made, or [begun anew](Self::begin_anew), are refused: what had
     /// been accepted by then is not known.
-    pub async fn open(context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
+    pub async fn open(mut context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
-        let (stream, info) = open::find_made(&context, config(&options), deadline).await?;
+        context.set_timeout(open::REQUEST);
+        let wanted = config(&options);
+        let elections = Elections::of(context.client(), &wanted.name);
+        let (stream, info) = open::find_made(&context, wanted, deadline).await?;
         let made = u64::try_from(info.created.unix_timestamp()).unwrap_or(u64::MAX);
         let prefix = prefix_of(&format!("{}_nonces", options.prefix));
-        let bucket = Bucket { prefix, client: context.client(), stream };
+        let bucket = Bucket { prefix, client: context.client(), stream, elections };
         let since = timeout_at(deadline, since(&bucket)).await;
         let since =
             since.map_err(|_| KvOpenError::Unreachable("a nonce was not read in time".to_owned()))??;

@@ -7,12 +7,13 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy
 use async_nats::jetstream::{Context, ErrorCode};
 use tokio::time::Instant;
 
+use super::elections::Elections;
 use super::keys::{Names, prefix_of, stream_of};
 use super::publish::{Bucket, MAX_VALUE_BYTES};
 use crate::Bound;
 
 /// How long one request to the server may take.
-const REQUEST: Duration = Duration::from_secs(2);
+pub(super) const REQUEST: Duration = Duration::from_secs(2);
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// Servers that are started together find each other within a second or two.
 const TOO_FEW_PATIENCE: Duration = Duration::from_secs(10);
@@ -109,12 +110,17 @@ pub(super) async fn buckets(
     let (keys, _) = find_or_make(&context, bucket_config(&names.keys, replicas), deadline).await?;
     let (audit, _) = find_or_make(&context, audit_config(&names.audit, replicas), deadline).await?;
     let client = context.client();
-    let bucket = |stream, prefix| Bucket { prefix, client: client.clone(), stream };
+    let bucket = |stream, name: &str, prefix| Bucket {
+        prefix,
+        client: client.clone(),
+        stream,
+        elections: Elections::of(client.clone(), name),
+    };
     Ok(Buckets {
-        ctl: bucket(ctl, prefix_of(&names.ctl)),
+        ctl: bucket(ctl, &stream_of(&names.ctl), prefix_of(&names.ctl)),
         created: info.created.unix_timestamp_nanos(),
-        keys: bucket(keys, prefix_of(&names.keys)),
-        audit: bucket(audit, prefix_of(&names.audit)),
+        keys: bucket(keys, &stream_of(&names.keys), prefix_of(&names.keys)),
+        audit: bucket(audit, &names.audit, prefix_of(&names.audit)),
     })
 }
 

@@ -8,6 +8,7 @@ use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::elections::Elections;
 use crate::StoreError;
 
 /// The most that a value may be, whatever the server allows.
@@ -17,6 +18,13 @@ const OVERHEAD_BYTES: usize = 1_024;
 
 /// How long one message waits to be acknowledged before its fate is looked into.
 const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// A new leader is heard of before it takes anything, and what it has taken is acknowledged within this time.
+const BY_NEW_LEADER: Duration = Duration::from_millis(100);
+
+/// The first pause before a message is sent again, and the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 const WRITE_ID: &str = "Unibus-Write";
 
@@ -48,6 +56,7 @@ pub(super) struct Bucket {
     pub(super) prefix: String,
     pub(super) client: Client,
     pub(super) stream: Stream<()>,
+    pub(super) elections: Elections,
 }
 
 /// What must be so for a message to be stored.
@@ -128,7 +137,17 @@ impl Bucket {
             }
         }
         let request = Request::new().payload(value).headers(headers).timeout(Some(ATTEMPT));
-        let answer = match self.client.send_request(format!("{}{key}", self.prefix), request).await {
+        let mut lookout = self.elections.lookout();
+        let overtaken = async {
+            lookout.elected().await;
+            tokio::time::sleep(BY_NEW_LEADER).await;
+        };
+        let answer = tokio::select! {
+            answer = self.client.send_request(format!("{}{key}", self.prefix), request) => answer,
+            // The old leader may have stored it, but does not say so any more.
+            () = overtaken => return Sent::Unknown,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::debug!(%error, %key, "a message to the membership store was not acknowledged");
@@ -166,15 +185,18 @@ impl Bucket {
         value: Bytes,
         expect: Expect,
     ) -> Result<u64, StoreError> {
-        let mut pause = Duration::from_millis(25);
+        let mut pause = SHORTEST_PAUSE;
         let id = WriteId::random();
+        let mut lookout = self.elections.lookout();
         loop {
             match self.send(key, value.clone(), expect, id).await {
                 Sent::Stored(revision) => return Ok(revision),
                 Sent::Refused(error) => return Err(error),
-                Sent::Unexpected | Sent::Unknown => tokio::time::sleep(pause).await,
+                Sent::Unexpected | Sent::Unknown => {
+                    let is_led_anew = lookout.elected_within(pause).await;
+                    pause = if is_led_anew { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+                }
             }
-            pause = (pause * 2).min(Duration::from_millis(400));
         }
     }
 }
