@@ -25,6 +25,8 @@ enum What {
     Blobs(Passed),
     /// A room's history through the bus, beside reading the same stream directly.
     History(Passed),
+    /// A cluster beside plain nats-servers: logins, messages, writes, and how long a change of rights takes.
+    Cluster(Passed),
 }
 
 #[derive(clap::Args)]
@@ -43,6 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         What::Api(passed) => of_the_bus(&mut bench, "api", passed),
         What::Blobs(passed) => of_the_bus(&mut bench, "blobs", passed),
         What::History(passed) => of_the_bus(&mut bench, "history", passed),
+        What::Cluster(passed) => {
+            bench.env("NATS_SERVER", test::nats_server().context("a cluster needs one")?);
+            of_the_bus(&mut bench, "cluster", passed)
+        }
     };
     process::run(bench.args(options))
 }

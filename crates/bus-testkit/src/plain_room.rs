@@ -44,6 +44,11 @@ impl PlainRoom {
         self.state.lock().id()
     }
 
+    /// The room as its log says, as far as this owner has written it.
+    pub fn state(&self) -> RoomState {
+        self.state.lock().clone()
+    }
+
     /// The room's subject; the room covers it and everything below.
     pub fn subject(&self) -> String {
         self.state.lock().subject().to_string()
@@ -77,7 +82,8 @@ impl PlainRoom {
         self.append(Op::Close {}).await
     }
 
-    async fn append(&self, op: Op) -> anyhow::Result<()> {
+    /// Puts any statement of the owner on the room's log, in force when this returns.
+    pub async fn append(&self, op: Op) -> anyhow::Result<()> {
         let (entry, next) = {
             let state = self.state.lock();
             let entry = state.next_statement(op, now_ms()).sign(self.owner.identity());

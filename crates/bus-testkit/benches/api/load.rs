@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::{
+    cpu,
     crowd::{Crowd, Signed},
     server::Server,
 };
@@ -50,7 +51,7 @@ pub(crate) fn run(server: &Server, crowd: &Crowd, requests: usize) -> Result<Sam
             })
             .collect();
         ready.wait();
-        let (cpu, began) = (server.child.cpu(), Instant::now());
+        let (cpu, began) = (cpu::of(server.child.id()), Instant::now());
         for connection in connections {
             match connection.join() {
                 Ok(outcome) => outcome?,
@@ -58,7 +59,7 @@ pub(crate) fn run(server: &Server, crowd: &Crowd, requests: usize) -> Result<Sam
             }
         }
         let wall = began.elapsed().as_secs_f64();
-        let cpu = server.child.cpu()?.saturating_sub(cpu?).as_secs_f64();
+        let cpu = cpu::of(server.child.id())?.saturating_sub(cpu?).as_secs_f64();
         let requests = (each * CONNECTIONS) as f64;
         Ok(Sample { requests_per_second: requests / wall, server_cpu_per_request: cpu * 1e6 / requests })
     })

@@ -10,10 +10,16 @@
 
 mod bare;
 mod bus;
+#[path = "../support/child.rs"]
 mod child;
+#[path = "../support/cores.rs"]
 mod cores;
+#[path = "../support/cpu.rs"]
+mod cpu;
 mod crowd;
 mod load;
+#[path = "../support/median.rs"]
+mod median;
 mod report;
 mod server;
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::load::Sample;
+use crate::median::median;
 
 /// Of the bare server's rate.
 const MUST: f64 = 0.80;
@@ -46,18 +47,7 @@ impl Report {
         let ratios: Vec<f64> = self.samples.iter().map(|[bus, bare]| figure(bus) / figure(bare)).collect();
         let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let ratio = median(ratios.into_iter());
+        let ratio = median(ratios);
         println!("| {name} | {bus:.1} | {bare:.1} | **{ratio:.2}** [{low:.2}-{high:.2}] | {bounds} |");
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) {
-        f64::midpoint(values[middle - 1], values[middle])
-    } else {
-        values[middle]
     }
 }

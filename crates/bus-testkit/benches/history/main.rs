@@ -6,8 +6,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark talks to a terminal")]
 #![expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
 
+#[path = "../support/child.rs"]
 mod child;
+#[path = "../support/cores.rs"]
 mod cores;
+#[path = "../support/cpu.rs"]
+mod cpu;
+#[path = "../support/median.rs"]
+mod median;
 mod readers;
 mod report;
 mod rooms;
@@ -49,12 +55,12 @@ struct Arguments {
     bench: bool,
     /// Be the bus, in this directory.
     #[arg(long, hide = true)]
-    serve: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(directory) = &arguments.serve {
+    if let Some(directory) = &arguments.directory {
         return server::serve(directory);
     }
     let (messages, runs) = if arguments.quick { (5_000, 1) } else { (100_000, 5) };
@@ -63,7 +69,7 @@ fn main() -> Result<()> {
 
     let directory = TempDir::with_prefix("bench-history-").context("no temporary directory")?;
     let server = Server::start(directory.path())?;
-    cores::run_on(cores::READER)?;
+    cores::run_on(cores::LOAD)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(async {
         let rooms = Rooms::fill(&server.place, directory.path(), messages, arguments.bytes).await?;

@@ -10,6 +10,7 @@ use control_api::history::{HistoryRequest, HistoryStart, Operation, RpcSubject, 
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
+use crate::cpu;
 use crate::rooms::Rooms;
 use crate::server::{Place, Server};
 
@@ -72,7 +73,7 @@ impl Readers {
 
     /// Reads everything once.
     pub(crate) async fn run(&self, way: Way, server: &Server) -> Result<Sample> {
-        let (before, began) = (server.child.cpu()?, Instant::now());
+        let (before, began) = (cpu::of(server.child.id())?, Instant::now());
         let read = match way {
             Way::Direct => self.direct().await?,
             Way::Pages => self.pages().await?,
@@ -81,7 +82,7 @@ impl Readers {
         };
         let took = began.elapsed();
         ensure!(read == self.messages, "{way:?} read {read} messages of {}", self.messages);
-        let cpu = server.child.cpu()?.saturating_sub(before);
+        let cpu = cpu::of(server.child.id())?.saturating_sub(before);
         Ok(Sample {
             messages_per_second: read as f64 / took.as_secs_f64(),
             server_cpu_per_message: cpu.as_secs_f64() * 1e6 / read as f64,

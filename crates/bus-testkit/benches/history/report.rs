@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::median::median;
 use crate::readers::{Sample, Way};
 
 /// Of the rate of direct reading, through the bus without the SDK.
@@ -50,18 +51,8 @@ impl Report {
         let of = |run: &[(Way, Sample)], way| {
             run.iter().find(|(other, _)| *other == way).map_or(f64::NAN, |(_, sample)| figure(sample))
         };
-        let values = median(self.runs.iter().map(|run| of(run, way)).collect());
-        let ratios = median(self.runs.iter().map(|run| of(run, way) / of(run, Way::Direct)).collect());
+        let values = median(self.runs.iter().map(|run| of(run, way)));
+        let ratios = median(self.runs.iter().map(|run| of(run, way) / of(run, Way::Direct)));
         format!("{values:.1} | **{ratios:.2}**")
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) {
-        f64::midpoint(values[middle - 1], values[middle])
-    } else {
-        values[middle]
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(directory: &Path) -> Result<Self> {
-        let (child, line) = Owned::start(directory)?;
+        let (child, line) = Owned::start(&[], directory)?;
         let place = serde_json::from_str(&line).context("the bus does not start")?;
         Ok(Self { place, child })
     }

@@ -5,7 +5,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Where servers run.
 pub(crate) const SERVER: usize = 0;
-/// Where the load generator runs.
+/// Where whoever asks them runs.
 pub(crate) const LOAD: usize = 1;
 
 /// Binds this thread, and those it starts from now on, to one core. With a single core everything shares it.
