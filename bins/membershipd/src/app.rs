@@ -199,7 +199,7 @@ impl App {
         tasks.spawn(plane.clone().upkeep(keeping.clone()));
         tasks.close();
         plane.open();
-        notify::ready("serving");
+        notify::ready("serving").await;
 
         let ended = tokio::select! {
             () = stop.cancelled() => None,
@@ -208,7 +208,7 @@ impl App {
             what = plane.ended() => Some(RunError(what)),
         };
 
-        notify::stopping();
+        notify::stopping().await;
         let mut stopping = plane.begin_stop();
         serving.cancel();
         upkeep.cancel();

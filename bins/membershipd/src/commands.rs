@@ -22,8 +22,8 @@ pub use migrate_to_kv::MigrateFailure;
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli, environment: &Environment) -> Result<(), Failure> {
     match cli.command {
-        None => serve::run(&cli.node, environment).await,
-        Some(Command::Serve(flags)) => serve::run(&flags, environment).await,
+        None => Box::pin(serve::run(&cli.node, environment)).await,
+        Some(Command::Serve(flags)) => Box::pin(serve::run(&flags, environment)).await,
         Some(Command::Config(ConfigCommand::Check(flags))) => {
             config_check::run(&flags, environment, &mut io::stdout(), &mut io::stderr())
         }

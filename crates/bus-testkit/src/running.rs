@@ -95,5 +95,5 @@ async fn run(
     // Both ports are bound by now: whoever connects waits a moment at most.
     drop(up.send(addresses));
     let (_hangups, reload) = mpsc::channel(1);
-    Ok(app.run(stop, reload).await?)
+    Ok(Box::pin(app.run(stop, reload)).await?)
 }

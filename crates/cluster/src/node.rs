@@ -17,7 +17,7 @@ use crate::{
     service_access::ServiceAccess,
     service_keys::{Account, ServiceKeys},
 };
-use supervisor::{Asked, Supervisor};
+use supervisor::{Asked, Supervisor, Told};
 
 /// Reloads that wait for the one that is under way.
 const WAITING_RELOADS: usize = 4;
@@ -31,7 +31,7 @@ pub struct Node {
     peers: PeerHealth,
     state: watch::Receiver<NodeState>,
     reloader: Reloader,
-    stop: oneshot::Sender<Stop>,
+    stop: oneshot::Sender<Told>,
     stopped: oneshot::Receiver<StopReport>,
     tasks: TaskTracker,
 }
@@ -228,8 +228,18 @@ impl Node {
 
     /// Stops the server. When this returns, nothing of it is left.
     pub async fn stop(self, how: Stop) -> StopReport {
+        self.stop_as(Told { how, last: None }).await
+    }
+
+    /// Does one last thing, for ten seconds at most, and then stops as with [`Stop::LameDuck`]. Until it is done the server
+    /// works as before, and is not started again when it ends.
+    pub async fn stop_after(self, last: impl Future<Output = ()> + Send + 'static) -> StopReport {
+        self.stop_as(Told { how: Stop::LameDuck, last: Some(Box::pin(last)) }).await
+    }
+
+    async fn stop_as(self, told: Told) -> StopReport {
         // It is not there any more when it gave up.
-        self.stop.send(how).ok();
+        self.stop.send(told).ok();
         let report = self.stopped.await.unwrap_or_default();
         self.tasks.wait().await;
         report

@@ -227,7 +227,10 @@ impl ClusteredPlane {
     /// Lets clients go elsewhere, and stops the server. Answers whether it had to be killed.
     pub(crate) async fn leave(&self) -> bool {
         let Some(node) = self.node.lock().take() else { return false };
-        node.stop(Stop::LameDuck).await.killed
+        let Some(member) = self.member.get().map(Arc::clone) else {
+            return node.stop(Stop::LameDuck).await.killed;
+        };
+        node.stop_after(async move { member.go().await }).await.killed
     }
 
     /// Says that this node serves nobody any more.

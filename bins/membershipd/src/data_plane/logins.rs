@@ -26,6 +26,8 @@ pub(super) struct Logins {
 
 #[derive(Default)]
 struct Granted {
+    /// Nobody is let in any more.
+    closed: bool,
     next: u64,
     of: HashMap<UserId, Vec<Grant>>,
     /// Where connections may be left from before this process decided about logins: whose are closed.
@@ -87,6 +89,11 @@ impl Logins {
         }
     }
 
+    /// Lets nobody in any more: who is not among [`Logins::everybody`] when this returns never is.
+    pub(super) fn close(&self) {
+        self.granted.lock().closed = true;
+    }
+
     /// Everybody who may be connected here, as losers of everything up to now.
     pub(super) fn everybody(&self) -> Vec<Loser> {
         let granted = self.granted.lock();
@@ -122,6 +129,9 @@ impl Authenticator for Logins {
             let reason = "this node does not know whether what it knows still holds";
             return Err(AuthFailure::Unavailable(reason.to_owned()));
         }
+        if self.granted.lock().closed {
+            return Err(AuthFailure::Unavailable("this node stops".to_owned()));
+        }
         self.access.authenticate(presented).await
     }
 
@@ -131,6 +141,9 @@ impl Authenticator for Logins {
         }
         let user: UserId = principal.as_str().parse().ok()?;
         let mut granted = self.granted.lock();
+        if granted.closed {
+            return None;
+        }
         let rights = self.access.rights_of(&user)?;
         granted.note(user, rights.permissions());
         Some(rights)

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bus_testkit::{ControlClient, PlainRoom};
 use busauth::Identity;
 use busauth::identity::file as identity_file;
-use control_api::{BusRole, ComponentState, Health, Info, Me, NewUser, UserInfo};
+use control_api::{BusRole, ComponentState, Health, Info, Me, NewUser, Revoked, Settled, UserInfo};
 use futures_util::StreamExt as _;
 use room_protocol::{History, RoomRole};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -69,6 +69,11 @@ impl Nats {
     async fn restart(&mut self) {
         self.child.take().unwrap().kill().await.unwrap();
         self.run().await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().unwrap().id().unwrap();
+        kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     fn url(&self) -> String {
@@ -225,6 +230,22 @@ async fn users_may_be_kept_in_a_database_all_the_same() {
     place.user_ok(&["revoke", "alice"]).await;
     assert!(nats.log_in(&alice).await.is_err());
     assert!(place.db().exists());
+
+    // Revoked while no server answers, bob is revoked, and it is said where he may be connected still.
+    let bob = admit(&daemon, &admin, "bob").await;
+    let of_bob = nats.log_in(&bob).await.unwrap();
+    nats.signal(Signal::STOP);
+    let path = format!("/v1/users/{}", bob.id());
+    let revoked: Settled<Revoked> = control(&daemon, &admin).delete(&path).await.unwrap();
+    assert_eq!(revoked.pending.len(), 1, "{revoked:?}");
+    nats.signal(Signal::CONT);
+    let gone = async {
+        while of_bob.connection_state() == async_nats::connection::State::Connected {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("end of bob's connection", gone).await;
+    until_healthy(&control(&daemon, &admin), ComponentState::Ok).await;
     daemon.stop_cleanly().await;
 }
 

@@ -33,3 +33,16 @@ async fn systemd_hears_when_the_daemon_is_ready_alive_and_stopping() {
     let () = stopping;
     assert!(stopped.0.success());
 }
+
+#[tokio::test]
+async fn a_systemd_that_takes_nothing_holds_nobody_up() {
+    let place = Place::new();
+    let path = place.path("notify.sock");
+    let _listens = UnixDatagram::bind(&path).unwrap();
+    let filler = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    filler.connect(&path).unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send(b"X").is_ok() {}
+    let variables = HashMap::from([("NOTIFY_SOCKET", path.display().to_string())]);
+    place.start_with(&[], &variables).await.stop_cleanly().await;
+}

@@ -7,7 +7,7 @@
 //!    └──────────────── started ─────────────┘        told to stop: Stopping ─► Stopped
 //! ```
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, pin::Pin, time::Duration};
 
 use busauth::Authenticator;
 use rustix::process::Signal;
@@ -34,6 +34,8 @@ const ENDS_PER_MINUTE: usize = 5;
 const MINUTE: Duration = Duration::from_mins(1);
 /// How long clients have to go elsewhere.
 const LAME_DUCK: Duration = Duration::from_secs(30);
+/// How long its owner may take for the last thing it does with the server; the rest of the time is for clients.
+const LAST_THING: Duration = Duration::from_secs(10);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -41,6 +43,23 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) enum Asked {
     IsDue(oneshot::Sender<Result<bool, ReloadError>>),
     Reload(oneshot::Sender<Result<Reloaded, ReloadError>>),
+}
+
+/// What the owner of a node does last with its server. Before clients are told to go: from then on the server keeps no
+/// streams, and closes the owner's connections like all others.
+pub(super) type LastThing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How to stop.
+pub(super) struct Told {
+    pub(super) how: Stop,
+    pub(super) last: Option<LastThing>,
+}
+
+impl Told {
+    /// As somebody who is not there any more says it.
+    fn now() -> Self {
+        Self { how: Stop::Now, last: None }
+    }
 }
 
 pub(super) struct Supervisor<A: ?Sized> {
@@ -76,7 +95,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
     pub(super) async fn run(
         mut self,
         server: Server,
-        mut told: oneshot::Receiver<Stop>,
+        mut told: oneshot::Receiver<Told>,
         mut reloads: mpsc::Receiver<Asked>,
     ) -> StopReport {
         let mut running = Some(server);
@@ -95,15 +114,17 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             };
             tokio::select! {
                 biased;
-                how = &mut told => {
-                    let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
+                told = &mut told => {
+                    let told = told.unwrap_or_else(|_| Told::now());
+                    let report = self.stop(server, told).await;
                     return self.stopped(report);
                 }
                 Some(asked) = reloads.recv() => {
                     tokio::select! {
                         biased;
-                        how = &mut told => {
-                            let report = self.stop(server, how.unwrap_or(Stop::Now)).await;
+                        told = &mut told => {
+                            let told = told.unwrap_or_else(|_| Told::now());
+                            let report = self.stop(server, told).await;
                             return self.stopped(report);
                         }
                         () = self.answer(asked, &server) => running = Some(server),
@@ -238,7 +259,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         }
     }
 
-    async fn given_up(self, told: oneshot::Receiver<Stop>) -> StopReport {
+    async fn given_up(self, told: oneshot::Receiver<Told>) -> StopReport {
         self.state.send_modify(|state| {
             if let Phase::Restarting { reason } = &state.phase {
                 state.phase = Phase::GivenUp { reason: reason.clone() };
@@ -250,10 +271,12 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         StopReport::default()
     }
 
-    async fn stop(&self, server: Server, how: Stop) -> StopReport {
+    async fn stop(&self, server: Server, told: Told) -> StopReport {
         self.state.send_modify(|state| state.phase = Phase::Stopping);
-        if how == Stop::LameDuck {
-            self.let_clients_go(&server).await;
+        if told.how == Stop::LameDuck
+            && timeout(LAME_DUCK, self.let_clients_go(&server, told.last)).await.is_err()
+        {
+            tracing::warn!("clients were still connected after {} s", LAME_DUCK.as_secs());
         }
         let killed = server.terminate().await;
         self.system.send_replace(None);
@@ -261,30 +284,35 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         StopReport { killed }
     }
 
-    /// Until nobody is left but ourselves, or the time is over.
-    async fn let_clients_go(&self, server: &Server) {
+    /// Until nobody is left but ourselves.
+    async fn let_clients_go(&self, server: &Server, last: Option<LastThing>) {
+        if let Some(last) = last
+            && timeout(LAST_THING, last).await.is_err()
+        {
+            tracing::warn!("what was to be done before the server stops was cut off");
+        }
         let own = self.blueprint.keys.public(Account::Bus);
         if matches!(server.system.clients_besides(&own).await, Ok(0)) {
             // Nobody has to be told.
             return;
         }
         server.process.signal(Signal::USR2);
-        let waiting = async {
-            loop {
-                tokio::select! {
-                    _ = server.process.ended() => return,
-                    left = server.system.clients_besides(&own) => match left {
-                        Ok(0) => return,
-                        Ok(_) => {}
-                        // Our connection was closed like the others.
-                        Err(error) => tracing::debug!(%error, "who is still connected is not known"),
-                    },
-                }
-                sleep(LOOK).await;
+        self.until_nobody_is_left(server).await;
+    }
+
+    async fn until_nobody_is_left(&self, server: &Server) {
+        let own = self.blueprint.keys.public(Account::Bus);
+        loop {
+            tokio::select! {
+                _ = server.process.ended() => return,
+                left = server.system.clients_besides(&own) => match left {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    // Our connection was closed like the others.
+                    Err(error) => tracing::debug!(%error, "who is still connected is not known"),
+                },
             }
-        };
-        if timeout(LAME_DUCK, waiting).await.is_err() {
-            tracing::warn!("clients were still connected after {} s", LAME_DUCK.as_secs());
+            sleep(LOOK).await;
         }
     }
 

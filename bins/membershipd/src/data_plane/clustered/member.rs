@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::copies;
 use super::moving::UnlessMoving;
-use super::peers::{Heard, Said};
+use super::peers::{Heard, Said, Users};
 use super::reload;
 use super::settle;
 use crate::data_plane::JetStreamRooms;
@@ -82,6 +82,8 @@ pub(super) struct Member {
     said: Said,
     /// It has said goodbye, and says nothing more.
     leaving: AtomicBool,
+    /// One record at a time: none of before is put over the one that says goodbye.
+    saying: tokio::sync::Mutex<()>,
     /// One change at a time closes connections, so that whoever has come back is not closed again.
     closing: tokio::sync::Mutex<()>,
     redundancy: Mutex<Redundancy>,
@@ -101,6 +103,7 @@ impl Member {
             data_urls: parts.data_urls,
             certificates_expire: None,
             leaving: false,
+            users: Users::Possible,
         };
         Ok(Self {
             name: joining.name.parse()?,
@@ -119,6 +122,7 @@ impl Member {
             rooms: parts.rooms,
             said,
             leaving: AtomicBool::new(false),
+            saying: tokio::sync::Mutex::default(),
             closing: tokio::sync::Mutex::default(),
             redundancy: Mutex::new(Redundancy::one_node()),
         })
@@ -191,6 +195,10 @@ impl Member {
     pub(super) async fn renew(&self) -> Result<(), StoreError> {
         let certificates_expire = self.certificates().first().map(|expires| Timestamp::from(expires).unix());
         let said = Said { applied: self.store.applied(), certificates_expire, ..self.said.clone() };
+        let _turn = self.saying.lock().await;
+        if self.leaving.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let confirmed = self.put(&said).await?;
         self.lease.renew(confirmed.since);
         Ok(())
@@ -207,8 +215,35 @@ impl Member {
     /// Says that this node serves nobody any more. Best effort: others find out.
     pub(super) async fn say_goodbye(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-        let said = Said { applied: self.store.applied(), leaving: true, ..self.said.clone() };
-        match tokio::time::timeout(GOODBYE, self.put(&said)).await {
+        self.say_last(Said { applied: self.store.applied(), leaving: true, ..self.said.clone() }).await;
+    }
+
+    /// Lets nobody in any more, sends away whoever is left, and says so: the changes of other nodes need not wait for this
+    /// one. Where somebody may be left nothing is said, and they wait until nobody can be.
+    pub(super) async fn go(&self) {
+        self.logins.close();
+        if let Err(error) = self.send_everybody_away().await {
+            tracing::warn!(%error, "connections were not closed before this node stops: changes wait for it elsewhere");
+            return;
+        }
+        let applied = self.store.applied();
+        self.say_last(Said { applied, leaving: true, users: Users::Gone, ..self.said.clone() }).await;
+    }
+
+    async fn send_everybody_away(&self) -> Result<(), DataPlaneError> {
+        let _turn = self.closing.lock().await;
+        for loser in self.logins.everybody() {
+            self.close(&loser).await?;
+        }
+        self.gate.settle().await
+    }
+
+    async fn say_last(&self, said: Said) {
+        let put = async {
+            let _turn = self.saying.lock().await;
+            self.put(&said).await
+        };
+        match tokio::time::timeout(GOODBYE, put).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the other nodes were not told that this one stops"),
             Err(_) => tracing::debug!("the other nodes were not told in time that this one stops"),

@@ -33,6 +33,20 @@ pub(super) struct Said {
     pub(super) data_urls: Vec<String>,
     /// It is about to stop: who is there goes elsewhere.
     pub(super) leaving: bool,
+    /// Whether users may be connected there.
+    #[serde(default)]
+    pub(super) users: Users,
+}
+
+/// Whether users may be connected to a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Users {
+    /// They may be, or may log in.
+    #[default]
+    Possible,
+    /// Nobody is, and nobody can log in any more: no change waits for this node.
+    Gone,
 }
 
 impl Said {
@@ -61,9 +75,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Whether users may still be connected there with what it knew before: it was heard within the time.
+    /// Whether users may still be connected there with what it knew before: it was heard within the time, and has not
+    /// said that nobody is there. Before it lets somebody in again it takes that back, in the order of all changes.
     pub(super) fn may_have_users(&self, silent: Duration) -> bool {
-        self.silent_for < silent
+        self.silent_for < silent && !self.said.as_ref().is_some_and(|said| said.users == Users::Gone)
     }
 
     /// Why it is weaker than a node of a cluster may be.
@@ -148,6 +163,7 @@ mod tests {
             control_urls: Vec::new(),
             data_urls: Vec::new(),
             leaving: false,
+            users: Users::Possible,
         };
         change(&mut said);
         Peer { name: "node-2".parse().unwrap(), said: Some(said), silent_for: Duration::ZERO }
@@ -171,7 +187,10 @@ mod tests {
         assert_eq!(peer(|said| said.leaving = true).standing(BOUND), NodeStanding::Stopped);
         let silent = Peer { silent_for: BOUND, ..peer(|_| {}) };
         assert_eq!(silent.standing(BOUND), NodeStanding::Silent);
+        assert!(peer(|said| said.leaving = true).may_have_users(BOUND) && !silent.may_have_users(BOUND));
+        assert!(!peer(|said| said.users = Users::Gone).may_have_users(BOUND));
         let unknown = Peer { said: None, ..peer(|_| {}) };
+        assert!(unknown.may_have_users(BOUND), "whatever it says");
         assert_eq!(unknown.standing(BOUND), NodeStanding::FallsShort);
     }
 }

@@ -1,6 +1,6 @@
 //! Sending away whoever has lost rights, from every server, and again from those that did not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ const TRIES: usize = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 /// How long a change waits for all servers before it is answered without.
 const DEADLINE: Duration = Duration::from_secs(12);
+/// What is pending when no server has confirmed anything. Servers are named by their ids.
+const ANY_SERVER: &str = "every server of the external NATS";
 /// How often it is tried afterwards.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -41,44 +43,50 @@ impl Losses {
     }
 
     /// Closes the connections of those of these users who have lost something. What could not be closed stays to be done,
-    /// and the error says where.
+    /// and is pending at the servers that the error names.
     pub(super) async fn apply(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
-        let (mut left, mut first) = (0_usize, None);
+        let mut left = Vec::new();
         let _turn = self.closing.lock().await;
         let deadline = Instant::now() + DEADLINE;
         for user in users {
             let mut tries = 0;
             loop {
                 if Instant::now() >= deadline {
-                    left += usize::from(self.postpone(user));
+                    self.postpone(user);
+                    left.push(*user);
                     break;
                 }
                 let Err(error) = self.send_away(user).await else { break };
                 if tries == TRIES {
-                    left += 1;
-                    first.get_or_insert(error);
+                    tracing::warn!(%error, %user, "connections with rights that are gone may be open still");
+                    left.push(*user);
                     break;
                 }
                 tries += 1;
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }
         }
-        if left == 0 {
-            return Ok(());
+        self.where_left(&left)
+    }
+
+    /// Where connections of these users may be open still. Nobody logs in with the rights of before: the change stands.
+    fn where_left(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
+        let pending = self.pending.lock();
+        let mut servers = BTreeSet::new();
+        for known in users.iter().filter_map(|user| pending.get(user)) {
+            match known {
+                Some(known) => servers.extend(known.iter().cloned()),
+                None => return Err(DataPlaneError::Pending(vec![ANY_SERVER.to_owned()])),
+            }
         }
-        let first = first.map_or_else(|| "time is over".to_owned(), |error| error.to_string());
-        Err(DataPlaneError::Unconfirmed(format!(
-            "nobody logs in with the rights of before, but {left} users may still be connected: {first}"
-        )))
+        if servers.is_empty() { Ok(()) } else { Err(DataPlaneError::Pending(servers.into_iter().collect())) }
     }
 
     /// Leaves it to be done later, if there is anything to do.
-    fn postpone(&self, user: &UserId) -> bool {
-        let mut pending = self.pending.lock();
+    fn postpone(&self, user: &UserId) {
         if self.logins.has_lost(user).is_some() {
-            pending.insert(*user, None);
+            self.pending.lock().insert(*user, None);
         }
-        pending.contains_key(user)
     }
 
     /// Goes on with what could not be done, until stopped.
