@@ -28,8 +28,33 @@ pub(super) struct Moving {
     /// Keeps the connection, until this subscription listens on the next one.
     hold: TaskTrackerToken,
     old: Option<Old>,
-    had: HashSet<(UserId, MessageId)>,
-    had_until: Option<Instant>,
+    had: Had,
+    /// What the one before that had: not all of it may have been seen on the old one when it is left as well.
+    had_earlier: Had,
+}
+
+/// What came on a connection that was left, and how long it may come on the next.
+#[derive(Debug, Default)]
+struct Had {
+    messages: HashSet<(UserId, MessageId)>,
+    until: Option<Instant>,
+}
+
+impl Had {
+    /// Whether this is one of them, and comes once more.
+    fn contains(
+        &mut self,
+        known: Option<&(UserId, MessageId)>,
+        rejection: Option<&MessageRejection>,
+    ) -> bool {
+        if self.until.is_none_or(|until| Instant::now() > until) {
+            *self = Self::default();
+            return false;
+        }
+        // It may also have arrived before this subscription knew that it has to move: another node can be slower.
+        known.is_some_and(|known| self.messages.remove(known))
+            || rejection == Some(&MessageRejection::Replayed)
+    }
 }
 
 /// What a subscription has to do with its connections.
@@ -52,7 +77,7 @@ impl Moving {
         let mut sessions = bus.sessions();
         let session = sessions.borrow_and_update().clone();
         let hold = session.hold();
-        Self { sessions, session, hold, old: None, had: HashSet::new(), had_until: None }
+        Self { sessions, session, hold, old: None, had: Had::default(), had_earlier: Had::default() }
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -80,7 +105,7 @@ impl Moving {
         };
         if next.is_none() {
             self.old = None;
-            self.had_until = Some(Instant::now() + BOTH);
+            self.had.until = Some(Instant::now() + BOTH);
         }
         next.map_or(Step::Moved, |(from, wire)| Step::Take(from, Box::new(wire)))
     }
@@ -95,32 +120,22 @@ impl Moving {
 
     /// The new connection is listened on: the old one may end.
     pub(super) fn begin(&mut self, wires: Wires, left: Left) {
-        self.had.clear();
-        self.had_until = None;
+        self.had_earlier = std::mem::take(&mut self.had);
         self.old = Some(Old { wires, session: left.session });
     }
 
-    /// Whether this has arrived on the old connection, too. Notes what does.
+    /// Whether this has arrived on an earlier connection, too. Notes what comes on one that is being left.
     pub(super) fn had_before(&mut self, item: &Result<Message, MessageError>) -> bool {
-        if self.old.is_none() && self.had_until.is_none() {
-            return false;
-        }
         let known = match item {
             Ok(message) => message.from.zip(message.id),
             Err(error) => error.signed_by().zip(error.id()),
         };
+        let rejection = item.as_ref().err().and_then(MessageError::rejection);
         if self.old.is_some() {
-            self.had.extend(known);
-            return false;
+            self.had.messages.extend(known);
+            return self.had_earlier.contains(known.as_ref(), rejection);
         }
-        if self.had_until.is_some_and(|until| Instant::now() > until) {
-            self.had = HashSet::new();
-            self.had_until = None;
-            return false;
-        }
-        // It may also have arrived before this subscription knew that it has to move: another node can be slower.
-        let again = item.as_ref().err().and_then(MessageError::rejection);
-        known.is_some_and(|known| self.had.remove(&known)) || again == Some(&MessageRejection::Replayed)
+        self.had.contains(known.as_ref(), rejection)
     }
 }
 
