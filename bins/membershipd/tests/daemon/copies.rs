@@ -6,10 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bus_testkit::PlainRoom;
 use busauth::http_signature::{SignedBody, sign};
 use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget};
-use control_api::{BlobInfo, ClusterStatus, Me, NodeStanding, RaisedReplicas};
+use control_api::{BlobInfo, ClusterStatus, Me, NodeStanding, RaisedReplicas, Users};
 use http::{HeaderMap, Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
-use serde_json::Value;
 
 use super::cluster::{history, reach, texts};
 use super::harness::within;
@@ -153,9 +152,14 @@ async fn raise_while_somebody_writes(nodes: &mut Nodes) {
     let said = String::from_utf8(raised.stdout).unwrap();
     assert!(raised.status.success(), "{said} {}", String::from_utf8_lossy(&raised.stderr));
     assert!(said.contains("buckets and streams are kept by 3 nodes"), "{said}");
-    let users: Value = control.get("/v1/users?limit=500").await.unwrap();
-    let there = users["users"].as_array().unwrap().iter();
-    let there = there.filter(|user| user["handle"].as_str().unwrap().starts_with("guest-")).count();
+    let mut there = 0;
+    let mut path = "/v1/users?limit=500".to_owned();
+    loop {
+        let page: Users = control.get(&path).await.unwrap();
+        there += page.users.iter().filter(|user| user.handle.as_str().starts_with("guest-")).count();
+        let Some(next) = page.next else { break };
+        path = format!("/v1/users?limit=500&after={next}");
+    }
     assert!(there >= written && written > 0, "{there} of {written}");
 }
 

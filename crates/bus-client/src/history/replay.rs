@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use busauth::UserId;
 use control_api::history::HistoryRequest;
-use room_protocol::MessageId;
+use room_protocol::{MessageId, MessageRejection};
 use tokio::time::{Instant, sleep_until};
 
 use super::{HistoryFrom, HistoryPage, HistoryReader, Stored};
@@ -113,6 +113,8 @@ impl Replay {
                     self.gap = Some(error);
                     self.read_again = Some(Instant::now() + SETTLED);
                 }
+                // Its sender was not told that it is stored, and sent it again: what is kept has it once.
+                Some(Err(error)) if error.rejection() == Some(&MessageRejection::Replayed) => {}
                 Some(item) => {
                     let known = Known::of(&item);
                     if known.as_ref().is_some_and(|known| take_one(&mut self.twice, known)) {
