@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bus_testkit::{ControlClient, PlainRoom};
+use bus_testkit::PlainRoom;
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, Identity, RequestTarget};
-use control_api::{Info, Me, Revoked, Settled};
+use control_api::{Info, Me};
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
 use serde_json::{Value, json};
 
 use super::harness::within;
-use super::nodes::{Nodes, until_requests_count};
+use super::nodes::{Nodes, revoke, until_requests_count};
 
 /// After which a question is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -212,7 +212,8 @@ async fn a_node_that_has_stopped_in_good_order_is_not_waited_for() {
     assert_ne!(at_three.connection_state(), async_nats::connection::State::Connected);
     // Its lease would have run for half a minute.
     let began = Instant::now();
-    revoke(&nodes.control(0, &admin), &carol).await;
+    let revoked = revoke(&nodes.control(0, &admin), &carol).await;
+    assert!(revoked.pending.is_empty(), "{revoked:?}");
     assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
 
     // Back again, it counts.
@@ -220,26 +221,11 @@ async fn a_node_that_has_stopped_in_good_order_is_not_waited_for() {
     nodes.ready(2).await;
     until_requests_count(&nodes.control(2, &admin)).await;
     let mut at_three = nodes.nats(2, &bob).await.subscribe(format!("_INBOX_{}.a", bob.id())).await.unwrap();
-    revoke(&nodes.control(0, &admin), &bob).await;
+    let revoked = revoke(&nodes.control(0, &admin), &bob).await;
+    assert!(revoked.pending.is_empty(), "{revoked:?}");
     let login = async_nats::ConnectOptions::with_nkey(bob.login_seed().as_str().to_owned());
     assert!(login.connect(nodes.daemon(2).data()).await.is_err(), "nobody who is revoked logs in there");
     assert!(at_three.next().now_or_never().flatten().is_none());
-}
-
-/// Revokes somebody, confirmed by all nodes.
-async fn revoke(control: &ControlClient, user: &Identity) {
-    let path = format!("/v1/users/{}", user.id());
-    let revoked = within("answer", async {
-        loop {
-            match control.delete::<Settled<Revoked>>(&path).await {
-                Ok(revoked) => return revoked,
-                // What has to be written may be between two leaders.
-                Err(error) => assert!(error.problem().is_some(), "{error}"),
-            }
-        }
-    })
-    .await;
-    assert!(revoked.pending.is_empty(), "{revoked:?}");
 }
 
 #[tokio::test]

@@ -14,9 +14,16 @@ use super::cluster::{history, reach, texts};
 use super::harness::within;
 use super::nodes::Nodes;
 
-const OCTETS: &str = "application/octet-stream";
+pub(crate) const OCTETS: &str = "application/octet-stream";
 
-fn signed(user: &Identity, method: &Method, authority: &str, path: &str, body: Option<&[u8]>) -> HeaderMap {
+/// The headers of a signed request.
+pub(crate) fn signed(
+    user: &Identity,
+    method: &Method,
+    authority: &str,
+    path: &str,
+    body: Option<&[u8]>,
+) -> HeaderMap {
     let target = RequestTarget { method, authority, path, query: None };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let body = body.map(|body| SignedBody { digest: ContentDigest::of(body), content_type: OCTETS });

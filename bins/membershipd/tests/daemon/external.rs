@@ -9,7 +9,7 @@ use std::time::Duration;
 use bus_testkit::{ControlClient, PlainRoom};
 use busauth::Identity;
 use busauth::identity::file as identity_file;
-use control_api::{BusRole, ComponentState, Health, Info, Me, NewUser, Revoked, Settled, UserInfo};
+use control_api::{ComponentState, Health, Info, Me, Revoked, Settled};
 use futures_util::StreamExt as _;
 use room_protocol::{History, RoomRole};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 
 use super::harness::{Daemon, Place, within};
-use super::nodes::{nats_server, until_requests_count};
+use super::nodes::{self, nats_server, until_requests_count};
 
 /// A nats-server that its operator has configured, beside a place for a bus.
 struct Nats {
@@ -97,11 +97,7 @@ fn admin(place: &Place) -> Arc<Identity> {
 }
 
 async fn admit(daemon: &Daemon, admin: &Arc<Identity>, handle: &str) -> Arc<Identity> {
-    let identity = Arc::new(Identity::generate());
-    let handle = Some(handle.parse().unwrap());
-    let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
-    let _user: UserInfo = control(daemon, admin).post("/v1/users", &new).await.unwrap();
-    identity
+    nodes::admit(&control(daemon, admin), handle).await
 }
 
 /// What is kept of a room, as any NATS client can ask for it; `None` when it is refused.

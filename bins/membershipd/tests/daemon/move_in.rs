@@ -2,14 +2,13 @@
 
 use std::process::Output;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bus_client::{Bus, BusConfig, HistoryFrom};
 use bus_testkit::{ControlClient, PlainRoom};
-use busauth::http_signature::{SignedBody, sign};
+use busauth::Identity;
 use busauth::identity::file as identity_file;
-use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget};
-use control_api::{BlobInfo, BusRole, Me, NewUser, UserInfo};
+use control_api::{BlobInfo, Me};
 use http::{HeaderMap, Method, StatusCode, header};
 use nats_testkit::free_ports;
 use room_protocol::{History, RoomRole};
@@ -17,12 +16,12 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use super::cluster::{history, texts};
+use super::copies::{OCTETS, signed};
 use super::harness::{Daemon, Failed, Place, within};
-use super::nodes::{Nodes, SECRET, child_of, nats_server, until_gone, until_requests_count};
+use super::nodes::{self, Nodes, SECRET, child_of, nats_server, until_gone, until_requests_count};
 
 const MESSAGES: usize = 60;
 const FILE: &[u8] = &[7; 300_000];
-const OCTETS: &str = "application/octet-stream";
 
 /// A bus that has been used, and stopped.
 struct OldBus {
@@ -50,24 +49,13 @@ async fn nats(daemon: &Daemon, identity: &Identity) -> async_nats::Client {
     within("login", options.connect(daemon.data())).await.unwrap()
 }
 
-fn signed(user: &Identity, method: &Method, authority: &str, path: &str, body: Option<&[u8]>) -> HeaderMap {
-    let target = RequestTarget { method, authority, path, query: None };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let body = body.map(|body| SignedBody { digest: ContentDigest::of(body), content_type: OCTETS });
-    sign(user, &target, body, now, &HttpNonce::random())
-}
-
 async fn me(authority: &str, headers: &HeaderMap) -> StatusCode {
     let request = reqwest::Client::new().get(format!("http://{authority}/v1/me")).headers(headers.clone());
     request.send().await.unwrap().status()
 }
 
 async fn admit(daemon: &Daemon, admin: &Arc<Identity>, handle: &str) -> Arc<Identity> {
-    let identity = Arc::new(Identity::generate());
-    let handle = Some(handle.parse().unwrap());
-    let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
-    let _user: UserInfo = control(daemon, admin).post("/v1/users", &new).await.unwrap();
-    identity
+    nodes::admit(&control(daemon, admin), handle).await
 }
 
 impl OldBus {

@@ -9,7 +9,7 @@ use bus_client::{Bus, BusConfig};
 use bus_testkit::ControlClient;
 use busauth::Identity;
 use busauth::identity::file as identity_file;
-use control_api::{BusRole, Me, NewUser, ProblemCode, UserInfo};
+use control_api::{BusRole, Me, NewUser, ProblemCode, Revoked, Settled, UserInfo};
 use nats_testkit::free_ports;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -178,11 +178,7 @@ impl Nodes {
     /// Admits somebody.
     pub(crate) async fn admit(&mut self, node: usize, handle: &str) -> Arc<Identity> {
         let admin = self.admin();
-        let identity = Arc::new(Identity::generate());
-        let handle = Some(handle.parse().unwrap());
-        let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
-        let _user: UserInfo = self.control(node, &admin).post("/v1/users", &new).await.unwrap();
-        identity
+        admit(&self.control(node, &admin), handle).await
     }
 
     /// Waits until a node says this about whether another may be lost.
@@ -200,6 +196,30 @@ impl Nodes {
         };
         within("word about high availability", said).await
     }
+}
+
+/// Admits somebody, as the admin whose requests these are.
+pub(crate) async fn admit(admin: &ControlClient, handle: &str) -> Arc<Identity> {
+    let identity = Arc::new(Identity::generate());
+    let handle = Some(handle.parse().unwrap());
+    let new = NewUser { card: identity.card(None), handle, role: BusRole::Member };
+    let _user: UserInfo = admin.post("/v1/users", &new).await.unwrap();
+    identity
+}
+
+/// Revokes somebody, and says which nodes have not confirmed it.
+pub(crate) async fn revoke(admin: &ControlClient, user: &Identity) -> Settled<Revoked> {
+    let path = format!("/v1/users/{}", user.id());
+    within("answer", async {
+        loop {
+            match admin.delete::<Settled<Revoked>>(&path).await {
+                Ok(revoked) => return revoked,
+                // What has to be written may be between two leaders.
+                Err(error) => assert!(error.problem().is_some(), "{error}"),
+            }
+        }
+    })
+    .await
 }
 
 /// Waits until a request that is signed now is accepted: what was signed in the second in which the memory of requests

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bus_testkit::PlainRoom;
 use busauth::Identity;
-use control_api::{Revoked, Settled};
 use futures_util::{FutureExt as _, StreamExt as _};
 use room_protocol::{History, RoomRole};
 use rustix::process::Signal;
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use super::cluster::reach;
 use super::harness::within;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, revoke};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -100,17 +99,7 @@ async fn a_node_that_cannot_be_reached_is_named(nodes: &mut Nodes, carol: &Ident
     let control = nodes.control(0, &admin);
     nodes.signal(2, Signal::STOP);
     nodes.signal_server(2, Signal::STOP);
-    let path = format!("/v1/users/{}", carol.id());
-    let revoked = within("answer", async {
-        loop {
-            match control.delete::<Settled<Revoked>>(&path).await {
-                Ok(revoked) => return revoked,
-                // It may have led what has to be written.
-                Err(error) => assert!(error.problem().is_some(), "{error}"),
-            }
-        }
-    })
-    .await;
+    let revoked = revoke(&control, carol).await;
     assert_eq!(revoked.pending, ["node-3"], "{revoked:?}");
     assert!(revoked.answer.user.revoked.is_some());
 }

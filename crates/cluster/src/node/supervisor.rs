@@ -115,17 +115,13 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             tokio::select! {
                 biased;
                 told = &mut told => {
-                    let told = told.unwrap_or_else(|_| Told::now());
-                    let report = self.stop(server, told).await;
-                    return self.stopped(report);
+                    return self.obey(server, told.unwrap_or_else(|_| Told::now())).await;
                 }
                 Some(asked) = reloads.recv() => {
                     tokio::select! {
                         biased;
                         told = &mut told => {
-                            let told = told.unwrap_or_else(|_| Told::now());
-                            let report = self.stop(server, told).await;
-                            return self.stopped(report);
+                            return self.obey(server, told.unwrap_or_else(|_| Told::now())).await;
                         }
                         () = self.answer(asked, &server) => running = Some(server),
                     }
@@ -133,6 +129,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                 () = self.watch(&server) => self.has_ended(server).await,
             }
         }
+    }
+
+    async fn obey(self, server: Server, told: Told) -> StopReport {
+        let report = self.stop(server, told).await;
+        self.stopped(report)
     }
 
     /// Does what is asked about certificates. Perhaps nobody waits for the outcome any more.
