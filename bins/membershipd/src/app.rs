@@ -7,12 +7,13 @@ mod start_error;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blobstore::BlobStore;
 use busauth::CaFingerprint;
 use control_plane::{
-    AccessTable, ControlPlane, Drained, Parts, Reconciled, Server, ServerConfig, ServerLimits,
+    AccessTable, ControlPlane, Drained, Parts, ReconcileError, Reconciled, RoomStreams, Server, ServerConfig,
+    ServerLimits,
 };
 use membership_store::MembershipStore;
 use tokio::sync::mpsc;
@@ -38,6 +39,9 @@ use crate::tls::{NodeTls, TlsReload};
 
 /// How long requests in hand may take once stopping has begun.
 const REQUEST_DRAIN: Duration = Duration::from_secs(5);
+/// How long a start waits for streams whose leader is being elected, and how often it looks.
+const ELECTIONS: Duration = Duration::from_mins(2);
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// A bus that is ready to run.
 pub struct App {
@@ -212,7 +216,7 @@ impl App {
         let mut stopping = plane.begin_stop();
         serving.cancel();
         upkeep.cancel();
-        if !matches!(ended, Some(RunError("the control plane"))) {
+        if !http.is_finished() {
             requests_in_hand(&mut stopping, http).await;
         }
         stopping.step("changes under way", control.finish()).await;
@@ -266,15 +270,40 @@ async fn start_plane(
 
 /// Brings the streams in line with the rooms.
 async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Result<(), StartError> {
-    if let RunningPlane::Clustered(plane) = plane {
-        plane.learn_copies().await;
-    }
-    let reconciled = control_plane::reconcile(store, plane.rooms().as_ref()).await?;
+    let rooms = plane.rooms();
+    let reconciled = match plane {
+        RunningPlane::Embedded(_) => control_plane::reconcile(store, rooms.as_ref()).await?,
+        RunningPlane::External(_) => reconcile_patiently(store, rooms.as_ref()).await?,
+        RunningPlane::Clustered(plane) => {
+            let reconciling = async {
+                plane.learn_copies().await;
+                reconcile_patiently(store, rooms.as_ref()).await
+            };
+            plane.waiting(Box::pin(reconciling)).await?
+        }
+    };
     if reconciled != Reconciled::default() {
         let Reconciled { made, changed, removed, postponed } = reconciled;
         tracing::info!(made, changed, removed, postponed, "streams were brought in line with their rooms");
     }
     Ok(())
+}
+
+/// Servers that elect a leader do not answer, or refuse, for some seconds.
+async fn reconcile_patiently(
+    store: &dyn MembershipStore,
+    rooms: &dyn RoomStreams,
+) -> Result<Reconciled, ReconcileError> {
+    let deadline = Instant::now() + ELECTIONS;
+    loop {
+        match control_plane::reconcile(store, rooms).await {
+            Err(ReconcileError::DataPlane(error)) if Instant::now() < deadline => {
+                tracing::warn!(%error, "streams are not in line with their rooms yet; it is tried again");
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A bus whose database hangs is started again. The store of a cluster, or of an external NATS, is answered from memory, and waits for other

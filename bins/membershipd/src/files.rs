@@ -36,7 +36,7 @@ pub(crate) async fn open(config: &Config, plane: &RunningPlane) -> Result<Arc<dy
     }
 }
 
-/// The bucket is made with as many copies as users and rooms have, or with one where a node is missing now. Like those it
+/// The bucket is made with as many copies as users and rooms have, or with fewer where nodes are missing now. Like those it
 /// is waited for.
 async fn shared(plane: &ClusteredPlane) -> Result<JetStreamStore, JetStreamOpenError> {
     let mut replicas = plane.learn_copies().await;
@@ -46,7 +46,7 @@ async fn shared(plane: &ClusteredPlane) -> Result<JetStreamStore, JetStreamOpenE
         match Box::pin(JetStreamStore::open(context, options)).await {
             Err(JetStreamOpenError::Unreachable(reason)) => {
                 tracing::warn!(reason, replicas, "the place of files is not there yet");
-                replicas = 1;
+                replicas = replicas.saturating_sub(1).max(1);
             }
             opened => return opened,
         }

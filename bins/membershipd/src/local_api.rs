@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +22,8 @@ use crate::config::DataPaths;
 use crate::guards::{DataDirectory, DataDirectoryError};
 use crate::stopped_bus::{StoppedBus, StoppedBusError};
 
+/// How long the daemon may take: longer than it gives itself.
+const PATIENCE: Duration = control_plane::LOCAL_LIMIT.saturating_add(Duration::from_secs(5));
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -64,6 +67,9 @@ pub enum LocalApiError {
         /// Why.
         source: io::Error,
     },
+    /// It takes connections and does not answer.
+    #[error("the daemon does not answer within {} seconds: look at its log, or start it again", PATIENCE.as_secs())]
+    Silent,
     /// The answer is not what this program understands.
     #[error("the daemon's answer cannot be understood ({0}): is it another version than this program?")]
     Answer(String),
@@ -120,7 +126,9 @@ impl LocalApi {
     ) -> Result<T, LocalApiError> {
         let request = request.map_err(|error| LocalApiError::Answer(error.to_string()))?;
         let (status, answer) = match self {
-            Self::Daemon(socket) => over_socket(socket, request).await?,
+            Self::Daemon(socket) => tokio::time::timeout(PATIENCE, over_socket(socket, request))
+                .await
+                .map_err(|_| LocalApiError::Silent)??,
             Self::Stopped(bus) => in_process(bus.router(), request).await?,
         };
         if status.is_success() {

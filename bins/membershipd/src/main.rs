@@ -2,9 +2,13 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use membershipd::{Cli, Environment};
+
+/// How long work that blocks may take when everything else has ended.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // Before anything else, and before other threads: this process may be on its way to become a nats-server.
@@ -19,7 +23,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };
-    match runtime.block_on(membershipd::run(cli, &environment)) {
+    let outcome = runtime.block_on(membershipd::run(cli, &environment));
+    // What blocks may hang on a disk: nobody waits for that for ever.
+    runtime.shutdown_timeout(LAST_WORK);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failed(&failure, failure.exit_code()),
     }

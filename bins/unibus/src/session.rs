@@ -26,7 +26,7 @@ pub(crate) async fn connected(
     let unconfirmed = session.bus.take_unconfirmed_nodes();
     if !unconfirmed.is_empty() {
         output.remark(&format!(
-            "done, but not confirmed by {} yet: a node that stays silent serves nobody once its lease is over",
+            "done, but not confirmed by {} yet: connections there may be open still; it is tried again until it is done",
             unconfirmed.join(", ")
         ));
     }

@@ -68,7 +68,7 @@ impl Bus {
     }
 
     /// Nodes of the bus that had not confirmed a change made here when it was answered, since this was asked last. Such a
-    /// change stands; a node that stays silent serves nobody once its lease is over.
+    /// change stands; a node that stays silent serves nobody once its lease is over, others try again until it is done.
     pub fn take_unconfirmed_nodes(&self) -> Vec<String> {
         self.core.control.take_unconfirmed()
     }

@@ -18,7 +18,7 @@ mod sealed;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_nats::{Client, Message, Subscriber};
-use busauth::{AuthFailure, Authenticator, Presented};
+use busauth::{AuthFailure, Authenticator, LoginKey, Presented};
 use futures_util::StreamExt as _;
 use nkeys::KeyPair;
 use parking_lot::Mutex;
@@ -130,7 +130,9 @@ impl<A: Authenticator + ?Sized> Responder<A> {
         let request = &question.request;
         let decided = self.decide(request).await;
         if let Err(failure) = &decided {
-            tracing::info!(%failure, remote = request.host(), nkey = request.nkey(), "a login was refused");
+            // What is no key may be anything, such as a seed in its place.
+            let nkey = request.nkey().filter(|nkey| nkey.parse::<LoginKey>().is_ok());
+            tracing::info!(%failure, remote = request.host(), nkey, "a login was refused");
         }
         let answer = self.sign(request, decided.map_err(|failure| failure.to_string()));
         let answer = match (&question.sealed, self.keys.exchange()) {

@@ -106,7 +106,7 @@ pub struct Limits {
     pub store_patience: Duration,
 }
 
-/// A program that calls [`launch`](crate::clear) with the arguments it gets after these: usually this one, with a
+/// A program that calls [`launch`](crate::launch) with the arguments it gets after these: usually this one, with a
 /// subcommand for the purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecHelper {

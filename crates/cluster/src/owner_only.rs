@@ -1,4 +1,5 @@
-//! Reading files that hold secrets: bounded, and only when nobody but their owner could have read them before.
+//! Reading files that hold secrets: bounded, and only when nobody but their owner, and whoever root
+//! has handed them to, could have read them before.
 
 use std::{
     fs::File,

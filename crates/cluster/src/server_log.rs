@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::process::ChildStderr;
-use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
 /// A line is cut there.
 const MAX_LINE: usize = 8 * 1024;
@@ -69,15 +67,23 @@ enum Level {
     Debug,
 }
 
-/// Reads until the server closes its end.
-pub(crate) async fn forward(stderr: ChildStderr, node: String, last_words: LastWords) {
-    let mut lines = FramedRead::new(stderr, LinesCodec::new_with_max_length(MAX_LINE));
+/// Reads until the server closes its end, and not a line less: a server that cannot write its log is killed by that. Clients
+/// have a say in what is in a line, so nothing in it ends this.
+pub(crate) async fn forward(stderr: impl AsyncRead + Unpin, node: String, last_words: LastWords) {
+    let mut stderr = BufReader::new(stderr);
     let mut forwarder = Forwarder::new(node, last_words);
-    while let Some(line) = lines.next().await {
-        match line {
-            Ok(line) => forwarder.line(&line, Instant::now()),
-            Err(tokio_util::codec::LinesCodecError::MaxLineLengthExceeded) => {}
-            Err(tokio_util::codec::LinesCodecError::Io(_)) => break,
+    let mut line = Vec::new();
+    let mut is_cut = false;
+    loop {
+        line.clear();
+        let read = (&mut stderr).take(MAX_LINE as u64).read_until(b'\n', &mut line).await;
+        if !read.is_ok_and(|read| read > 0) {
+            break;
+        }
+        // The rest of a line that was cut is left out.
+        let is_rest = std::mem::replace(&mut is_cut, line.last() != Some(&b'\n'));
+        if !is_rest {
+            forwarder.line(String::from_utf8_lossy(&line).trim_end(), Instant::now());
         }
     }
     forwarder.flush();
@@ -142,7 +148,10 @@ impl Forwarder {
 
     fn flush(&mut self) {
         let repeated = std::mem::take(&mut self.repeated);
-        if repeated > 0 {
+        if repeated > 0 && self.forwarded >= LINES {
+            self.left_out += repeated;
+        } else if repeated > 0 {
+            self.forwarded += 1;
             tracing::debug!(target: "nats_server", node = self.node, "said {repeated} times more: {}", self.previous);
         }
     }

@@ -9,7 +9,7 @@ pub struct Settled<T> {
     /// What was asked for.
     #[serde(flatten)]
     pub answer: T,
-    /// Nodes that have not confirmed; a node that stays silent serves nobody once its lease is over.
+    /// Nodes that have not confirmed; a node that stays silent serves nobody once its lease is over, others try again until it is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
 }

@@ -61,7 +61,7 @@ impl FromRequestParts<Arc<ControlPlane>> for Caller {
 }
 
 /// A node that was cut off from the others may not know of a revocation.
-fn check_freshness(control: &ControlPlane) -> Result<()> {
+pub(crate) fn check_freshness(control: &ControlPlane) -> Result<()> {
     if control.parts.data_plane.is_fresh() {
         return Ok(());
     }

@@ -52,6 +52,7 @@ pub use data_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy};
 pub use grants::{PlaintextRooms, grants};
 pub use history_access::HistoryRefusal;
 pub use own_names::OwnNames;
+pub use request::LOCAL_LIMIT;
 pub use server::{BindError, Drained, Server, ServerConfig, ServerLimits};
 pub use streams::{
     FoundStream, Kept, MadeConsumer, ReconcileError, Reconciled, RoomConsumer, RoomStream, RoomStreams,

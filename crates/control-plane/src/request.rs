@@ -25,6 +25,10 @@ use crate::{
 /// The request's id, also in problem bodies and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How long a request of the local control socket may take. Among them are those that work on a nats-server: certificates
+/// are looked at and exchanged for up to 80 seconds.
+pub const LOCAL_LIMIT: Duration = Duration::from_secs(100);
+
 /// Where a connection comes from; put on each of its requests by the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteAddress(pub(crate) SocketAddr);
@@ -37,19 +41,16 @@ pub(crate) async fn outermost(
 ) -> Response {
     let (head, body) = request.into_parts();
     let admitted = admit(&control, &head);
-    run(&control, Request::from_parts(head, body), next, admitted).await
+    let limit = Duration::from_secs(control.config.limits.request_seconds);
+    run(Request::from_parts(head, body), next, admitted, limit).await
 }
 
 /// Around every request of the local control socket: its callers need neither limits nor names.
-pub(crate) async fn outermost_local(
-    State(control): State<Arc<ControlPlane>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    run(&control, request, next, Ok(())).await
+pub(crate) async fn outermost_local(request: Request, next: Next) -> Response {
+    run(request, next, Ok(()), LOCAL_LIMIT).await
 }
 
-async fn run(control: &ControlPlane, mut request: Request, next: Next, admitted: Result<()>) -> Response {
+async fn run(mut request: Request, next: Next, admitted: Result<()>, limit: Duration) -> Response {
     let id = Uuid::now_v7().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", %id, %method, path);
@@ -58,7 +59,6 @@ async fn run(control: &ControlPlane, mut request: Request, next: Next, admitted:
     request.extensions_mut().insert(has_body);
     async {
         let started = Instant::now();
-        let limit = Duration::from_secs(control.config.limits.request_seconds);
         let response = match admitted {
             Err(refusal) => refusal.into_response(),
             Ok(()) if is_upload(&method, &path) => next.run(request).await,

@@ -56,7 +56,7 @@ pub(crate) fn local(control: &Arc<ControlPlane>) -> Router {
         .route("/v1/rooms", get(rooms::list))
         .route("/v1/rooms/{id}", get(rooms::get).merge(patch(rooms::freeze)).delete(rooms::delete));
     finish(routes, control)
-        .layer(middleware::from_fn_with_state(control.clone(), request::outermost_local))
+        .layer(middleware::from_fn(request::outermost_local))
         .layer(Extension(LocalOperator))
 }
 

@@ -72,6 +72,11 @@ fn number_of_replicas(text: &str) -> Result<u32, Failure> {
     }
 }
 
+/// What another try may mend.
+fn is_passing(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::DataPlaneUnavailable | ProblemCode::RequestTimeout)
+}
+
 /// Asks until everything is kept as often as it is to be.
 async fn raise(
     api: &LocalApi,
@@ -95,8 +100,8 @@ async fn raise(
                 }
             }
             // Such as between two leaders.
-            Err(LocalApiError::Refused(problem))
-                if problem.code == ProblemCode::DataPlaneUnavailable && moved.elapsed() < STALLED => {}
+            Err(LocalApiError::Refused(problem)) if is_passing(problem.code) && moved.elapsed() < STALLED => {
+            }
             Err(error) => return Err(error.into()),
         }
         if moved.elapsed() >= STALLED {

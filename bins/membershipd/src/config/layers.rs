@@ -49,6 +49,8 @@ impl FromIterator<(String, String)> for Environment {
 /// The merged settings, each with the place it came from.
 pub(super) struct Layers {
     figment: Figment,
+    /// The log's filter comes from the customary variable.
+    from_rust_log: bool,
     /// Why the file cannot be used, or keys in it that mean nothing.
     pub(super) problems: Vec<ConfigProblem>,
     /// Variables that look like ours and mean nothing.
@@ -81,8 +83,9 @@ impl Layers {
         }
         let variables = VariableLayer::of(environment);
         let unknown_variables = variables.unknown.clone();
+        let from_rust_log = environment.get(&Setting::LOG.variable()).is_none();
         let figment = figment.merge(variables).merge(Serialized::defaults(flags));
-        Self { figment, problems, unknown_variables }
+        Self { figment, from_rust_log, problems, unknown_variables }
     }
 
     /// The value of a setting and where it was set.
@@ -92,6 +95,9 @@ impl Layers {
             Some(metadata) if metadata.name == FILE => {
                 metadata.source.as_ref().map_or_else(|| "in the file".to_owned(), |s| format!("in {s}"))
             }
+            Some(metadata) if metadata.name == VARIABLES && setting == Setting::LOG && self.from_rust_log => {
+                format!("by {RUST_LOG}")
+            }
             Some(metadata) if metadata.name == VARIABLES => format!("by {}", setting.variable()),
             _ => format!("by {}", setting.flag()),
         };
@@ -100,7 +106,10 @@ impl Layers {
 }
 
 /// Customary variables that mean something here.
-const OF_THE_SYSTEM: [&str; 2] = ["RUST_LOG", "XDG_RUNTIME_DIR"];
+const OF_THE_SYSTEM: [&str; 2] = [RUST_LOG, "XDG_RUNTIME_DIR"];
+
+/// What filters the log, unless the setting of ours is there.
+const RUST_LOG: &str = "RUST_LOG";
 
 /// Variables of ours that are read elsewhere: what names the file, and a secret.
 const NOT_IN_LAYERS: [Setting; 2] = [Setting::CONFIG, Setting::CLUSTER_PASS];
@@ -156,8 +165,8 @@ struct VariableLayer {
 impl VariableLayer {
     fn of(environment: &Environment) -> Self {
         let mut values = Dict::new();
-        // The customary name; `UNIBUS_LOG` goes before it.
-        if let Some(filter) = environment.get("RUST_LOG") {
+        // `UNIBUS_LOG` goes before it.
+        if let Some(filter) = environment.get(RUST_LOG) {
             values.insert(Setting::LOG.key().to_owned(), Value::from(filter));
         }
         let mut unknown = Vec::new();

@@ -36,6 +36,9 @@ use self::member::Member;
 /// How often is said why this node does not serve yet.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
+/// How often is asked again what nobody can say yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// A node, and what this process has to do with it.
 pub(crate) struct ClusteredPlane {
     /// Gone when it has been told to stop.
@@ -137,11 +140,17 @@ impl ClusteredPlane {
         Arc::clone(&self.gate)
     }
 
-    /// Finds out how many nodes keep users and rooms: as many keep the streams that are made from now on.
+    /// Finds out how many nodes keep users and rooms: as many keep the streams that are made from now on. Waits until
+    /// somebody can say it.
     pub(crate) async fn learn_copies(&self) -> usize {
-        let copies = usize::try_from(copies::look(&self.control).await.replicas).unwrap_or(1).max(1);
-        self.rooms.set_copies(copies);
-        copies
+        loop {
+            let copies = copies::look(&self.control).await.replicas as usize;
+            if copies > 0 {
+                self.rooms.set_copies(copies);
+                return copies;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Whether what this node knows still holds.
@@ -267,8 +276,10 @@ impl DataPlane for ClusteredPlane {
     async fn access_changed(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         // Nobody has been let in before the node has joined.
         let Some(member) = self.member.get() else { return Ok(()) };
-        member.apply(users).await?;
-        settle::everywhere(member, users).await
+        // The other nodes are asked also where this one has failed.
+        let here = member.apply(users).await;
+        let elsewhere = settle::everywhere(member, users).await;
+        here.and(elsewhere)
     }
 
     async fn access_granted(&self, users: &[UserId]) {

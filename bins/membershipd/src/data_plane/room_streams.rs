@@ -1,6 +1,6 @@
 //! The streams of rooms with history, over JetStream's API: the same for every NATS server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,6 +33,10 @@ const MADE: &str = "unibus-made";
 const MAX_UNACKNOWLEDGED: i64 = 10_000;
 /// What the bus adds to a stored message at most: above all its subject, which a control line bounds.
 const ROOM_FOR_HEADERS: usize = 6 * 1024;
+/// Consumers that are remembered. What another node has removed stays among them until then.
+const MAX_KNOWN: usize = 10_000;
+/// Streams that get more copies at once: each pauses for a moment.
+const RAISED_AT_ONCE: usize = 8;
 /// A time-to-live beyond this is no bound, and some servers count nanoseconds in 63 bits.
 const LONGEST_AGE: Duration = Duration::from_hours(24 * 365 * 100);
 
@@ -62,7 +66,9 @@ pub(crate) struct JetStreamRooms {
     acknowledge: Acknowledge,
     /// How many nodes keep a stream that is made now.
     copies: AtomicUsize,
-    /// Consumers and who may use them, as far as they were asked for. All changes go through here.
+    /// Rooms whose stream fewer nodes keep, for one was missing.
+    short: Mutex<BTreeSet<RoomId>>,
+    /// Consumers and who may use them, as far as they were asked for. A name is never given to another one.
     known: Mutex<HashMap<(RoomId, String), Arc<MadeConsumer>>>,
 }
 
@@ -76,7 +82,13 @@ struct Made {
 impl JetStreamRooms {
     pub(crate) fn new(client: async_nats::Client, acknowledge: Acknowledge) -> Self {
         let context = async_nats::jetstream::new(client);
-        Self { context, acknowledge, copies: AtomicUsize::new(1), known: Mutex::default() }
+        Self {
+            context,
+            acknowledge,
+            copies: AtomicUsize::new(1),
+            short: Mutex::default(),
+            known: Mutex::default(),
+        }
     }
 
     /// Whether streams answer to who publishes.
@@ -89,10 +101,52 @@ impl JetStreamRooms {
         self.copies.store(copies.max(1), Ordering::Relaxed);
     }
 
-    /// How many nodes keep a stream; `None` when there is no such stream.
-    async fn copies_of(&self, name: &str) -> Result<Option<usize>, DataPlaneError> {
+    /// Of how many rooms fewer nodes keep the messages than are to, as far as is known here.
+    pub(crate) fn kept_short(&self) -> usize {
+        self.short.lock().len()
+    }
+
+    /// Has more nodes keep the messages of the rooms that too few keep, as far as they are there again.
+    pub(crate) async fn raise_short(&self) {
+        let short: Vec<RoomId> = self.short.lock().iter().take(RAISED_AT_ONCE).copied().collect();
+        for room in short {
+            match self.raise(&room).await {
+                Ok(()) => {
+                    self.short.lock().remove(&room);
+                }
+                Err(error) => {
+                    tracing::debug!(%room, %error, "too few nodes keep the room's messages still");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn raise(&self, room: &RoomId) -> Result<(), DataPlaneError> {
+        let Some(mut config) = self.existing(&stream_name(room)).await? else { return Ok(()) };
+        let copies = self.copies.load(Ordering::Relaxed);
+        if config.num_replicas >= copies {
+            return Ok(());
+        }
+        config.num_replicas = copies;
+        let raised = self.context.update_stream(config).await;
+        raised.map_err(|error| failed("more nodes cannot keep a room's stream", error))?;
+        tracing::info!(%room, copies, "more nodes keep the room's messages again");
+        Ok(())
+    }
+
+    fn note_copies(&self, room: &RoomId, kept: usize) {
+        if kept < self.copies.load(Ordering::Relaxed) {
+            self.short.lock().insert(*room);
+        } else {
+            self.short.lock().remove(room);
+        }
+    }
+
+    /// How a stream is; `None` when there is no such stream.
+    async fn existing(&self, name: &str) -> Result<Option<Config>, DataPlaneError> {
         match self.context.get_stream(name).await {
-            Ok(stream) => Ok(Some(stream.cached_info().config.num_replicas)),
+            Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(cause) if is_missing(cause.error_code()) => Ok(None),
                 _ => Err(failed("a room's stream cannot be read", error)),
@@ -100,16 +154,13 @@ impl JetStreamRooms {
         }
     }
 
-    /// The configuration with as many copies as there are to be, and no fewer than there are.
-    async fn config_with_copies(&self, stream: &RoomStream) -> Result<Config, DataPlaneError> {
-        let mut config = self.config(stream);
-        let copies = self.copies.load(Ordering::Relaxed);
-        config.num_replicas = match self.acknowledge {
+    /// How many nodes keep a stream now, 1 where there is none.
+    async fn kept_by(&self, name: &str) -> Result<usize, DataPlaneError> {
+        match self.acknowledge {
             // A server alone.
-            Acknowledge::Publishers => 1,
-            Acknowledge::Nobody => self.copies_of(&config.name).await?.unwrap_or(1).max(copies),
-        };
-        Ok(config)
+            Acknowledge::Publishers => Ok(1),
+            Acknowledge::Nobody => Ok(self.existing(name).await?.map_or(1, |config| config.num_replicas)),
+        }
     }
 
     /// Who made a consumer and with what; `None` when there is none of this name.
@@ -127,7 +178,11 @@ impl JetStreamRooms {
             Response::Ok(info) => {
                 let made = room_consumer(&info).map(|consumer| Arc::new(consumer.made));
                 if let Some(made) = &made {
-                    self.known.lock().insert(key, Arc::clone(made));
+                    let mut known = self.known.lock();
+                    if known.len() >= MAX_KNOWN {
+                        known.clear();
+                    }
+                    known.insert(key, Arc::clone(made));
                 }
                 Ok(made)
             }
@@ -231,6 +286,7 @@ impl RoomStreams for JetStreamRooms {
             let room = info.config.name.strip_prefix(PREFIX).and_then(|room| room.parse().ok());
             // Other streams are not rooms', and none of our business.
             if let Some(room) = room {
+                self.note_copies(&room, info.config.num_replicas);
                 found.push(FoundStream { room, stream: self.read(room, &info.config) });
             }
         }
@@ -238,12 +294,21 @@ impl RoomStreams for JetStreamRooms {
     }
 
     async fn keep_stream(&self, stream: &RoomStream) -> Result<(), DataPlaneError> {
-        let mut config = self.config_with_copies(stream).await?;
+        let mut config = self.config(stream);
+        let before = self.kept_by(&config.name).await?;
+        config.num_replicas = before.max(self.copies.load(Ordering::Relaxed));
         let mut kept = self.context.create_or_update_stream(config.clone()).await;
-        if config.num_replicas > 1 && kept.as_ref().is_err_and(|error| is_without_peers(&error.kind())) {
-            tracing::warn!(room = %stream.room, "a node is missing: one keeps the room's messages for now");
-            config.num_replicas = 1;
-            kept = self.context.create_or_update_stream(config).await;
+        // As many as are there, and no fewer than before: the rest follows when nodes come back.
+        while config.num_replicas > before
+            && kept.as_ref().is_err_and(|error| is_without_peers(&error.kind()))
+        {
+            config.num_replicas -= 1;
+            let copies = config.num_replicas;
+            tracing::warn!(room = %stream.room, copies, "a node is missing: so many keep the room's messages for now");
+            kept = self.context.create_or_update_stream(config.clone()).await;
+        }
+        if kept.is_ok() {
+            self.note_copies(&stream.room, config.num_replicas);
         }
         kept.map(drop).map_err(|error| {
             let what = "a room's stream cannot be made";
@@ -257,6 +322,7 @@ impl RoomStreams for JetStreamRooms {
     async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
         let dropped = self.context.delete_stream(stream_name(room)).await;
         self.known.lock().retain(|(of, _), _| of != room);
+        self.short.lock().remove(room);
         match dropped {
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::client::{RequestError, RequestErrorKind};
 use control_plane::DataPlaneError;
 use tokio::sync::{RwLock, RwLockReadGuard, watch};
 
@@ -53,16 +54,27 @@ impl Gate {
     /// reached the server.
     pub(crate) async fn settle(&self) -> Result<(), DataPlaneError> {
         self.changes.send_replace(());
-        let settled = async {
-            drop(self.deliveries.write().await);
-            if self.delivered.swap(false, Ordering::AcqRel) {
-                // Behind everything on the same connection, whatever the answer to it is.
-                drop(self.client.request(NOWHERE, bytes::Bytes::new()).await);
-            }
+        let settled = tokio::time::timeout(SETTLE, self.all_delivered()).await;
+        let problem = match settled {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "answers under way did not end in time".to_owned(),
         };
-        tokio::time::timeout(SETTLE, settled)
-            .await
-            .map_err(|_| DataPlaneError::Unconfirmed("answers under way did not end in time".to_owned()))
+        // Whoever asks again is not told that nothing was under way.
+        self.delivered.store(true, Ordering::Release);
+        Err(DataPlaneError::Unconfirmed(problem))
+    }
+
+    async fn all_delivered(&self) -> Result<(), RequestError> {
+        drop(self.deliveries.write().await);
+        if !self.delivered.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        // Behind everything on the same connection. That nobody answers there is said by the server that has it all.
+        match self.client.request(NOWHERE, bytes::Bytes::new()).await {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Hands what is waiting to the server.

@@ -6,12 +6,14 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::header::HeaderMap;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{HeaderValue, StatusCode};
 use busauth::Subject;
 use control_api::Timestamp;
 use control_api::history::{HistoryRequest, RpcErrorCode, header};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::answer::{Asker, Outgoing, Right};
@@ -35,10 +37,6 @@ const EARLIER_PAGES: usize = 64;
 const LONGEST_ID: usize = 128;
 /// The server's own headers begin with this. What they ask for is not the asker's to ask.
 const NATS: &str = "Nats-";
-
-/// JetStream's codes for a server without room: of this server, in memory, on disk.
-const FULL: [u64; 3] = [10_023, 10_028, 10_047];
-const TOO_LARGE: u64 = 10_054;
 
 /// A message to be stored.
 pub(super) struct Request {
@@ -114,21 +112,6 @@ pub(super) async fn answer(
     asker.deliver(Right::Read, [Outgoing::last(&[(header::SEQ, &seq), (header::DONE, done)])]).await
 }
 
-#[derive(Deserialize)]
-struct Acknowledgement {
-    error: Option<Refusal>,
-    #[serde(default)]
-    seq: u64,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
 /// The server says when it has stored the message.
 async fn acknowledged(asker: &Asker, request: Request) -> Result<u64, RpcErrorCode> {
     let client = asker.gate().client();
@@ -140,18 +123,21 @@ async fn acknowledged(asker: &Asker, request: Request) -> Result<u64, RpcErrorCo
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
         return Err(RpcErrorCode::NotKept);
     }
-    match serde_json::from_slice(&answer.payload) {
-        Ok(Acknowledgement { error: None, seq }) if seq > 0 => Ok(seq),
-        Ok(Acknowledgement { error: Some(refusal), .. }) => {
-            let Refusal { err_code, description } = refusal;
-            tracing::debug!(room = %asker.room(), err_code, description, "a message was not stored");
-            Err(match err_code {
-                TOO_LARGE => RpcErrorCode::TooLarge,
-                code if FULL.contains(&code) => RpcErrorCode::StorageFull,
-                _ => RpcErrorCode::Unavailable,
-            })
-        }
+    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+        Ok(Response::Ok(stored)) if stored.sequence > 0 => Ok(stored.sequence),
+        Ok(Response::Err { error }) => Err(refused(asker, &error)),
         _ => Err(RpcErrorCode::Unavailable),
+    }
+}
+
+fn refused(asker: &Asker, error: &jetstream::Error) -> RpcErrorCode {
+    tracing::debug!(room = %asker.room(), %error, "a message was not stored");
+    match error.error_code() {
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => RpcErrorCode::TooLarge,
+        ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => RpcErrorCode::StorageFull,
+        _ => RpcErrorCode::Unavailable,
     }
 }
 

@@ -51,8 +51,12 @@ impl TlsReload {
             });
             match renewing.await {
                 Ok(renewed) => self = renewed,
-                // Only when the runtime goes down.
-                Err(_) => return,
+                Err(error) => {
+                    if error.is_panic() {
+                        tracing::error!(%error, "certificates are not renewed any more: start the daemon again");
+                    }
+                    return;
+                }
             }
             // Full is as good: it is about to be done. Closed is a data plane that does not care.
             if wanted == Wanted::Now && then.try_send(()).is_err() {

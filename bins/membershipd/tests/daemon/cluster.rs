@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bus_testkit::PlainRoom;
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, Identity, RequestTarget};
-use control_api::{Info, Me};
+use control_api::{ClusterStatus, Info, Me};
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
@@ -192,12 +192,29 @@ async fn a_loss_of_one_node_is_survived(nodes: &mut Nodes, alice: &Arc<Identity>
         }
     };
     within("name of the node that is gone", named).await;
+    assert_eq!(kept_by(nodes, &room).await, 2, "those that are there keep what was made without the third");
 
     nodes.spawn(0);
     nodes.ready(0).await;
     let me: Me = nodes.control(0, bob).get("/v1/me").await.unwrap();
     assert_eq!(me.rooms.len(), 2, "what was missed is there");
-    nodes.until_ha(0, true).await;
+    let all = async {
+        while kept_by(nodes, &room).await < 3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    within("copy of the room on the node that was gone", all).await;
+    for node in 0..3 {
+        nodes.until_ha(node, true).await;
+    }
+}
+
+/// How many nodes keep a room's messages, as the second says.
+async fn kept_by(nodes: &mut Nodes, room: &PlainRoom) -> u32 {
+    let admin = nodes.admin();
+    let status: ClusterStatus = nodes.control(1, &admin).get("/v1/cluster").await.unwrap();
+    let name = format!("ROOM_{}", room.id());
+    status.streams.iter().find(|stream| stream.name == name).unwrap().replicas
 }
 
 #[tokio::test]

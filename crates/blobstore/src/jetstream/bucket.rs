@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::layout::{self, CopyId, Names};
@@ -87,25 +89,6 @@ pub(super) struct FoundNote {
     pub(super) blob: Option<BlobId>,
 }
 
-#[derive(Deserialize)]
-struct Acknowledgement {
-    seq: Option<u64>,
-    error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    err_code: Option<u32>,
-    description: Option<String>,
-}
-
-/// "wrong last sequence", with and without the number.
-const WRONG_LAST_SEQUENCE: [u32; 2] = [10_071, 10_164];
-/// Resources of the account, the server, its memory, its disk.
-const NO_RESOURCES: [u32; 4] = [10_002, 10_023, 10_028, 10_047];
-/// The stream did not store it: a limit, or the disk.
-const NOT_STORED: u32 = 10_077;
-
 /// Pauses between attempts, until patience ends.
 pub(super) struct Retry {
     deadline: Instant,
@@ -157,9 +140,10 @@ impl Bucket {
             Ok(answer) => answer,
             Err(error) => return Sent::Unknown(error.to_string()),
         };
-        match serde_json::from_slice::<Acknowledgement>(&answer.payload) {
-            Ok(Acknowledgement { seq: Some(revision), error: None }) => Sent::Stored(revision),
-            Ok(Acknowledgement { error: Some(error), .. }) => refused(error),
+        match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+            // A refusal that is not understood has a sequence, too: 0.
+            Ok(Response::Ok(stored)) if stored.sequence > 0 => Sent::Stored(stored.sequence),
+            Ok(Response::Err { error }) => refused(&error),
             _ => Sent::Unknown("the answer is no acknowledgement".to_owned()),
         }
     }
@@ -316,13 +300,20 @@ impl Bucket {
     }
 }
 
-fn refused(error: ApiError) -> Sent {
-    let text = error.description.unwrap_or_default();
-    match error.err_code {
-        Some(code) if WRONG_LAST_SEQUENCE.contains(&code) => Sent::Unexpected,
-        Some(code) if NO_RESOURCES.contains(&code) => full(&text),
+fn refused(error: &jetstream::Error) -> Sent {
+    let text = error.to_string();
+    match error.error_code() {
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+            Sent::Unexpected
+        }
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => full(&text),
         // "maximum bytes exceeded" of a limit, "no space left on device" of a disk.
-        Some(NOT_STORED) if text.contains("maximum") || text.contains("no space") => full(&text),
+        ErrorCode::STREAM_STORE_FAILED if text.contains("maximum") || text.contains("no space") => {
+            full(&text)
+        }
         _ => Sent::Unknown(text),
     }
 }

@@ -71,3 +71,13 @@ fn a_flood_is_counted_and_not_forwarded() {
     }
     assert_eq!((forwarder.forwarded, forwarder.repeated), (1, 9));
 }
+
+#[tokio::test]
+async fn nothing_that_clients_put_into_a_line_ends_the_log() {
+    let mut said = b"[1] 2026/11/21 20:51:22.278708 [ERR] Subscription Violation - SID \xff\n".to_vec();
+    said.extend([b'x'].repeat(3 * MAX_LINE));
+    said.extend(b"\n[1] 2026/11/21 20:51:22.278708 [FTL] the end");
+    let last_words = LastWords::default();
+    forward(&said[..], "node-1".to_owned(), last_words.clone()).await;
+    assert_eq!(last_words.get().unwrap(), "the end");
+}

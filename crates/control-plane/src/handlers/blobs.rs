@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     ControlPlane,
-    authenticate::{HasBody, SignedDigest},
+    authenticate::{HasBody, SignedDigest, check_freshness},
     authorize::{DeleteBlob, Permit, ReadBlobs, WriteBlob, authorize, no_such_room},
     caller::Caller,
     clock,
@@ -261,11 +261,11 @@ pub(crate) async fn get(
     if download.blob_length() != record.size {
         return Err(BlobError::Damaged.into());
     }
-    let view = control.store().view().clone();
     let parts = futures_util::stream::try_unfold(download, move |mut download| {
-        // Who is removed while a download runs reads no further.
-        let standing =
-            permit.renew(&view).map_err(|refusal| std::io::Error::other(refusal.detail().to_owned()));
+        // Who is removed while a download runs reads no further, nor does anybody where that may not be known.
+        let standing = check_freshness(&control)
+            .and_then(|()| permit.renew(control.store().view()))
+            .map_err(|refusal| std::io::Error::other(refusal.detail().to_owned()));
         async move {
             standing?;
             let part = download.next().await.map_err(std::io::Error::other)?;

@@ -30,11 +30,15 @@ pub(crate) async fn raise_replicas(
     JsonBody(body): JsonBody<RaiseReplicas>,
 ) -> Result<Json<RaisedReplicas>> {
     let permit = authorize(control.store().view(), caller, authorize::RaiseReplicas)?;
-    let raised = control.parts.data_plane.raise_replicas(body.replicas).await?;
-    if raised.complete {
-        control.record(permit.caller(), "cluster.replicas", raised.replicas, None).await;
-    }
-    Ok(Json(raised))
+    let plane = control.clone();
+    let raising = async move {
+        let raised = plane.parts.data_plane.raise_replicas(body.replicas).await?;
+        if raised.complete {
+            plane.record(permit.caller(), "cluster.replicas", raised.replicas, None).await;
+        }
+        Ok(Json(raised))
+    };
+    control.to_the_end(raising).await
 }
 
 /// Has the nats-server of this node take its new certificates.
@@ -43,9 +47,14 @@ pub(crate) async fn reload_certificates(
     caller: Caller,
 ) -> Result<Json<ReloadedCertificates>> {
     let permit = authorize(control.store().view(), caller, authorize::ReloadCertificates)?;
-    let reloaded = control.parts.data_plane.reload_certificates().await?;
-    if reloaded.changed {
-        control.record(permit.caller(), "cluster.reload", &reloaded.node, None).await;
-    }
-    Ok(Json(reloaded))
+    let plane = control.clone();
+    // Also when nobody waits for it any more: this node's turn has to end.
+    let reloading = async move {
+        let reloaded = plane.parts.data_plane.reload_certificates().await?;
+        if reloaded.changed {
+            plane.record(permit.caller(), "cluster.reload", &reloaded.node, None).await;
+        }
+        Ok(Json(reloaded))
+    };
+    control.to_the_end(reloading).await
 }

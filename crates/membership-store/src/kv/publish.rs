@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::elections::Elections;
 use crate::StoreError;
@@ -85,25 +87,6 @@ pub(super) enum Sent {
     Unknown,
 }
 
-#[derive(Deserialize)]
-struct Acknowledgement {
-    seq: Option<u64>,
-    error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    err_code: Option<u32>,
-    description: Option<String>,
-}
-
-/// "wrong last sequence", with and without the number.
-const WRONG_LAST_SEQUENCE: [u32; 2] = [10_071, 10_164];
-/// "message size exceeds maximum allowed"
-const MESSAGE_TOO_LARGE: u32 = 10_054;
-/// "maximum bytes exceeded" and the like: a limit of the stream.
-const STREAM_FULL: u32 = 10_077;
-
 impl Bucket {
     /// How large a value may be.
     pub(super) fn max_value(&self) -> usize {
@@ -154,9 +137,10 @@ impl Bucket {
                 return Sent::Unknown;
             }
         };
-        match serde_json::from_slice::<Acknowledgement>(&answer.payload) {
-            Ok(Acknowledgement { seq: Some(revision), error: None }) => Sent::Stored(revision),
-            Ok(Acknowledgement { error: Some(error), .. }) => refused(&error, limit),
+        match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+            // A refusal that is not understood has a sequence, too: 0.
+            Ok(Response::Ok(stored)) if stored.sequence > 0 => Sent::Stored(stored.sequence),
+            Ok(Response::Err { error }) => refused(&error, limit),
             _ => Sent::Unknown,
         }
     }
@@ -201,20 +185,29 @@ impl Bucket {
     }
 }
 
-fn refused(error: &ApiError, limit: usize) -> Sent {
-    let text = error.description.as_deref().unwrap_or_default();
-    match error.err_code {
-        Some(code) if WRONG_LAST_SEQUENCE.contains(&code) => Sent::Unexpected,
-        Some(MESSAGE_TOO_LARGE) => {
-            tracing::error!(error = text, "the stream of the membership store takes smaller messages only");
+fn refused(error: &jetstream::Error, limit: usize) -> Sent {
+    match error.error_code() {
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+            Sent::Unexpected
+        }
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => {
+            tracing::error!(%error, "the stream of the membership store takes smaller messages only");
             Sent::Refused(StoreError::TooLarge { bytes: limit, limit })
         }
-        Some(STREAM_FULL) => {
-            tracing::error!(error = text, "the stream of the membership store is full");
+        // A limit of the stream, of the account or of the server, or the disk.
+        ErrorCode::STREAM_STORE_FAILED
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
+            tracing::error!(
+                %error,
+                "JetStream does not store what the membership store sends: is the disk of its directory full, or a limit reached?"
+            );
             Sent::Refused(StoreError::Unavailable)
         }
         _ => {
-            tracing::warn!(error = text, "the membership store did not take a message");
+            tracing::warn!(%error, "the membership store did not take a message");
             Sent::Unknown
         }
     }

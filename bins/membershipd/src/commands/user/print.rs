@@ -42,7 +42,7 @@ fn unconfirmed(nodes: &[String], out: &mut impl Write) -> Result<(), Failure> {
         let nodes = nodes.join(", ");
         writeln!(
             out,
-            "not confirmed by {nodes} yet: a node that stays silent serves nobody once its lease is over"
+            "not confirmed by {nodes} yet: connections there may be open still; it is tried again until it is done"
         )?;
     }
     Ok(())

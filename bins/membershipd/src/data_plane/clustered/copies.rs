@@ -30,6 +30,17 @@ impl Kept {
         self.info.as_ref().map_or(0, |info| info.config.num_replicas)
     }
 
+    /// Its name, and how much its copies lack, so that progress is seen in one that is large.
+    pub(super) fn missing(&self) -> String {
+        let cluster = self.info.as_ref().and_then(|info| info.cluster.as_ref());
+        let peers = cluster.map(|cluster| cluster.replicas.as_slice()).unwrap_or_default();
+        let behind = peers.iter().filter(|peer| !peer.current).max_by_key(|peer| peer.lag.unwrap_or(0));
+        match behind.and_then(|peer| Some((&peer.name, peer.lag.filter(|lag| *lag > 0)?))) {
+            Some((node, lag)) => format!("{} ({node} lacks {lag} changes)", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// As it is shown.
     pub(super) fn shown(&self) -> ClusterStream {
         let cluster = self.info.as_ref().and_then(|info| info.cluster.as_ref());
@@ -52,8 +63,9 @@ pub(super) async fn list(
     control: &async_nats::Client,
     bus: &async_nats::Client,
 ) -> Result<Vec<Kept>, DataPlaneError> {
-    let mut kept = of_account(control, |_| true).await?;
-    kept.extend(of_account(bus, is_room_stream).await?);
+    // At once: where a stream has no leader, a server waits some seconds before it answers without.
+    let (mut kept, rooms) = tokio::try_join!(of_account(control, |_| true), of_account(bus, is_room_stream))?;
+    kept.extend(rooms);
     Ok(kept)
 }
 
@@ -135,6 +147,14 @@ fn redundancy(streams: &[Result<Info, String>]) -> Redundancy {
         );
     }
     Redundancy { replicas: u32::try_from(replicas).unwrap_or(u32::MAX), ha_reason: reason }
+}
+
+/// What is said of rooms whose messages fewer nodes keep than the bus's own data.
+pub(super) fn short_rooms(rooms: usize) -> String {
+    format!(
+        "the messages of {rooms} rooms are kept by fewer nodes than they are to be, since one was missing: that mends \
+         itself while all nodes are there"
+    )
 }
 
 /// A node that keeps a copy and is not there, or has not caught up.

@@ -1,5 +1,6 @@
 //! A node as a member of its cluster: its lease, its record, the changes of other nodes, and the copies of its data.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use busauth::{Authenticator, Principal, UserId};
 use cluster::{CertificatesExpire, KickError, Kicker, NodeState, PeerHealth, Reloader};
 use control_api::{NodeStanding, Posture, Timestamp};
-use control_plane::{AccessTable, DataPlaneError, Redundancy};
+use control_plane::{AccessTable, DataPlaneError, Redundancy, RoomStreams as _};
 use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
@@ -37,6 +38,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const KICKS: usize = 3;
 /// A removal waits for a server that restarts.
 const BETWEEN_KICKS: Duration = Duration::from_millis(250);
+/// How often is tried again what nobody waits for any more.
+const REPEAT: Duration = Duration::from_secs(1);
+
 /// What a node needs to know to become a member.
 pub(crate) struct Joining {
     pub(crate) name: String,
@@ -86,6 +90,8 @@ pub(super) struct Member {
     saying: tokio::sync::Mutex<()>,
     /// One change at a time closes connections, so that whoever has come back is not closed again.
     closing: tokio::sync::Mutex<()>,
+    /// Users whose connections could not be brought in line with their rights yet.
+    unfinished: Mutex<BTreeSet<UserId>>,
     redundancy: Mutex<Redundancy>,
 }
 
@@ -124,6 +130,7 @@ impl Member {
             leaving: AtomicBool::new(false),
             saying: tokio::sync::Mutex::default(),
             closing: tokio::sync::Mutex::default(),
+            unfinished: Mutex::default(),
             redundancy: Mutex::new(Redundancy::one_node()),
         })
     }
@@ -139,11 +146,17 @@ impl Member {
 
     /// How often the bus's own data is kept. A node that is not as it must be does not count.
     pub(super) fn redundancy(&self) -> Redundancy {
-        let mut found = self.redundancy.lock().clone();
-        if found.ha_reason.is_none() {
-            found.ha_reason = self.falls_short();
-        }
+        let mut found = self.copies();
+        found.ha_reason = found.ha_reason.or_else(|| self.falls_short()).or_else(|| {
+            let rooms = self.rooms.kept_short();
+            (rooms > 0).then(|| copies::short_rooms(rooms))
+        });
         found
+    }
+
+    /// How often the bus's own data was kept when that was looked at last.
+    pub(super) fn copies(&self) -> Redundancy {
+        self.redundancy.lock().clone()
     }
 
     /// A node that is there and not as it must be, and why; clients are not sent there.
@@ -250,8 +263,17 @@ impl Member {
         }
     }
 
-    /// Puts into force, on this node, that the rights of these users may have changed.
+    /// Puts into force, on this node, that the rights of these users may have changed. Where that fails it is tried again
+    /// until it is done: whoever asked may have been answered that it is pending.
     pub(super) async fn apply(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
+        let applied = self.apply_once(users).await;
+        if applied.is_err() {
+            self.unfinished.lock().extend(users);
+        }
+        applied
+    }
+
+    async fn apply_once(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         if users.iter().any(|user| self.logins.has_lost(user).is_some()) {
             let _turn = self.closing.lock().await;
             for user in users {
@@ -286,6 +308,7 @@ impl Member {
         tasks.spawn(Arc::clone(&self).keep_lease(stop.clone()));
         tasks.spawn(Arc::clone(&self).watch_lease(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow(stop.clone()));
+        tasks.spawn(Arc::clone(&self).repeat(stop.clone()));
         tasks.spawn(Arc::clone(&self).look_at_copies(stop.clone()));
         tasks.spawn(Arc::clone(&self).warn_of_expiry(stop.clone()));
         tasks.spawn(settle::answer(Arc::clone(&self), stop));
@@ -331,12 +354,15 @@ impl Member {
                 tracing::error!(
                     "this node does not reach the cluster any more: nobody is let in, and its users are disconnected"
                 );
+            }
+            if is_over {
                 self.close_everybody().await;
             }
             was_over = is_over;
         }
     }
 
+    /// Those who are left: nobody, when it has succeeded before.
     async fn close_everybody(&self) {
         let _turn = self.closing.lock().await;
         for loser in self.logins.everybody() {
@@ -345,6 +371,19 @@ impl Member {
             }
             if let Err(error) = self.close(&loser).await {
                 tracing::warn!(%error, user = %loser.user, "connections were not closed");
+            }
+        }
+    }
+
+    async fn repeat(self: Arc<Self>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(REPEAT)).await.is_some() {
+            let users: Vec<UserId> = std::mem::take(&mut *self.unfinished.lock()).into_iter().collect();
+            if users.is_empty() {
+                continue;
+            }
+            match self.apply(&users).await {
+                Ok(()) => tracing::info!(users = users.len(), "a change is in force on this node now"),
+                Err(error) => tracing::warn!(%error, "a change is not in force on this node yet"),
             }
         }
     }
@@ -371,7 +410,10 @@ impl Member {
     /// Looks how often the bus's own data is kept; rooms are kept as often from now on.
     pub(super) async fn look_again(&self) {
         let found = copies::look(&self.control).await;
-        self.rooms.set_copies(found.replicas as usize);
+        // While nobody answers, nothing is known.
+        if found.replicas > 0 {
+            self.rooms.set_copies(found.replicas as usize);
+        }
         *self.redundancy.lock() = found;
     }
 
@@ -380,13 +422,28 @@ impl Member {
     }
 
     async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            if stop.run_until_cancelled(self.look_again()).await.is_none() {
-                return;
+        let mut serving = 0;
+        let looking = async {
+            loop {
+                self.look_again().await;
+                serving = self.raise_rooms(serving).await;
+                tokio::time::sleep(LOOK).await;
             }
-            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
-                return;
-            }
+        };
+        stop.run_until_cancelled(looking).await;
+    }
+
+    /// Whenever nodes have come back: looks for rooms whose messages fewer keep, since those were away. Answers how many
+    /// serve now, or did when it could look last.
+    async fn raise_rooms(&self, before: usize) -> usize {
+        let mut serving = self.serving().len();
+        if serving > before
+            && let Err(error) = self.rooms.streams().await
+        {
+            tracing::debug!(%error, "it is not known of which rooms too few nodes keep the messages");
+            serving = before;
         }
+        self.rooms.raise_short().await;
+        serving
     }
 }

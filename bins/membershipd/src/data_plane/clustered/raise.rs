@@ -32,7 +32,7 @@ pub(super) async fn step(member: &Member, wanted: u32) -> Result<RaisedReplicas,
     let is_done = |one: &Kept| one.replicas() >= copies && one.shown().is_whole();
     let done = kept.iter().filter(|one| is_done(one)).count();
     let mut missing = failed;
-    missing.extend(kept.iter().filter(|one| !is_done(one)).map(|one| one.name.clone()));
+    missing.extend(kept.iter().filter(|one| !is_done(one)).map(Kept::missing));
     if missing.is_empty() {
         missing = unwell(member).await?;
     }

@@ -20,6 +20,8 @@ const RELOADING: Duration = Duration::from_secs(40);
 const QUEUE: Duration = Duration::from_mins(3);
 /// How often it looks whether it has it.
 const LOOK: Duration = Duration::from_secs(1);
+/// So many copies survive the loss of one.
+const SURVIVES_ONE: u32 = 3;
 /// How often is said that a certificate ends soon.
 const SAY_AGAIN: Duration = Duration::from_hours(12);
 
@@ -50,11 +52,18 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ReloadError>>) -> Resul
     }
 }
 
-/// Where users of this node could go.
+/// Where users of this node could go. A node that keeps nothing any more, such as one that was given up, is not waited for.
 async fn check_others(member: &Member) -> Result<(), ClusterError> {
-    let away = member.standings().into_iter().find(|(_, standing)| *standing != NodeStanding::Serving);
-    if let Some((name, standing)) = away {
-        return Err(ClusterError::NodeDown(format!("{name} is {}", standing.as_str())));
+    member.look_again().await;
+    let copies = member.copies();
+    if copies.replicas < SURVIVES_ONE || copies.ha_reason.is_some() {
+        let mut standings = member.standings().into_iter();
+        if let Some((name, standing)) = standings.find(|(_, standing)| *standing != NodeStanding::Serving) {
+            return Err(ClusterError::NodeDown(format!("{name} is {}", standing.as_str())));
+        }
+    }
+    if let Some(reason) = copies.ha_reason.filter(|_| copies.replicas >= SURVIVES_ONE) {
+        return Err(ClusterError::NodeDown(reason));
     }
     match raise::unwell(member).await?.first() {
         None => Ok(()),
