@@ -50,8 +50,25 @@ pub(crate) type Ended = Option<ExitStatus>;
 /// What the thread reports when the child runs.
 struct Started {
     id: u32,
-    handle: OwnedFd,
+    handle: Unowned,
     stderr: std::process::ChildStderr,
+}
+
+/// A child that is killed unless somebody takes it over: whoever has started it may not wait for it any more.
+struct Unowned(Option<OwnedFd>);
+
+impl Unowned {
+    fn take_over(mut self) -> io::Result<OwnedFd> {
+        self.0.take().ok_or_else(|| io::Error::other("the child is gone"))
+    }
+}
+
+impl Drop for Unowned {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            pidfd_send_signal(handle, Signal::KILL).ok();
+        }
+    }
 }
 
 impl Process {
@@ -73,10 +90,8 @@ impl Process {
             let end = EndOnDrop(end);
             match spawn(&helper, &all, &input) {
                 Ok((started, mut child)) => {
-                    // When nobody waits any more, the receiver kills it by dropping the handle's owner.
-                    if report.send(Ok(started)).is_err() {
-                        child.kill().ok();
-                    }
+                    // When nobody waits any more, it is killed by being dropped.
+                    drop(report.send(Ok(started)));
                     end.0.send_replace(Some(child.wait().ok()));
                 }
                 Err(error) => drop(report.send(Err(error))),
@@ -84,9 +99,9 @@ impl Process {
         })?;
         let started =
             started.await.map_err(|_| io::Error::other("the thread that starts programs ended"))??;
-        let stderr = ChildStderr::from_std(started.stderr)?;
-        let process = Self { id: started.id, handle: Arc::new(started.handle), ended, thread: Some(thread) };
-        Ok((process, stderr))
+        let Started { id, handle, stderr } = started;
+        let process = Self { id, handle: Arc::new(handle.take_over()?), ended, thread: Some(thread) };
+        Ok((process, ChildStderr::from_std(stderr)?))
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -194,7 +209,7 @@ fn attach(child: &mut std::process::Child, input: &[u8]) -> io::Result<Started> 
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         outcome => outcome?,
     }
-    Ok(Started { id: child.id(), handle, stderr })
+    Ok(Started { id: child.id(), handle: Unowned(Some(handle)), stderr })
 }
 
 /// What a program prints when it is asked about itself.
