@@ -12,7 +12,7 @@ use std::time::Duration;
 use blobstore::BlobStore;
 use busauth::CaFingerprint;
 use control_plane::{
-    AccessTable, ControlPlane, Drained, Parts, Reconciled, Server, ServerConfig, ServerLimits,
+    AccessTable, ControlPlane, Drained, Orphans, Parts, Reconciled, Server, ServerConfig, ServerLimits,
 };
 use membership_store::MembershipStore;
 use tokio::sync::mpsc;
@@ -93,10 +93,11 @@ impl App {
         let control_urls = own_names.control_urls(server.local_addr());
         let control_config = node_control::control_config(&config, &own_names, control_urls.clone());
         match (&plane, &stores, &config.plane) {
-            (RunningPlane::Clustered(plane), Stores::Kv(kv, _), Plane::Clustered(settings)) => {
+            (RunningPlane::Clustered(plane), Stores::Kv(kv), Plane::Clustered(settings)) => {
                 let joining = Joining {
                     name: settings.node.node.to_string(),
-                    store: kv.clone(),
+                    store: kv.store.clone(),
+                    moves: kv.moves(plane.rooms()),
                     access,
                     staleness_bound: settings.staleness_bound,
                     posture: control_config.posture.clone(),
@@ -107,7 +108,10 @@ impl App {
                 plane.join(joining).await?;
             }
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
-            (RunningPlane::External(plane), ..) => plane.let_in(access).await?,
+            (RunningPlane::External(plane), Stores::Kv(kv), _) => {
+                plane.let_in(access, Some(kv.moves(plane.rooms()))).await?;
+            }
+            (RunningPlane::External(plane), Stores::Sqlite(_), _) => plane.let_in(access, None).await?,
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
         let nonces = stores.nonces(&beginning);
@@ -269,7 +273,7 @@ async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Res
     if let RunningPlane::Clustered(plane) = plane {
         plane.learn_copies().await;
     }
-    let reconciled = control_plane::reconcile(store, plane.rooms().as_ref()).await?;
+    let reconciled = control_plane::reconcile(store, plane.rooms().as_ref(), Orphans::Remove).await?;
     if reconciled != Reconciled::default() {
         let Reconciled { made, changed, removed, postponed } = reconciled;
         tracing::info!(made, changed, removed, postponed, "streams were brought in line with their rooms");

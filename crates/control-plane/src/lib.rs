@@ -54,6 +54,6 @@ pub use history_access::HistoryRefusal;
 pub use own_names::OwnNames;
 pub use server::{BindError, Drained, Server, ServerConfig, ServerLimits};
 pub use streams::{
-    FoundStream, Kept, MadeConsumer, ReconcileError, Reconciled, RoomConsumer, RoomStream, RoomStreams,
-    reconcile,
+    FoundStream, Kept, MadeConsumer, Orphans, ReconcileError, Reconciled, RoomConsumer, RoomStream,
+    RoomStreams, reconcile,
 };
