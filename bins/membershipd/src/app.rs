@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use blobstore::BlobStore;
 use busauth::CaFingerprint;
 use control_plane::{
-    AccessTable, ControlPlane, Drained, Parts, ReconcileError, Reconciled, RoomStreams, Server, ServerConfig,
-    ServerLimits,
+    AccessTable, ControlPlane, Drained, Orphans, Parts, ReconcileError, Reconciled, RoomStreams, Server,
+    ServerConfig, ServerLimits,
 };
 use membership_store::MembershipStore;
 use tokio::sync::mpsc;
@@ -97,10 +97,11 @@ impl App {
         let control_urls = own_names.control_urls(server.local_addr());
         let control_config = node_control::control_config(&config, &own_names, control_urls.clone());
         match (&plane, &stores, &config.plane) {
-            (RunningPlane::Clustered(plane), Stores::Kv(kv, _), Plane::Clustered(settings)) => {
+            (RunningPlane::Clustered(plane), Stores::Kv(kv), Plane::Clustered(settings)) => {
                 let joining = Joining {
                     name: settings.node.node.to_string(),
-                    store: kv.clone(),
+                    store: kv.store.clone(),
+                    moves: kv.moves(plane.rooms()),
                     access,
                     staleness_bound: settings.staleness_bound,
                     posture: control_config.posture.clone(),
@@ -111,7 +112,10 @@ impl App {
                 plane.join(joining).await?;
             }
             (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
-            (RunningPlane::External(plane), ..) => plane.let_in(access).await?,
+            (RunningPlane::External(plane), Stores::Kv(kv), _) => {
+                plane.let_in(access, Some(kv.moves(plane.rooms()))).await?;
+            }
+            (RunningPlane::External(plane), Stores::Sqlite(_), _) => plane.let_in(access, None).await?,
             (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
         }
         let nonces = stores.nonces(&beginning);
@@ -272,7 +276,7 @@ async fn start_plane(
 async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Result<(), StartError> {
     let rooms = plane.rooms();
     let reconciled = match plane {
-        RunningPlane::Embedded(_) => control_plane::reconcile(store, rooms.as_ref()).await?,
+        RunningPlane::Embedded(_) => control_plane::reconcile(store, rooms.as_ref(), Orphans::Remove).await?,
         RunningPlane::External(_) => reconcile_patiently(store, rooms.as_ref()).await?,
         RunningPlane::Clustered(plane) => {
             let reconciling = async {
@@ -296,7 +300,7 @@ async fn reconcile_patiently(
 ) -> Result<Reconciled, ReconcileError> {
     let deadline = Instant::now() + ELECTIONS;
     loop {
-        match control_plane::reconcile(store, rooms).await {
+        match control_plane::reconcile(store, rooms, Orphans::Remove).await {
             Err(ReconcileError::DataPlane(error)) if Instant::now() < deadline => {
                 tracing::warn!(%error, "streams are not in line with their rooms yet; it is tried again");
                 tokio::time::sleep(BETWEEN_TRIES).await;

@@ -125,18 +125,19 @@ pub struct ExternalConfigArgs {
 /// `membershipd migrate-to-kv`. It can be run again: what is there already is left alone.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// The settings that the daemon is started with, in its new place where that is a cluster. With --nats-url it is moved
-    /// to these servers, with --cluster-name into the cluster, through the nats-server of this node; without either, into
-    /// the streams of this bus itself, which is then started with --store kv.
+    /// The settings that the daemon is started with, in its new place where that is another. With --cluster-name it is moved
+    /// into the cluster, through the nats-server of this node; with --nats-url and --nats-secret-file to the NATS at which the
+    /// daemon works, and with --nats-url alone to any servers; without either, into the streams of this bus itself, which is
+    /// then started with --store kv.
     #[command(flatten)]
     pub node: NodeFlags,
-    /// Into a cluster: the database of the bus that is moved, if it is another than --db.
+    /// Into a cluster, or to where a daemon works: the database of the bus that is moved, if it is another than --db.
     #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
     /// Into a cluster: where the files of that bus are [default: blobs beside its database].
     #[arg(long, value_name = "DIRECTORY")]
     pub from_store_dir: Option<String>,
-    /// Into a cluster: where the streams of that bus are [default: `jetstream` beside its database].
+    /// The same: where the streams of that bus are [default: `jetstream` beside its database].
     #[arg(long, value_name = "DIRECTORY")]
     pub from_nats_store: Option<String>,
     /// The seed of the nkey that may enter the account of users and rooms.
@@ -151,7 +152,7 @@ pub struct MigrateArgs {
     /// The credentials of the user who may enter that one.
     #[arg(long, value_name = "FILE")]
     pub bus_creds_file: Option<PathBuf>,
-    /// Copy the files in rooms, too.
+    /// Copy the files in rooms, too. Not to where a daemon works at another's NATS: there they stay beside it.
     #[arg(long)]
     pub blobs: bool,
     /// Move what rooms remember, too. Limits by age count from the move.

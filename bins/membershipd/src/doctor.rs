@@ -6,16 +6,17 @@
 
 mod certificates;
 mod clock;
+mod daemon;
 mod directories;
+mod external;
 mod peers;
 mod ports;
 mod program;
 
 use serde::Serialize;
-use tokio::net::UnixStream;
 
 use crate::args::NodeFlags;
-use crate::config::{ClusterSettings, Config, DataPaths, Environment, Plane};
+use crate::config::{ClusterSettings, Config, Environment, Plane};
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,16 +73,9 @@ pub(crate) async fn examine(flags: &NodeFlags, environment: &Environment) -> Vec
     if let Some(source) = config.plane.cluster().and_then(ClusterSettings::secret_from) {
         findings.push(Finding::ok("secret", format!("of the nodes: from {source}")));
     }
-    let answers = answers(&config.paths).await;
-    let runs = answers || is_starting(&config.paths);
-    if answers {
-        findings.push(Finding::ok("daemon", "it runs, and answers on its control socket"));
-    } else if runs {
-        findings.push(Finding::ok(
-            "daemon",
-            "it is starting or stopping, or waits for other nodes; its log says which",
-        ));
-    }
+    let daemon = daemon::look(&config.paths).await;
+    let runs = daemon.is_some();
+    findings.extend(daemon);
     findings.extend(directories::look(&config));
     findings.extend(ports::look(&config, runs));
     findings.push(clock::look(&config));
@@ -90,28 +84,10 @@ pub(crate) async fn examine(flags: &NodeFlags, environment: &Environment) -> Vec
         findings.push(program::look(&settings.node.nats_server).await);
         findings.extend(peers::look(settings).await);
     }
-    if matches!(config.plane, Plane::External(_)) {
-        let text =
-            "it is looked at when the daemon starts, which says everything that is not as it has to be";
-        findings.push(Finding::ok("external NATS", text));
+    if let Plane::External(settings) = &config.plane {
+        findings.extend(external::look(settings, &config.paths, runs).await);
     }
     findings
-}
-
-/// Whether the daemon of this data directory serves.
-async fn answers(paths: &DataPaths) -> bool {
-    match paths.control_socket() {
-        Some(socket) => UnixStream::connect(socket).await.is_ok(),
-        None => false,
-    }
-}
-
-/// Whether it is there and does not serve, by the process that has noted itself beside the lock. The lock itself is left alone: a
-/// start must not find it taken.
-fn is_starting(paths: &DataPaths) -> bool {
-    let noted = std::fs::read_to_string(paths.lock()).unwrap_or_default();
-    let Ok(process) = noted.trim().parse::<u32>() else { return false };
-    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "membershipd")
 }
 
 fn described(config: &Config) -> String {

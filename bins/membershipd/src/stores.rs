@@ -11,7 +11,7 @@ use membership_store::{
 };
 
 use crate::config::{Config, DataPaths, Plane, StoreKind};
-use crate::data_plane::{EmbeddedPlaneError, RunningPlane};
+use crate::data_plane::{EmbeddedPlaneError, JetStreamRooms, Moves, RunningPlane};
 use crate::first_start::{Beginning, unix_now};
 use crate::migrate::announcement::is_somebody_moving;
 use crate::store_note::{StoreNote, StoreNoteError};
@@ -29,7 +29,16 @@ pub(crate) enum Stores {
     /// In a database; nonces are in memory.
     Sqlite(Arc<SqliteStore>),
     /// In buckets of the data plane, nonces too.
-    Kv(KvStore, Arc<KvNonceStore>),
+    Kv(KvStores),
+}
+
+/// What is in buckets.
+#[derive(Clone)]
+pub(crate) struct KvStores {
+    pub(crate) store: KvStore,
+    nonces: Arc<KvNonceStore>,
+    /// How many buses had been moved in when it was opened.
+    ended_moves: u64,
 }
 
 /// Why there is no store to work with.
@@ -150,6 +159,8 @@ impl Stores {
     pub(crate) async fn kv(client: async_nats::Client, replicas: usize) -> Result<Self, StoresError> {
         let context = jetstream::new(client);
         let store = KvStore::open(context.clone(), KvOptions { replicas, ..KvOptions::default() }).await?;
+        // First: of a move that begins and ends from here on everything has to be found out again.
+        let ended_moves = store.ended_moves();
         if store.is_moving() {
             store.close().await;
             return Err(StoresError::Moving);
@@ -157,7 +168,7 @@ impl Stores {
         let options = KvNonceOptions { replicas, ..KvNonceOptions::default() };
         KvNonceStore::create_bucket(&context, &options).await?;
         let nonces = KvNonceStore::open(context, options).await?;
-        Ok(Self::Kv(store, Arc::new(nonces)))
+        Ok(Self::Kv(KvStores { store, nonces: Arc::new(nonces), ended_moves }))
     }
 
     /// The same in a cluster: without a majority nothing can be made or read, so this waits for one, however long it
@@ -194,7 +205,7 @@ impl Stores {
     pub(crate) fn store(&self) -> Arc<dyn MembershipStore> {
         match self {
             Self::Sqlite(store) => store.clone(),
-            Self::Kv(store, _) => Arc::new(store.clone()),
+            Self::Kv(kv) => Arc::new(kv.store.clone()),
         }
     }
 
@@ -202,7 +213,7 @@ impl Stores {
     pub(crate) fn nonces(&self, beginning: &Beginning) -> Arc<dyn NonceStore> {
         let limits = NonceLimits::default();
         match (self, beginning) {
-            (Self::Kv(_, nonces), _) => nonces.clone(),
+            (Self::Kv(kv), _) => kv.nonces.clone(),
             // What was signed before this start may have been seen by the process before.
             (Self::Sqlite(_), Beginning::HasUsers) => {
                 Arc::new(MemoryNonceStore::after_restart(limits, unix_now()))
@@ -211,5 +222,12 @@ impl Stores {
                 Arc::new(MemoryNonceStore::new(limits))
             }
         }
+    }
+}
+
+impl KvStores {
+    /// The moves into this store, for whoever lets users in.
+    pub(crate) fn moves(&self, rooms: Arc<JetStreamRooms>) -> Arc<Moves> {
+        Arc::new(Moves::new(self.store.clone(), self.nonces.clone(), rooms, self.ended_moves))
     }
 }

@@ -12,6 +12,7 @@ mod copies;
 mod doctor;
 mod external;
 mod external_config;
+mod external_move;
 mod first_start;
 pub(crate) mod harness;
 mod history;

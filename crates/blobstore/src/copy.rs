@@ -62,6 +62,43 @@ pub async fn copy_all(
     }
 }
 
+/// Whether the target has every blob of the source already, by the look that [`copy_all`] takes at those that are there;
+/// `None` where one is missing. Writes nothing.
+pub async fn copied_before(
+    source: &dyn BlobStore,
+    target: &dyn BlobStore,
+) -> Result<Option<Copied>, CopyError> {
+    let mut copied = Copied::default();
+    let mut after: Option<BlobId> = None;
+    loop {
+        let page = source.list(after.as_ref(), PAGE).await.map_err(CopyError::Source)?;
+        let Some(last) = page.last() else { return Ok(Some(copied)) };
+        after = Some(last.blob.clone());
+        for found in page {
+            let length = length(source, &found.blob).await?;
+            if !is_there(target, &found.blob, length).await? {
+                return Ok(None);
+            }
+            copied.bytes += length;
+            copied.already += 1;
+        }
+    }
+}
+
+async fn length(source: &dyn BlobStore, blob: &BlobId) -> Result<u64, CopyError> {
+    let unread = |error| CopyError::SourceBlob { blob: blob.clone(), error };
+    Ok(source.stat(blob).await.map_err(unread)?.length)
+}
+
+async fn is_there(target: &dyn BlobStore, blob: &BlobId, length: u64) -> Result<bool, CopyError> {
+    match target.stat(blob).await {
+        Ok(there) => Ok(there.length == length),
+        // What is damaged there is repaired by being stored again.
+        Err(BlobError::NotFound | BlobError::Damaged) => Ok(false),
+        Err(error) => Err(CopyError::Target { blob: blob.clone(), error }),
+    }
+}
+
 /// Copies one blob; answers its length, and whether it was not there.
 async fn copy(
     source: &dyn BlobStore,
@@ -70,12 +107,9 @@ async fn copy(
 ) -> Result<(u64, bool), CopyError> {
     let unread = |error| CopyError::SourceBlob { blob: blob.clone(), error };
     let unwritten = |error| CopyError::Target { blob: blob.clone(), error };
-    let length = source.stat(blob).await.map_err(unread)?.length;
-    match target.stat(blob).await {
-        Ok(there) if there.length == length => return Ok((length, false)),
-        // What is damaged there is repaired by being stored again.
-        Ok(_) | Err(BlobError::NotFound | BlobError::Damaged) => {}
-        Err(error) => return Err(unwritten(error)),
+    let length = length(source, blob).await?;
+    if is_there(target, blob, length).await? {
+        return Ok((length, false));
     }
     let mut download = source.read(blob, ReadRange::WHOLE).await.map_err(unread)?;
     let mut upload = target.begin(blob, Expected { length }).await.map_err(unwritten)?;

@@ -102,8 +102,23 @@ impl JetStreamStore {
     /// Opens the store, or makes it. The connection belongs to an account that nobody but the nodes may enter.
     pub async fn open(context: Context, options: JetStreamOptions) -> Result<Self, JetStreamOpenError> {
         let bucket = open::bucket(context, &options).await?;
+        Ok(Self::of(bucket, options))
+    }
+
+    /// The store, unless there is no bucket of it. Makes nothing.
+    pub async fn find(
+        context: Context,
+        options: JetStreamOptions,
+    ) -> Result<Option<Self>, JetStreamOpenError> {
+        if !open::exists(&context, &options).await? {
+            return Ok(None);
+        }
+        Ok(Some(Self::open(context, options).await?))
+    }
+
+    fn of(bucket: Bucket, options: JetStreamOptions) -> Self {
         let jobs = Arc::new(Jobs::new(options.jobs));
-        Ok(Self { shared: Arc::new(Shared { bucket, jobs, options }), listing: Listing::default() })
+        Self { shared: Arc::new(Shared { bucket, jobs, options }), listing: Listing::default() }
     }
 }
 

@@ -53,7 +53,7 @@ mod sweep;
 
 pub mod conformance;
 
-pub use copy::{Copied, CopyError, copy_all};
+pub use copy::{Copied, CopyError, copied_before, copy_all};
 pub use digest::{Digest, DigestError};
 pub use error::BlobError;
 pub use fs::{FsOptions, FsStore, OpenError};

@@ -117,6 +117,37 @@ impl EnteredNats {
         self.0.access(Account::Ctl)
     }
 
+    /// How it enters the account of clients. Nothing has been checked yet.
+    pub fn bus_access(&self) -> &ServiceAccess {
+        self.0.access(Account::Bus)
+    }
+
+    /// How many servers there are; `None` when they do not say.
+    pub async fn servers(&self) -> Option<usize> {
+        let servers = Arc::new(Servers::default());
+        System::of_cluster(self.0.sys.clone(), Arc::clone(&servers)).look_around().await.ok()?;
+        Some(servers.lately().len())
+    }
+
+    /// Whether somebody answers logins there who has the same secret: it lets our probe in, at one of the servers.
+    pub async fn is_answered(&self) -> bool {
+        for url in &self.0.urls {
+            if self.0.is_up(url).await && self.0.try_as(&self.0.keys.probe, url).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Looks whether everything is as it has to be, as [`ExternalNats::check`] does, and takes no part in it: somebody who has
+    /// the same secret has to answer logins meanwhile.
+    pub async fn check(&self) -> Result<(), ExternalViolations> {
+        let servers = Arc::new(Servers::default());
+        let system = System::of_cluster(self.0.sys.clone(), Arc::clone(&servers));
+        let check = Check { links: &self.0, system: &system, servers: &servers, problem: &Mutex::default() };
+        check.run().await.map_err(ExternalViolations)
+    }
+
     /// Begins to answer logins, and looks whether everything is as it has to be. When this returns, users can log in:
     /// whether one may is what `authenticator` says.
     pub async fn begin(

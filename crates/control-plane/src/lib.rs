@@ -55,6 +55,6 @@ pub use own_names::OwnNames;
 pub use request::LOCAL_LIMIT;
 pub use server::{BindError, Drained, Server, ServerConfig, ServerLimits};
 pub use streams::{
-    FoundStream, Kept, MadeConsumer, ReconcileError, Reconciled, RoomConsumer, RoomStream, RoomStreams,
-    reconcile,
+    FoundStream, Kept, MadeConsumer, Orphans, ReconcileError, Reconciled, RoomConsumer, RoomStream,
+    RoomStreams, reconcile,
 };

@@ -159,10 +159,20 @@ pub struct Reconciled {
     pub postponed: usize,
 }
 
+/// What becomes of streams without a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// They are removed.
+    Remove,
+    /// They stay: their rooms may have been made by others a moment ago.
+    Keep,
+}
+
 /// Brings the streams in line with the rooms of the store. For the start, before anybody is let in.
 pub async fn reconcile(
     store: &dyn MembershipStore,
     streams: &dyn RoomStreams,
+    orphans: Orphans,
 ) -> Result<Reconciled, ReconcileError> {
     let mut found: HashMap<RoomId, Option<RoomStream>> =
         streams.streams().await?.into_iter().map(|found| (found.room, found.stream)).collect();
@@ -187,7 +197,7 @@ pub async fn reconcile(
         }
     }
     // First: a stream without a room may lie on the subject of a new one.
-    for orphan in found.keys() {
+    for orphan in found.keys().filter(|_| orphans == Orphans::Remove) {
         streams.drop_stream(orphan).await?;
         done.removed += 1;
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use control_api::{AckWait, ConsumerInfo, Consumers, NewConsumer, NewRoom, ProblemCode, RoomInfo};
-use control_plane::{Kept, Reconciled, RoomStream, reconcile};
+use control_plane::{Kept, Orphans, Reconciled, RoomStream, reconcile};
 use http::{Method, StatusCode};
 use membership_store::BusRole;
 use room_protocol::{Encryption, History, Op, RoomId, RoomLimits, RoomRole};
@@ -85,13 +85,19 @@ async fn a_start_brings_streams_in_line_with_rooms() {
     bus.plane.leave_stream(stream(plain, "plain"));
     bus.plane.leave_stream(stream(gone, "gone"));
 
-    let done = reconcile(&*bus.store, &*bus.plane).await.unwrap();
+    let done = reconcile(&*bus.store, &*bus.plane, Orphans::Remove).await.unwrap();
     assert_eq!(done, Reconciled { made: 1, changed: 1, removed: 2, postponed: 0 });
     for (room, subject) in [(missing, "missing"), (other, "other"), (right, "right")] {
         assert_eq!(bus.plane.stream(&room), Some(stream(room, subject)));
     }
-    let again = reconcile(&*bus.store, &*bus.plane).await.unwrap();
+    let again = reconcile(&*bus.store, &*bus.plane, Orphans::Remove).await.unwrap();
     assert_eq!(again, Reconciled::default());
+
+    // Of a room that another node has just made.
+    bus.plane.leave_stream(stream(gone, "gone"));
+    let kept = reconcile(&*bus.store, &*bus.plane, Orphans::Keep).await.unwrap();
+    assert_eq!(kept, Reconciled::default());
+    assert!(bus.plane.stream(&gone).is_some());
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ use progress::{End, Progress};
 pub(crate) use import::Imported;
 
 pub use keys::{NodeName, NodeNameError};
+pub use moving::UnfinishedMove;
 pub use nonces::{KvNonceOptions, KvNonceStore};
 pub use open::KvOpenError;
 

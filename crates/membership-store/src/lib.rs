@@ -68,7 +68,7 @@ pub use blobs::{BlobPut, BlobQuota, BlobRecord, BlobUsage};
 pub use error::{Bound, Conflict, StoreError};
 pub use kv::{
     Changed, Confirmed, KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, NodeName,
-    NodeNameError, NodeRecord,
+    NodeNameError, NodeRecord, UnfinishedMove,
 };
 pub use migrate::{Compared, Counts, MigrateError, Migrated, Migration, Plan, Progress, Step};
 pub use model::{

@@ -6,6 +6,8 @@
 //! both stores are read from the first record to the last, the target through a view of its own, and compared by
 //! count and digest, table by table.
 //!
+//! [`Migration::done_before`] finds out beforehand, by the same comparison, that there is nothing left to do.
+//!
 //! From the first write to [`Migration::finish`] the target is marked: stores that others have opened refuse to write, and
 //! tell ([`KvStore::is_moving`]) that nobody may be let in on what is half there.
 //!
@@ -159,6 +161,32 @@ impl<'a> Migration<'a> {
         Ok(Plan { counts, target_exists })
     }
 
+    /// Whether everything was moved and finished before, and is the same in both: compared as at the end of a move. Marks
+    /// nothing, so whoever uses the target is not disturbed. `None` where anything is left to do, or differs.
+    pub async fn done_before(
+        &self,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<Option<Migrated>, MigrateError> {
+        if !KvStore::exists(&self.context, &self.options.prefix).await? {
+            return Ok(None);
+        }
+        let counts = self.source.counts().await.map_err(MigrateError::Source)?;
+        let target = KvStore::open(self.context.clone(), self.options.clone()).await?;
+        let same = if target.is_moving() || !is_as_large(&target, counts).await? {
+            Ok(None)
+        } else {
+            tables::compare(self.source, &target, counts, &mut progress).await.map(Some)
+        };
+        target.close().await;
+        match same {
+            Ok(tables) => {
+                Ok(tables.map(|tables| Migrated { counts, already: counts.total(), written: 0, tables }))
+            }
+            Err(MigrateError::Differs { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Moves everything and compares. Tells how far it is after every piece. Until [`Migration::finish`] the target
     /// cannot be used.
     pub async fn run(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Migrated, MigrateError> {
@@ -178,6 +206,7 @@ impl<'a> Migration<'a> {
         target.close().await;
         Ok(Migrated { counts, already, written, tables: tables? })
     }
+
     /// Lets the target be used. For the end, when everything else that belongs to the bus is there, too.
     pub async fn finish(&self) -> Result<(), MigrateError> {
         let target = KvStore::open_to_move(self.context.clone(), self.options.clone()).await?;
@@ -185,6 +214,14 @@ impl<'a> Migration<'a> {
         target.close().await;
         finished.map_err(MigrateError::Target)
     }
+}
+
+/// Whether it can be the same: what differs in size need not be read.
+async fn is_as_large(target: &KvStore, counts: Counts) -> Result<bool, MigrateError> {
+    let size = target.view().size();
+    let audit = target.audit_count().await.map_err(MigrateError::Target)?;
+    let there = (size.users as u64, size.rooms as u64, target.file_count() as u64, audit);
+    Ok(there == (counts.users, counts.rooms, counts.files, counts.audit))
 }
 
 /// Closes the target to everybody else, unless it holds other data. What is used by others is not even marked, and what

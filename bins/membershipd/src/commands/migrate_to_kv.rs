@@ -4,6 +4,7 @@
 //! The daemon must be stopped: the data directory is locked meanwhile. Nothing is removed from where it was. The target
 //! is closed to every daemon from the first write until everything is there and was compared.
 
+mod done_before;
 mod failure;
 mod show;
 mod source;
@@ -64,6 +65,36 @@ struct Reached {
     replicas: usize,
 }
 
+/// How the daemon finds what was moved.
+enum Start {
+    /// As a node of the cluster.
+    AsNode,
+    /// At the NATS that the settings are about.
+    SameSettings,
+    /// In its own streams, which is noted, or elsewhere.
+    WithStoreKv(Option<StoreNote>),
+}
+
+impl Start {
+    /// What says so to whoever starts it on the database.
+    fn note(&self) -> Option<&StoreNote> {
+        match self {
+            Self::AsNode => Some(&StoreNote::Cluster),
+            Self::SameSettings => None,
+            Self::WithStoreKv(note) => note.as_ref(),
+        }
+    }
+}
+
+impl std::fmt::Display for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AsNode | Self::SameSettings => "with the same settings",
+            Self::WithStoreKv(_) => "with --store kv",
+        })
+    }
+}
+
 impl Job<'_> {
     async fn run(&self, target: &Target, out: &mut impl Write) -> Result<(), Failure> {
         let streams = self.open.streams.as_ref();
@@ -75,13 +106,18 @@ impl Job<'_> {
                     streams.ok_or_else(|| Failure::usage("the streams of this bus are not open"))?;
                 let reached = Reached { control: streams.context(), bus: None, replicas: 1 };
                 let note = StoreNote::Kv { streams: self.config.streams.directory.clone() };
-                self.move_to(&reached, Some(&note), out).await
+                self.move_to(&reached, Start::WithStoreKv(Some(note)), out).await
+            }
+            Target::External(settings) => {
+                let (control, bus) = target::enter(settings).await?;
+                let reached = Reached { control, bus: Some(bus), replicas: settings.replicas.get() };
+                self.move_to(&reached, Start::SameSettings, out).await
             }
             Target::Nats(nats) => {
                 let control = nats.control().await?;
                 let bus = if self.arguments.streams { Some(nats.bus().await?) } else { None };
                 let reached = Reached { control, bus, replicas: nats.replicas };
-                self.move_to(&reached, None, out).await
+                self.move_to(&reached, Start::WithStoreKv(None), out).await
             }
         }
     }
@@ -90,13 +126,7 @@ impl Job<'_> {
     async fn plan_for_cluster(&self, out: &mut impl Write) -> Result<(), Failure> {
         let counts = self.open.store.counts().await.map_err(MigrateFailure::Read)?;
         show::counts(&counts, out)?;
-        if self.arguments.blobs {
-            let files = self.files().await?;
-            let sized = self.size_of(&files, out).await;
-            files.close().await;
-            sized?;
-        }
-        self.plan_history(out).await?;
+        self.plan_the_rest(out).await?;
         writeln!(
             out,
             "what the cluster holds is looked at when it is moved: no server was started for this"
@@ -134,50 +164,62 @@ impl Job<'_> {
             )?;
         }
         let reached = Reached { control: node.control(), bus: Some(node.bus()), replicas };
-        self.move_to(&reached, Some(&StoreNote::Cluster), out).await
+        self.move_to(&reached, Start::AsNode, out).await
     }
 
     /// Everything that is asked for, in its order; only then the target may be used.
-    async fn move_to(
-        &self,
-        reached: &Reached,
-        note: Option<&StoreNote>,
-        out: &mut impl Write,
-    ) -> Result<(), Failure> {
+    async fn move_to(&self, reached: &Reached, start: Start, out: &mut impl Write) -> Result<(), Failure> {
         let options = KvOptions { replicas: reached.replicas, ..KvOptions::default() };
         let migration = Migration::new(&self.open.store, reached.control.clone(), options);
+        show::plan(&migration.plan().await.map_err(MigrateFailure::from)?, out)?;
+        if self.arguments.dry_run {
+            return self.plan_the_rest(out).await;
+        }
+        if self.is_done(&migration, reached, out).await? {
+            self.note(&start)?;
+            writeln!(
+                out,
+                "it was moved before: nothing was written, and nobody was kept out. Start the daemon {start} from now on"
+            )?;
+            return Ok(());
+        }
         self.store(&migration, out).await?;
         if self.arguments.blobs {
             self.blobs(reached, out).await?;
         }
         self.history(reached, out).await?;
-        if self.arguments.dry_run {
-            return Ok(());
-        }
         // Requests that the bus accepted where it was are not accepted again where it is now.
         let nonces = KvNonceOptions { replicas: reached.replicas, ..KvNonceOptions::default() };
         KvNonceStore::begin_anew(&reached.control, &nonces, unix_now())
             .await
             .map_err(MigrateFailure::Nonces)?;
-        if let Some(note) = note {
-            note.write(&self.config.paths.store_note()).map_err(MigrateFailure::from)?;
-        }
+        self.note(&start)?;
         migration.finish().await.map_err(MigrateFailure::from)?;
-        let how = match note {
-            Some(StoreNote::Cluster) => "with the same settings",
-            _ => "with --store kv",
-        };
-        writeln!(out, "moved; nothing was removed here. Start the daemon {how} from now on")?;
+        writeln!(out, "moved; nothing was removed here. Start the daemon {start} from now on")?;
         Ok(())
+    }
+
+    /// Says where users and rooms are from now on.
+    fn note(&self, start: &Start) -> Result<(), MigrateFailure> {
+        match start.note() {
+            Some(note) => note.write(&self.config.paths.store_note()).map_err(MigrateFailure::from),
+            None => Ok(()),
+        }
+    }
+
+    /// Of the files and of what rooms remember, how much there is.
+    async fn plan_the_rest(&self, out: &mut impl Write) -> Result<(), Failure> {
+        if self.arguments.blobs {
+            let files = self.files().await?;
+            let sized = self.size_of(&files, out).await;
+            files.close().await;
+            sized?;
+        }
+        self.plan_history(out).await
     }
 
     /// Users, rooms and what belongs to them.
     async fn store(&self, migration: &Migration<'_>, out: &mut impl Write) -> Result<(), Failure> {
-        let plan = migration.plan().await.map_err(MigrateFailure::from)?;
-        show::plan(&plan, out)?;
-        if self.arguments.dry_run {
-            return Ok(());
-        }
         let bar = Bar::new("users and rooms");
         let moved = migration.run(|progress| bar.store(progress)).await;
         bar.finish();
@@ -211,9 +253,6 @@ impl Job<'_> {
         out: &mut impl Write,
     ) -> Result<(), Failure> {
         let files = self.size_of(source, out).await?;
-        if self.arguments.dry_run {
-            return Ok(());
-        }
         let options = JetStreamOptions { replicas: reached.replicas, ..JetStreamOptions::default() };
         let target =
             JetStreamStore::open(reached.control.clone(), options).await.map_err(MigrateFailure::from)?;
@@ -222,11 +261,7 @@ impl Job<'_> {
         bar.finish();
         target.close().await;
         let copied = copied.map_err(MigrateFailure::from)?;
-        writeln!(
-            out,
-            "{} files were copied and {} were there; every digest matched",
-            copied.written, copied.already
-        )?;
+        show::files(copied, out)?;
         Ok(())
     }
 
@@ -245,9 +280,6 @@ impl Job<'_> {
         else {
             return Ok(());
         };
-        if self.arguments.dry_run {
-            return Ok(());
-        }
         let options = HistoryOptions { replicas: reached.replicas };
         let bar = Bar::new("messages");
         let moved = move_history(&streams.context(), bus, options, |progress| bar.history(progress)).await;

@@ -3,7 +3,6 @@
 
 mod copies;
 mod member;
-mod moving;
 mod peers;
 mod raise;
 mod reload;
@@ -38,6 +37,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often is asked again what nobody can say yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why a node without a lease lets nobody in.
+const NOT_FRESH: &str = "this node does not know whether what it knows still holds: it lets nobody in until it reaches the others";
 
 /// A node, and what this process has to do with it.
 pub(crate) struct ClusteredPlane {
@@ -318,24 +320,23 @@ impl DataPlane for ClusteredPlane {
 
     fn health(&self) -> DataPlaneHealth {
         let NodeState { phase, jetstream, clients, certificates, .. } = self.state.borrow().clone();
-        let stale = self.member.get().is_none_or(|member| !member.is_fresh());
-        let (state, detail) = match (phase, jetstream) {
-            (Phase::Running, _) if stale => {
-                let detail = "this node does not know whether what it knows still holds: it lets nobody in until it reaches the others";
-                (ComponentState::Down, Some(detail.to_owned()))
-            }
-            (Phase::Running, JetStreamState::Ready) => {
+        let obstacle = self.member.get().map_or(Some(NOT_FRESH), |member| member.obstacle());
+        let (state, detail) = match (phase, obstacle, jetstream) {
+            (Phase::Running, Some(obstacle), _) => (ComponentState::Down, Some(obstacle.to_owned())),
+            (Phase::Running, None, JetStreamState::Ready) => {
                 let short = self.member.get().and_then(|member| member.falls_short());
                 match short.or_else(|| reload::warning(certificates)) {
                     None => (ComponentState::Ok, None),
                     short => (ComponentState::Degraded, short),
                 }
             }
-            (Phase::Running, JetStreamState::Waiting { reason }) => (ComponentState::Degraded, Some(reason)),
-            (Phase::Restarting { reason } | Phase::GivenUp { reason }, _) => {
+            (Phase::Running, None, JetStreamState::Waiting { reason }) => {
+                (ComponentState::Degraded, Some(reason))
+            }
+            (Phase::Restarting { reason } | Phase::GivenUp { reason }, ..) => {
                 (ComponentState::Down, Some(format!("nats-server does not run: {reason}")))
             }
-            (Phase::Stopping | Phase::Stopped, _) => {
+            (Phase::Stopping | Phase::Stopped, ..) => {
                 (ComponentState::Down, Some("nats-server is being stopped".to_owned()))
             }
         };

@@ -22,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 use super::late_authenticator::LateAuthenticator;
 use super::lease::{BEAT, Lease};
 use super::logins::Logins;
+use super::moves::{Moves, UnlessMoving};
 use super::room_streams::{Acknowledge, JetStreamRooms};
 use crate::config::{DataPaths, DataUrl, ExternalSettings};
 use crate::rpc::Gate;
 
 use self::claim::Claim;
 pub use self::claim::ClaimError;
+pub(crate) use self::claim::held_by_another;
 use self::losses::Losses;
 
 /// An external NATS, and what this process has to do with it.
@@ -44,6 +46,8 @@ pub(crate) struct ExternalPlane {
     claim: Claim,
     lease: Arc<Lease>,
     losses: OnceLock<Losses>,
+    /// Of a store that is kept there.
+    moves: OnceLock<Arc<Moves>>,
     client_urls: Vec<String>,
     tls: bool,
     replicas: usize,
@@ -118,6 +122,7 @@ impl ExternalPlane {
             lease: claim.lease(),
             claim,
             losses: OnceLock::new(),
+            moves: OnceLock::new(),
             client_urls,
             tls: settings.nats.ca.is_some(),
             replicas,
@@ -145,17 +150,30 @@ impl ExternalPlane {
         Arc::clone(&self.gate)
     }
 
-    /// Lets users in, now that it is known who they are.
-    pub(crate) async fn let_in(&self, access: AccessTable) -> Result<(), ExternalPlaneError> {
+    /// Lets users in, now that it is known who they are: unless a bus is being moved into the store, where it is kept
+    /// there.
+    pub(crate) async fn let_in(
+        &self,
+        access: AccessTable,
+        moves: Option<Arc<Moves>>,
+    ) -> Result<(), ExternalPlaneError> {
         // Opening the store may have taken long.
         self.lease.beat();
-        self.claim.confirm().await?;
+        self.claim.confirm(moves.as_deref()).await?;
         // A server that was cut off when everybody was sent away may come back with clients of before.
         let logins = Arc::new(Logins::with_earlier(access, Arc::clone(&self.lease)));
         if self.losses.set(Losses::new(Arc::clone(&logins), self.kicker.clone())).is_err() {
             tracing::error!("users were let in already");
         }
-        self.logins.set(logins);
+        match moves {
+            None => self.logins.set(logins),
+            Some(moves) => {
+                self.logins.set(Arc::new(UnlessMoving { logins, moves: Arc::clone(&moves) }));
+                if self.moves.set(moves).is_err() {
+                    tracing::error!("moves were looked out for already");
+                }
+            }
+        }
         Ok(())
     }
 
@@ -166,7 +184,35 @@ impl ExternalPlane {
                 losses.repeat(stop.clone()).await;
             }
         };
-        tokio::join!(self.claim.keep(stop.clone()), self.watch_lease(stop.clone()), repeating);
+        let moves = self.moves.get().map(Arc::as_ref);
+        tokio::join!(
+            self.claim.keep(moves, stop.clone()),
+            self.watch_lease(stop.clone()),
+            self.watch_moves(moves, stop.clone()),
+            repeating
+        );
+    }
+
+    /// Lets nobody in while a bus is being moved in. Afterwards whoever is connected with rights from before goes.
+    async fn watch_moves(&self, moves: Option<&Moves>, stop: CancellationToken) {
+        let Some(moves) = moves else { return };
+        let watching = async {
+            loop {
+                let ended = moves.next_ended().await;
+                // What could not be done goes on by itself, and is shown meanwhile.
+                if let Some(losses) = self.losses.get()
+                    && let Err(error) = losses.apply_to_all().await
+                {
+                    tracing::warn!(%error, "clients that were connected before may have rights that are gone");
+                }
+                moves.let_in(ended);
+            }
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    fn obstacle(&self) -> Option<&'static str> {
+        self.moves.get().and_then(|moves| moves.obstacle())
     }
 
     /// Shows that the process runs.
@@ -243,6 +289,11 @@ impl DataPlane for ExternalPlane {
         }
     }
 
+    fn is_fresh(&self) -> bool {
+        // Half a bus is none.
+        self.obstacle().is_none()
+    }
+
     fn client_urls(&self) -> Vec<String> {
         self.client_urls.clone()
     }
@@ -254,7 +305,7 @@ impl DataPlane for ExternalPlane {
     fn health(&self) -> DataPlaneHealth {
         let state = self.state.borrow().clone();
         let pending = self.losses.get().map_or(0, Losses::pending);
-        let (component, detail) = judge(&state, self.lease.is_held(), pending);
+        let (component, detail) = judge(&state, self.lease.is_held(), self.obstacle(), pending);
         DataPlaneHealth {
             state: component,
             kind: "external".to_owned(),
@@ -272,14 +323,22 @@ impl DataPlane for ExternalPlane {
 }
 
 /// How the data plane is, and why. Anybody may read this, so nobody's name is in it.
-fn judge(state: &ExternalState, claimed: bool, pending: usize) -> (ComponentState, Option<String>) {
+fn judge(
+    state: &ExternalState,
+    claimed: bool,
+    obstacle: Option<&str>,
+    pending: usize,
+) -> (ComponentState, Option<String>) {
     let down = |why: &str| (ComponentState::Down, Some(why.to_owned()));
     let degraded = |why: String| (ComponentState::Degraded, Some(why));
     match (state.logins, &state.jetstream) {
         (LoginsState::Stopped, _) => down("logins are not answered any more"),
         (LoginsState::Disconnected, _) => down("the external NATS is not reached"),
         _ if state.server.is_none() => down("the external NATS is not reached"),
-        _ if !claimed => down("the external NATS does not confirm that we work there: nobody is let in"),
+        _ if !claimed => down(
+            "the external NATS does not confirm that we work there, or what holds there: nobody is let in",
+        ),
+        _ if let Some(obstacle) = obstacle => down(obstacle),
         (LoginsState::Lagging, _) => {
             degraded("this process does not keep up with logins, and leaves them until it does".to_owned())
         }
@@ -310,15 +369,17 @@ mod tests {
             jetstream: JetStreamState::Ready,
             intruder: None,
         };
-        assert_eq!(judge(&well, true, 0), (ComponentState::Ok, None));
-        assert_eq!(judge(&well, false, 0).0, ComponentState::Down);
-        assert_eq!(judge(&well, true, 2).0, ComponentState::Degraded);
+        assert_eq!(judge(&well, true, None, 0), (ComponentState::Ok, None));
+        assert_eq!(judge(&well, false, None, 0).0, ComponentState::Down);
+        assert_eq!(judge(&well, true, None, 2).0, ComponentState::Degraded);
+        let moving = judge(&well, true, Some("a bus is being moved in"), 2);
+        assert_eq!(moving, (ComponentState::Down, Some("a bus is being moved in".to_owned())));
         let away = ExternalState { server: None, ..well.clone() };
-        assert_eq!(judge(&away, true, 0).0, ComponentState::Down);
+        assert_eq!(judge(&away, true, None, 0).0, ComponentState::Down);
         let lagging = ExternalState { logins: LoginsState::Lagging, ..well.clone() };
-        assert_eq!(judge(&lagging, true, 0).0, ComponentState::Degraded);
+        assert_eq!(judge(&lagging, true, None, 0).0, ComponentState::Degraded);
         let entered = ExternalState { intruder: Some("mallory".to_owned()), ..well };
-        let (state, detail) = judge(&entered, true, 0);
+        let (state, detail) = judge(&entered, true, None, 0);
         assert_eq!(state, ComponentState::Degraded);
         assert!(!detail.unwrap().contains("mallory"));
     }

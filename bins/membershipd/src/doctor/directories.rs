@@ -10,10 +10,10 @@ use crate::config::{Config, Plane};
 use crate::guards::{DataDirectory, DataDirectoryError};
 
 /// Less than this and something does not get stored soon.
-const LITTLE: u64 = 1024 * 1024 * 1024;
+pub(super) const LITTLE: u64 = 1024 * 1024 * 1024;
 /// Less than this and the bus does not work.
-const NOTHING: u64 = 64 * 1024 * 1024;
-const MIB: u64 = 1024 * 1024;
+pub(super) const NOTHING: u64 = 64 * 1024 * 1024;
+pub(super) const MIB: u64 = 1024 * 1024;
 
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let mut findings = vec![directory("data directory", config.paths.directory())];

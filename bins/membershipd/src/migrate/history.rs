@@ -24,6 +24,7 @@ use async_nats::jetstream::stream::Info;
 use futures_util::TryStreamExt as _;
 use room_protocol::RoomId;
 
+use self::import::RoomCopy;
 use crate::data_plane::stream_name;
 
 /// How a move of history is done.
@@ -134,6 +135,52 @@ pub async fn plan_history(source: &Context) -> Result<HistoryProgress, HistoryEr
     let rooms = rooms(source).await?;
     let messages = rooms.iter().map(|(_, info)| info.state.messages).sum();
     Ok(HistoryProgress { rooms: rooms.len() as u64, messages, moved: 0, written: 0 })
+}
+
+/// What a target has of a history.
+pub(crate) struct FoundHistory {
+    /// Of each room, where everything was published.
+    complete: Option<Vec<RoomCopy>>,
+    progress: HistoryProgress,
+    bounded_by_age: u64,
+}
+
+/// Looks what the target has, without changing anything. Refuses a target in which there is anything else, as
+/// [`move_history`] does.
+pub(crate) async fn find_history(source: &Context, target: &Context) -> Result<FoundHistory, HistoryError> {
+    let rooms = rooms(source).await?;
+    let messages = rooms.iter().map(|(_, info)| info.state.messages).sum();
+    let progress = HistoryProgress { rooms: rooms.len() as u64, messages, moved: 0, written: 0 };
+    let mut found = FoundHistory { complete: Some(Vec::new()), progress, bounded_by_age: 0 };
+    for (room, info) in rooms {
+        found.bounded_by_age += u64::from(!info.config.max_age.is_zero());
+        match import::find(source, target, &room, &info).await? {
+            Some((there, copy)) if copy.is_complete().await? => {
+                found.progress.moved += there;
+                if let Some(complete) = &mut found.complete {
+                    complete.push(copy);
+                }
+            }
+            Some(_) | None => found.complete = None,
+        }
+    }
+    Ok(found)
+}
+
+impl FoundHistory {
+    /// Compares both, as a move does at its end; `None` where anything is left to do.
+    pub(crate) async fn done_before(self) -> Result<Option<HistoryMoved>, HistoryError> {
+        let Some(complete) = self.complete else { return Ok(None) };
+        let (progress, bounded_by_age) = (self.progress, self.bounded_by_age);
+        let mut done = HistoryMoved { progress, bounded_by_age, ..HistoryMoved::default() };
+        for copy in complete {
+            if !consumers::missing(&copy).await?.is_empty() {
+                return Ok(None);
+            }
+            done.left_behind += compare::run(&copy).await?;
+        }
+        Ok(Some(done))
+    }
 }
 
 /// Moves the history of all rooms, and compares. Tells how far it is.

@@ -18,7 +18,7 @@ const NODES: &str = "CLUSTER_NAME=members\nNODES=\"node-1 node-2 node-3\"\n\
 const DAY: Duration = Duration::from_hours(24);
 
 /// Pairs for all nodes, as they are made on that day.
-fn make(directory: &Path, renew: bool, now: SystemTime) {
+pub(crate) fn make(directory: &Path, renew: bool, now: SystemTime) {
     let topology: Topology = NODES.parse().unwrap();
     make_certificates(&PkiJob { topology: &topology, directory, renew, client_ca: None, now }).unwrap();
 }

@@ -8,11 +8,12 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use super::external::Nats;
 use super::harness::{Place, within};
 use super::nodes::{SECRET, nats_server};
 
 /// Runs it with free ports unless others are given; the exit code, and what it found by name.
-async fn doctor(place: &Place, arguments: &[&str]) -> (i32, String) {
+pub(crate) async fn doctor(place: &Place, arguments: &[&str]) -> (i32, String) {
     doctor_with(place, arguments, &HashMap::new()).await
 }
 
@@ -33,7 +34,7 @@ async fn doctor_with(place: &Place, arguments: &[&str], variables: &HashMap<&str
 }
 
 #[track_caller]
-fn says(said: &str, verdict: &str, check: &str, text: &str) {
+pub(crate) fn says(said: &str, verdict: &str, check: &str, text: &str) {
     let found = said.lines().any(|line| {
         line.strip_prefix(verdict).is_some_and(|line| line.trim_start().starts_with(check))
             && line.contains(text)
@@ -153,4 +154,76 @@ async fn a_node_says_how_each_of_its_peers_is() {
     for daemon in daemons {
         daemon.stop().await;
     }
+}
+
+/// What `external-config` prints for this place, which has its secret then.
+async fn printed(place: &Place) -> String {
+    let printed = place.command(&["external-config"]).output().await.unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    String::from_utf8(printed.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_nats_that_somebody_else_runs_is_looked_at_as_a_start_does() {
+    let place = Place::new();
+    let configuration = printed(&place).await;
+    let (code, said) = doctor(&place, &["--nats-url", "nats://127.0.0.1:1"]).await;
+    assert_eq!(code, 1, "{said}");
+    says(&said, "FAILED", "external NATS", "none of nats://127.0.0.1:1 can be connected to");
+
+    let Some(nats) = Nats::start_with(&configuration).await else { return };
+    let url = nats.url();
+    let (code, said) = doctor(&place, &["--nats-url", &url]).await;
+    assert_eq!(code, 0, "{said}");
+    says(&said, "ok", "external NATS", "our users are let in");
+    says(&said, "ok", "JetStream of CTL", "0 streams");
+    says(&said, "ok", "move", "no bus is half moved in");
+    says(&said, "ok", "callout", "by this command, since no membershipd works there");
+    let (_, said) = doctor(&place, &["--nats-url", &url, "--kv-replicas", "3"]).await;
+    says(&said, "FAILED", "external NATS", "1 servers are there, and --kv-replicas 3 needs");
+
+    let daemon = place.start(&["--nats-url", &url]).await;
+    let (code, said) = doctor(&place, &["--nats-url", &url]).await;
+    assert_eq!(code, 0, "{said}");
+    says(&said, "ok", "daemon", "it runs, and answers");
+    says(&said, "ok", "callout", "by a membershipd that works there");
+    daemon.stop_cleanly().await;
+}
+
+#[tokio::test]
+async fn what_the_operator_of_a_nats_got_wrong_is_said() {
+    let place = Place::new();
+    let configuration = printed(&place).await;
+    let edited = |from: &str, to: &str| {
+        assert!(configuration.contains(from), "{configuration}");
+        configuration.replacen(from, to, 1)
+    };
+    let found = async |configuration: &str| {
+        let nats = Nats::start_with(configuration).await?;
+        let (code, said) = doctor(&place, &["--nats-url", &nats.url()]).await;
+        assert_eq!(code, 1, "{said}");
+        Some(said)
+    };
+    // Nothing was added.
+    let Some(said) = found("").await else { return };
+    says(&said, "FAILED", "external NATS", "our user of the system account cannot ask");
+    // Accounts that are too small, or have no JetStream.
+    let small =
+        edited("CTL {\n    jetstream: enabled", "CTL {\n    jetstream: { max_file: 32M, max_streams: 3 }");
+    let said = found(&small).await.unwrap();
+    says(
+        &said,
+        "FAILED",
+        "JetStream of CTL",
+        "at most 3 streams are allowed (max_streams), and 5 are needed",
+    );
+    let small = edited("BUS {\n    jetstream: enabled", "BUS {\n    jetstream: { max_file: 32M }");
+    let said = found(&small).await.unwrap();
+    says(&said, "FAILED", "JetStream of BUS", "30 MiB more are allowed (max_file): have it raised");
+    let said = found(&edited("BUS {\n    jetstream: enabled", "BUS {")).await.unwrap();
+    says(&said, "FAILED", "external NATS", "JetStream cannot be used in the account BUS");
+    // Whom it lets in without asking.
+    let said =
+        found(&edited("allowed_accounts: [ AUTH, CTL, BUS ]", "allowed_accounts: [ AUTH ]")).await.unwrap();
+    says(&said, "FAILED", "external NATS", "lets users of its own configuration into the account CTL");
 }

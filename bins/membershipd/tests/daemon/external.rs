@@ -20,7 +20,7 @@ use super::harness::{Daemon, Place, within};
 use super::nodes::{self, nats_server, until_requests_count};
 
 /// A nats-server that its operator has configured, beside a place for a bus.
-struct Nats {
+pub(crate) struct Nats {
     program: PathBuf,
     directory: tempfile::TempDir,
     port: u16,
@@ -29,13 +29,13 @@ struct Nats {
 
 impl Nats {
     /// Starts it with what `external-config` prints for this place; `None` without a nats-server.
-    async fn start(place: &Place) -> Option<Self> {
+    pub(crate) async fn start(place: &Place) -> Option<Self> {
         let printed = place.command(&["external-config"]).output().await.unwrap();
         assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
         Self::start_with(&String::from_utf8(printed.stdout).unwrap()).await
     }
 
-    async fn start_with(printed: &str) -> Option<Self> {
+    pub(crate) async fn start_with(printed: &str) -> Option<Self> {
         // Needed by the HTTP client; another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let program = nats_server()?;
@@ -76,7 +76,7 @@ impl Nats {
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 

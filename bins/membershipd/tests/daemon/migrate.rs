@@ -154,6 +154,16 @@ async fn a_bus_moves_into_a_nats_server_with_its_files_and_history() {
     for part in ["0 records were written", "0 files were copied", "0 messages of 1 rooms were written"] {
         assert!(said.contains(part), "{part:?} is missing in {said}");
     }
+    assert!(said.contains("it was moved before: nothing was written"), "{said}");
+    // What is missing is written all the same.
+    context.delete_stream("OBJ_UNIBUS_blobs").await.unwrap();
+    let said = migrated(&place, &to).await;
+    assert!(said.contains("1 files were copied") && said.contains("moved; nothing was removed"), "{said}");
+    // Of a history that is another one now, nothing is touched, and the target stays open.
+    context.publish("talk", "new".into()).await.unwrap().await.unwrap();
+    Failed::of(&migrate(&place, &to).await).says(1, &["another history"]);
+    check_users(&context, &ann).await;
+    assert_eq!(KvStore::unfinished_move(context, "UNIBUS").await.unwrap(), None);
     target.stop().await;
 }
 
@@ -209,6 +219,8 @@ async fn what_would_be_a_mistake_is_refused() {
     let both = ["--nats-url", "nats://127.0.0.1:4222", "--cluster-name", "members"];
     Failed::of(&migrate(&place, &both).await).says(2, &["two places"]);
     Failed::of(&migrate(&place, &["--ca", "ca.pem"]).await).says(2, &["--nats-url"]);
+    let two_logins = ["--nats-secret-file", "nats.secret", "--nats-nkey-file", "key"];
+    Failed::of(&migrate(&place, &two_logins).await).says(2, &["give one of the two"]);
     Failed::of(&migrate(&place, &["--kv-replicas", "7"]).await).says(2, &["--kv-replicas"]);
 
     let daemon = place.start(&[]).await;

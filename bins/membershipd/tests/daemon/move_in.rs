@@ -2,19 +2,22 @@
 
 use std::process::Output;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bus_client::{Bus, BusConfig, HistoryFrom};
 use bus_testkit::{ControlClient, PlainRoom};
 use busauth::Identity;
 use busauth::identity::file as identity_file;
-use control_api::{BlobInfo, Me};
+use control_api::{BlobInfo, Me, ProblemCode};
 use http::{HeaderMap, Method, StatusCode, header};
+use membership_store::{Actor, MembershipStore as _, NewAuditEntry, SqliteStore};
 use nats_testkit::free_ports;
 use room_protocol::{History, RoomRole};
+use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
+use super::certificates_reload::make;
 use super::cluster::{history, texts};
 use super::copies::{OCTETS, signed};
 use super::harness::{Daemon, Failed, Place, within};
@@ -24,32 +27,32 @@ const MESSAGES: usize = 60;
 const FILE: &[u8] = &[7; 300_000];
 
 /// A bus that has been used, and stopped.
-struct OldBus {
-    place: Place,
+pub(crate) struct OldBus {
+    pub(crate) place: Place,
     admin: Arc<Identity>,
-    alice: Arc<Identity>,
-    bob: Arc<Identity>,
+    pub(crate) alice: Arc<Identity>,
+    pub(crate) bob: Arc<Identity>,
     room: PlainRoom,
     file: BlobInfo,
     /// Where it was, and a request that it accepted there.
-    accepted: (String, HeaderMap),
+    pub(crate) accepted: (String, HeaderMap),
 }
 
 fn authority(daemon: &Daemon) -> String {
     daemon.control().strip_prefix("http://").unwrap().to_owned()
 }
 
-fn control(daemon: &Daemon, identity: &Arc<Identity>) -> ControlClient {
+pub(crate) fn control(daemon: &Daemon, identity: &Arc<Identity>) -> ControlClient {
     ControlClient::new(authority(daemon).parse().unwrap(), identity.clone())
 }
 
-async fn nats(daemon: &Daemon, identity: &Identity) -> async_nats::Client {
+pub(crate) async fn nats(daemon: &Daemon, identity: &Identity) -> async_nats::Client {
     let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
         .custom_inbox_prefix(format!("_INBOX_{}", identity.id()));
     within("login", options.connect(daemon.data())).await.unwrap()
 }
 
-async fn me(authority: &str, headers: &HeaderMap) -> StatusCode {
+pub(crate) async fn me(authority: &str, headers: &HeaderMap) -> StatusCode {
     let request = reqwest::Client::new().get(format!("http://{authority}/v1/me")).headers(headers.clone());
     request.send().await.unwrap().status()
 }
@@ -60,7 +63,7 @@ async fn admit(daemon: &Daemon, admin: &Arc<Identity>, handle: &str) -> Arc<Iden
 
 impl OldBus {
     /// A bus with a room, what was said in it, and a file.
-    async fn at(http_port: &str) -> Self {
+    pub(crate) async fn at(http_port: &str) -> Self {
         // Needed by the HTTP client; another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let place = Place::new();
@@ -90,7 +93,7 @@ impl OldBus {
     }
 
     /// The command that moves it, with the settings of a node.
-    fn command(&self, node: &Place, settings: &[&str], more: &[&str]) -> Command {
+    pub(crate) fn command(&self, node: &Place, settings: &[&str], more: &[&str]) -> Command {
         let (from, db) = (self.place.db().display().to_string(), node.db().display().to_string());
         let own = ["migrate-to-kv", "--from", &from, "--db", &db, "--blobs", "--streams"];
         let mut command = node.command(&[&own[..], settings, more].concat());
@@ -102,7 +105,7 @@ impl OldBus {
         within("the end of the move", self.command(node, settings, more).output()).await.unwrap()
     }
 
-    async fn moved(&self, node: &Place, settings: &[&str], more: &[&str]) -> String {
+    pub(crate) async fn moved(&self, node: &Place, settings: &[&str], more: &[&str]) -> String {
         let output = self.moves(node, settings, more).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -110,11 +113,7 @@ impl OldBus {
 
     /// Everything is there, once.
     async fn is_all_at(&self, daemon: &Daemon) {
-        until_requests_count(&control(daemon, &self.alice)).await;
-        for (identity, handle) in [(&self.admin, "admin"), (&self.alice, "alice"), (&self.bob, "bob")] {
-            let me: Me = control(daemon, identity).get("/v1/me").await.unwrap();
-            assert_eq!(me.user.handle.as_str(), handle);
-        }
+        self.is_known_at(daemon).await;
         let before = self.is_said_at(daemon).await;
 
         // The SDK shows when it was sent, and not when the bus was moved.
@@ -126,7 +125,20 @@ impl OldBus {
         assert_eq!((origin.seq, i64::try_from(origin.stored_at).unwrap()), (1, before.as_millisecond()));
         assert_eq!(page.messages[0].message.as_ref().unwrap().at, origin.stored_at);
         bus.shutdown().await.unwrap();
+        self.has_its_file_at(daemon).await;
+    }
 
+    /// The users are there.
+    pub(crate) async fn is_known_at(&self, daemon: &Daemon) {
+        until_requests_count(&control(daemon, &self.alice)).await;
+        for (identity, handle) in [(&self.admin, "admin"), (&self.alice, "alice"), (&self.bob, "bob")] {
+            let me: Me = control(daemon, identity).get("/v1/me").await.unwrap();
+            assert_eq!(me.user.handle.as_str(), handle);
+        }
+    }
+
+    /// The file is there.
+    pub(crate) async fn has_its_file_at(&self, daemon: &Daemon) {
         let (authority, digest) = (authority(daemon), self.file.digest);
         let path = format!("/v1/rooms/{}/blobs/{digest}", self.room.id());
         let get = reqwest::Client::new().get(format!("http://{authority}{path}")).headers(signed(
@@ -140,7 +152,7 @@ impl OldBus {
     }
 
     /// What was said is there, once and in its order; answers when the first of it was said, as is shown.
-    async fn is_said_at(&self, daemon: &Daemon) -> jiff::Timestamp {
+    pub(crate) async fn is_said_at(&self, daemon: &Daemon) -> jiff::Timestamp {
         let client = nats(daemon, &self.bob).await;
         let kept = within("the history", history(&client, &self.bob, &self.room)).await;
         let expected: Vec<String> = (0..MESSAGES).map(|n| format!("message {n}")).collect();
@@ -150,6 +162,61 @@ impl OldBus {
         assert_eq!(headers.get("Unibus-Origin-Seq").unwrap().as_str(), "1");
         assert!(time("Unibus-Origin-Time") < time("Unibus-Stored-Time"), "{headers:?}");
         time("Unibus-Origin-Time")
+    }
+}
+
+/// Gives it so much that moving it takes a while.
+pub(crate) async fn fill(bus: &OldBus) {
+    let store = SqliteStore::open(bus.place.db()).await.unwrap();
+    for at in 0..3_000 {
+        let action = "filled".to_owned();
+        let entry = NewAuditEntry { at, actor: Actor::Operator, action, target: None, detail: None };
+        store.append_audit(entry).await.unwrap();
+    }
+    store.close().await;
+}
+
+/// Waits until a daemon knows the users of a bus that is being moved in, and says so.
+async fn until_half_is_there(daemon: &Daemon) {
+    let url = format!("{}/healthz", daemon.control());
+    let said = async {
+        loop {
+            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            let health: Value = serde_json::from_str(&text).unwrap();
+            let detail = health["data_plane"]["detail"].as_str().unwrap_or_default();
+            if detail.contains("a bus is being moved in") && health["store"]["users"] == 3 {
+                assert_eq!(health["data_plane"]["state"], "down", "{health}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("word about the data plane", said).await;
+}
+
+/// Whether a user is let in by the data plane.
+pub(crate) async fn gets_in(daemon: &Daemon, identity: &Identity) -> bool {
+    let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned());
+    within("an answer", options.connect(daemon.data())).await.is_ok()
+}
+
+/// How often a daemon said, until it ended, that it lets nobody in.
+pub(crate) fn closed(said: &[Value]) -> usize {
+    let begun = |line: &&Value| {
+        line["message"].as_str().is_some_and(|text| text.contains("being moved into this store"))
+    };
+    said.iter().filter(begun).count()
+}
+
+/// Kills the command that moves, as soon as this daemon knows the users.
+pub(crate) async fn cut_off(mut command: Command, daemon: &Daemon) {
+    let mut child = command.spawn().unwrap();
+    until_half_is_there(daemon).await;
+    assert!(child.try_wait().unwrap().is_none(), "it was killed before its end");
+    let server = child.id().and_then(child_of);
+    child.kill().await.unwrap();
+    if let Some(server) = server {
+        until_gone(server).await;
     }
 }
 
@@ -233,7 +300,65 @@ async fn other_nodes_wait_for_the_end_of_a_move() {
     for node in [0, 1] {
         bus.is_all_at(nodes.daemon(node)).await;
     }
-    nodes.stop_cleanly(1).await;
+
+    // Run again it finds everything, and the other nodes are not disturbed.
+    drop(nodes.take(0).stop().await);
+    let said = bus.moved(nodes.place(0), &settings, &[]).await;
+    for part in ["0 records were written", "0 messages of 1 rooms were written", "it was moved before"] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
+    nodes.spawn(0);
+    nodes.ready(0).await;
+    bus.is_all_at(nodes.daemon(1)).await;
+    let (_, said) = nodes.take(1).stop().await;
+    assert_eq!(closed(&said), 0, "{said:#?}");
+    drop(nodes.take(0).stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_run_already_let_users_in_when_all_of_a_bus_is_there() {
+    let made = tempfile::tempdir().unwrap();
+    let at = |file: &str| made.path().join("{node}").join(file).display().to_string();
+    let (certificate, key, authority) = (at("route.crt"), at("route.key"), at("cluster-ca.crt"));
+    // In public no admin is made: the store of the cluster is there, and empty.
+    let public = ["--bind", "0.0.0.0", "--plaintext"];
+    let routes = ["--route-tls-cert", &certificate, "--route-tls-key", &key, "--route-tls-ca", &authority];
+    let Some(mut nodes) = Nodes::new(&[&public[..], &routes].concat()) else { return };
+    make(made.path(), false, SystemTime::now());
+    let bus = OldBus::at("0").await;
+    fill(&bus).await;
+    for node in [1, 2] {
+        nodes.spawn(node);
+    }
+    for node in [1, 2] {
+        nodes.ready(node).await;
+    }
+    let settings = nodes.arguments(0);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    cut_off(bus.command(nodes.place(0), &settings, &[]), nodes.daemon(1)).await;
+    for node in [1, 2] {
+        nodes.daemon(node).wait_for("a bus is being moved into this store").await;
+        assert!(!gets_in(nodes.daemon(node), &bus.alice).await);
+        let me = control(nodes.daemon(node), &bus.alice).get::<Me>("/v1/me").await;
+        let code = me.unwrap_err().problem().map(|problem| problem.code);
+        assert_eq!(code, Some(ProblemCode::Unavailable));
+    }
+
+    let said = bus.moved(nodes.place(0), &settings, &[]).await;
+    assert!(said.contains("moved; nothing was removed here"), "{said}");
+    // What rooms remember is kept by the node that it was moved through, until more keep it.
+    nodes.spawn(0);
+    nodes.ready(0).await;
+    for node in [1, 2] {
+        nodes.daemon(node).wait_for("users are let in").await;
+        bus.is_known_at(nodes.daemon(node)).await;
+        bus.is_said_at(nodes.daemon(node)).await;
+        bus.has_its_file_at(nodes.daemon(node)).await;
+    }
+    for node in [1, 2] {
+        let (_, said) = nodes.take(node).stop().await;
+        assert_eq!(closed(&said), 1, "{said:#?}");
+    }
     drop(nodes.take(0).stop().await);
 }
 

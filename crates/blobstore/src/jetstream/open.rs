@@ -40,6 +40,20 @@ pub enum JetStreamOpenError {
     SmallPayload(usize),
 }
 
+/// Whether there is a bucket.
+pub(super) async fn exists(
+    context: &Context,
+    options: &JetStreamOptions,
+) -> Result<bool, JetStreamOpenError> {
+    let names =
+        Names::new(&options.bucket).ok_or_else(|| JetStreamOpenError::BadName(options.bucket.clone()))?;
+    match context.get_stream(&names.stream).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_missing(&error.kind()) => Ok(false),
+        Err(error) => Err(JetStreamOpenError::Unreachable(error.to_string())),
+    }
+}
+
 /// Finds the bucket, or makes it.
 pub(super) async fn bucket(
     mut context: Context,

@@ -55,9 +55,16 @@ impl MemoryNonceStore {
     /// accepted before. A request accepted then was signed at most 5 s after `started`, so
     /// whatever claims to be from that time is [`NonceStoreError::Forgotten`].
     pub fn after_restart(limits: NonceLimits, started: u64) -> Self {
-        let forgotten_through =
-            started.saturating_add(MAX_AHEAD_SECONDS).saturating_add(NONCE_LIFETIME_SECONDS);
-        Self { limits, memory: Mutex::new(Memory { forgotten_through, ..Memory::default() }) }
+        let store = Self::new(limits);
+        store.begin_anew(started);
+        store
+    }
+
+    /// The same for a store that is in use: requests were accepted elsewhere until then.
+    pub fn begin_anew(&self, at: u64) {
+        let forgotten = at.saturating_add(MAX_AHEAD_SECONDS).saturating_add(NONCE_LIFETIME_SECONDS);
+        let mut memory = self.memory.lock();
+        memory.forgotten_through = memory.forgotten_through.max(forgotten);
     }
 
     /// How many nonces are remembered at this moment.

@@ -52,6 +52,8 @@ pub(super) struct Index {
     nodes: BTreeMap<NodeName, (u64, String)>,
     first_start: bool,
     moving: bool,
+    /// How often the end of a move was read.
+    ended_moves: u64,
 }
 
 fn clamp(bytes: u128) -> u64 {
@@ -77,6 +79,10 @@ impl Index {
 
     pub(super) fn is_moving(&self) -> bool {
         self.moving
+    }
+
+    pub(super) fn ended_moves(&self) -> u64 {
+        self.ended_moves
     }
 
     /// Ids of users in order: one more than the page holds, if there are.
@@ -186,6 +192,8 @@ impl Index {
 
     pub(super) fn set_moving(&mut self, moving: bool) {
         self.moving = moving;
+        // Its beginning may have been replaced in the bucket by then, and was not read.
+        self.ended_moves += u64::from(!moving);
     }
 
     pub(super) fn mark_first_start(&mut self) {

@@ -40,6 +40,9 @@ pub(super) enum Key {
 }
 
 impl Key {
+    /// The first entry of every room.
+    pub(super) const FIRST_ENTRIES: &str = "room.*.log.0000000001";
+
     /// Reads a key. `None` is one that this program does not know.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('.');

@@ -95,8 +95,8 @@ impl KvNonceStore {
     }
 
     /// Says that requests were accepted elsewhere until now (unix seconds), by whoever kept the nonces before: whoever
-    /// opens the bucket from here on refuses what was signed by then. Makes the bucket unless it exists. It is
-    /// remembered as long as every other nonce, which is as long as it matters.
+    /// opens the bucket from here on, or [looks again](Self::look_again), refuses what was signed by then. Makes the
+    /// bucket unless it exists. It is remembered as long as every other nonce, which is as long as it matters.
     pub async fn begin_anew(
         context: &Context,
         options: &KvNonceOptions,
@@ -137,6 +137,16 @@ impl KvNonceStore {
             budget: options.budget,
             here: MemoryNonceStore::after_restart(options.limits, made.max(since)),
         })
+    }
+
+    /// Looks whether requests were accepted elsewhere since this was opened: a bus may have been
+    /// [moved in](Self::begin_anew). What was signed by then is refused from now on.
+    pub async fn look_again(&self) -> Result<(), KvOpenError> {
+        let since = timeout(self.budget, since(&self.bucket)).await;
+        let since =
+            since.map_err(|_| KvOpenError::Unreachable("a nonce was not read in time".to_owned()))??;
+        self.here.begin_anew(since);
+        Ok(())
     }
 
     async fn create(&self, user: &UserId, nonce: &HttpNonce) -> Result<Freshness, NonceStoreError> {

@@ -193,9 +193,18 @@ fn is_too_few_servers(kind: CreateStreamErrorKind) -> bool {
     matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::CLUSTER_NO_PEERS)
 }
 
+/// Finds a stream as it is.
+pub(super) async fn find_stream(context: &Context, name: &str) -> Result<Option<Stream>, KvOpenError> {
+    look_for(context, name).await.map_err(KvOpenError::Unreachable)
+}
+
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, String> {
+    Ok(look_for(context, name).await?.map(|stream| stream.cached_info().clone()))
+}
+
+async fn look_for(context: &Context, name: &str) -> Result<Option<Stream>, String> {
     match context.get_stream(name).await {
-        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 Ok(None)

@@ -11,8 +11,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use membership_store::conformance::check_view;
 use membership_store::{
-    Actor, Appended, BlobPut, BlobQuota, BlobRecord, BusRole, KvOptions, MembershipStore, MigrateError,
-    Migrated, Migration, NewAuditEntry, OpenError, Page, Progress, SqliteStore, Step, StoreError,
+    Actor, Appended, BlobPut, BlobQuota, BlobRecord, BusRole, KvOptions, KvStore, MembershipStore,
+    MigrateError, Migrated, Migration, NewAuditEntry, OpenError, Page, Progress, SqliteStore, Step,
+    StoreError, UnfinishedMove,
 };
 use nats_testkit::{PATIENCE, Servers, connect};
 use rand::RngExt as _;
@@ -164,6 +165,7 @@ async fn everything_moves(servers: Servers) {
     let migration = Migration::new(&store, context.clone(), options(&backend.prefix, &servers));
     let plan = migration.plan().await.expect("a plan");
     assert!(!plan.target_exists);
+    assert_eq!(migration.done_before(|_| {}).await.expect("a look"), None);
     assert!(context.get_stream(backend.ctl_stream()).await.is_err(), "a plan makes nothing");
     let mut told = Vec::new();
     let moved = migration.run(|progress| told.push(progress)).await.expect("it is moved");
@@ -184,11 +186,14 @@ async fn everything_moves(servers: Servers) {
     );
     assert!(count("sealed keys").is_some_and(|keys| keys > 10));
 
+    assert_eq!(migration.done_before(|_| {}).await.expect("a look"), None, "it is not finished");
     let again = migrate(&store, &servers, &backend.prefix).await.expect("nothing is left to move");
     assert_eq!((again.written, again.already), (0, plan.counts.total()));
     assert_eq!(again.tables, moved.tables);
+    assert_eq!(migration.done_before(|_| {}).await.expect("a look"), Some(again));
     check_target(&backend).await;
     // Used since, it is no copy any more, and is left alone.
+    assert_eq!(migration.done_before(|_| {}).await.expect("a look"), None);
     let refused = migrate(&store, &servers, &backend.prefix).await;
     assert!(matches!(refused, Err(MigrateError::OtherData(_))), "{refused:?}");
     store.close().await;
@@ -310,9 +315,14 @@ async fn nobody_else_writes_to_what_is_half_there() {
     let later = backend.open_at(0).await;
     assert!(later.is_moving(), "a move that was cut off stays one");
     later.close().await;
+    let look = async || KvStore::unfinished_move(servers.connect(0).await, &backend.prefix).await;
+    let found: UnfinishedMove = look().await.expect("a look").expect("an unfinished move");
+    assert!(found.users == 5 && found.rooms <= 1, "{found:?}");
+    assert_eq!(other.ended_moves(), 0);
     migrate(&store, &servers, &backend.prefix).await.expect("it is moved");
     other.confirm().await.expect("in view");
     assert!(!other.is_moving());
+    assert_eq!((look().await.expect("a look"), other.ended_moves()), (None, 1));
     other.add_user(stranger).await.expect("a user");
     // What is used since is refused, and is not disturbed either.
     let refused = migrate(&store, &servers, &backend.prefix).await;

@@ -52,6 +52,9 @@ pub enum MigrateFailure {
         /// Why.
         reason: String,
     },
+    /// A NATS that is not set up as it has to be.
+    #[error(transparent)]
+    External(cluster::ExternalViolations),
     /// The node of the cluster that it is moved through.
     #[error(transparent)]
     Node(#[from] MovingNodeError),

@@ -93,6 +93,12 @@ pub(super) fn moved(moved: &Migrated, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+/// What was copied.
+pub(super) fn files(copied: Copied, out: &mut impl Write) -> io::Result<()> {
+    let Copied { written, already, .. } = copied;
+    writeln!(out, "{written} files were copied and {already} were there; every digest matched")
+}
+
 /// What was moved of history.
 pub(super) fn history(moved: &HistoryMoved, out: &mut impl Write) -> io::Result<()> {
     let HistoryProgress { rooms, messages, written, .. } = moved.progress;

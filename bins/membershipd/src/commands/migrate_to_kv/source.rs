@@ -31,7 +31,7 @@ pub(super) struct OpenSource {
 impl Source {
     /// Where it is, as the arguments and the settings say.
     pub(super) fn of(arguments: &MigrateArgs, config: &Config, target: &Target) -> Result<Self, Failure> {
-        if !matches!(target, Target::Cluster) {
+        if !matches!(target, Target::Cluster | Target::External(_)) {
             return Ok(Self { paths: config.paths.clone(), streams: config.streams.clone() });
         }
         let directory = |text: &Option<String>| text.as_ref().map(PathBuf::from);
@@ -61,8 +61,10 @@ impl Source {
         }
         let directory = DataDirectory::claim(&self.paths).map_err(MigrateFailure::Directory)?;
         let streams = match target {
-            Target::Cluster | Target::Nats(_) if !arguments.streams => None,
-            Target::Cluster if !DataDirectory::has_embedded_streams(&self.streams.directory) => {
+            Target::Cluster | Target::External(_) | Target::Nats(_) if !arguments.streams => None,
+            Target::Cluster | Target::External(_)
+                if !DataDirectory::has_embedded_streams(&self.streams.directory) =>
+            {
                 return Err(MigrateFailure::NoStreams(self.streams.directory.clone()));
             }
             _ => Some(OwnStreams::open(&self.streams).await?),

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
-use cluster::is_loopback_url;
+use cluster::{EnteredNats, ServiceAccess, is_loopback_url};
 use zeroize::Zeroizing;
 
 use super::failure::MigrateFailure;
 use crate::args::{MigrateArgs, NodeFlags};
-use crate::config::{Config, Environment, Plane};
+use crate::config::{Config, Environment, ExternalSettings, Plane, StoreKind};
 use crate::failure::Failure;
 use crate::guards::check_key_file;
 
+/// What servers show of this command.
+const NAME: &str = "membershipd migrate-to-kv";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many servers keep what is made at somebody's NATS.
 const COPIES: std::ops::RangeInclusive<usize> = 1..=5;
@@ -25,11 +27,13 @@ pub(super) enum Target {
     Own,
     /// The cluster that the settings are about, through this node.
     Cluster,
+    /// The NATS that the settings are about, as its operator has set it up for a daemon.
+    External(Box<ExternalSettings>),
     /// Somebody's NATS.
     Nats(Box<Nats>),
 }
 
-/// Somebody's NATS.
+/// Somebody's NATS, with a login that is ours.
 #[derive(Debug)]
 pub(super) struct Nats {
     url: String,
@@ -51,6 +55,12 @@ enum Login {
 }
 
 impl Login {
+    /// Whether any of the files is given.
+    fn is_named(arguments: &MigrateArgs) -> bool {
+        let MigrateArgs { nats_nkey_file, nats_creds_file, bus_nkey_file, bus_creds_file, .. } = arguments;
+        [nats_nkey_file, nats_creds_file, bus_nkey_file, bus_creds_file].iter().any(|file| file.is_some())
+    }
+
     fn of(nkey: Option<&PathBuf>, creds: Option<&PathBuf>) -> Option<Self> {
         nkey.cloned().map(Self::Nkey).or_else(|| creds.cloned().map(Self::Creds))
     }
@@ -62,7 +72,15 @@ impl Target {
         arguments: &MigrateArgs,
         environment: &Environment,
     ) -> Result<(Self, Config), Failure> {
-        if let Some(nats) = Nats::read(arguments)? {
+        let with_secret = arguments.node.nats_secret_file.is_some();
+        if with_secret && Login::is_named(arguments) {
+            return Err(Failure::usage(
+                "--nats-secret-file is what a daemon works with at a NATS, and the login files are for one that is not \
+                 set up for it: give one of the two",
+            ));
+        }
+        let nats = if with_secret { None } else { Nats::read(arguments)? };
+        if let Some(nats) = nats {
             // To the daemon these would mean where it works, and not where its data goes.
             let flags = NodeFlags { nats_url: None, ca: None, kv_replicas: None, ..arguments.node.clone() };
             refuse_other_source(arguments)?;
@@ -71,6 +89,11 @@ impl Target {
         let config = Config::load(&arguments.node, environment)?;
         if matches!(config.plane, Plane::Clustered(_)) {
             return Ok((Self::Cluster, config));
+        }
+        if let Plane::External(settings) = &config.plane {
+            let settings = settings.clone();
+            check_external(arguments, &settings)?;
+            return Ok((Self::External(settings), config));
         }
         if arguments.streams || arguments.blobs {
             return Err(Failure::usage(
@@ -83,12 +106,46 @@ impl Target {
     }
 }
 
+/// Refuses what a daemon with these settings would not find there.
+fn check_external(arguments: &MigrateArgs, settings: &ExternalSettings) -> Result<(), Failure> {
+    if settings.store == StoreKind::Sqlite {
+        return Err(Failure::usage(
+            "with --store sqlite users and rooms stay in the database: leave it out to move them into the NATS",
+        ));
+    }
+    if arguments.blobs {
+        return Err(Failure::usage(
+            "files in rooms stay beside the daemon at a NATS that somebody else runs: leave --blobs out, and give the \
+             daemon the same --store-dir",
+        ));
+    }
+    Ok(())
+}
+
+/// Connects with the keys that are made from the secret: to the account of users and rooms, and to that of messages.
+pub(super) async fn enter(settings: &ExternalSettings) -> Result<(Context, Context), Failure> {
+    let entered = EnteredNats::enter(&settings.nats).await.map_err(MigrateFailure::External)?;
+    let (control, bus) = (entered.control_access(), entered.bus_access());
+    Ok((connect_with(control).await?, connect_with(bus).await?))
+}
+
+async fn connect_with(access: &ServiceAccess) -> Result<Context, Failure> {
+    let options = access.options().name(NAME);
+    // In a box because it is large, and so would be every future around it.
+    let client = Box::pin(options.connect(access.urls())).await;
+    Ok(jetstream::new(client.map_err(|error| unreached(&access.urls().join(","), &error))?))
+}
+
+fn unreached(url: &str, error: &async_nats::ConnectError) -> MigrateFailure {
+    MigrateFailure::Connect { url: url.to_owned(), reason: error.to_string() }
+}
+
 fn refuse_other_source(arguments: &MigrateArgs) -> Result<(), Failure> {
     let MigrateArgs { from, from_store_dir, from_nats_store, .. } = arguments;
     if from.is_some() || from_store_dir.is_some() || from_nats_store.is_some() {
         return Err(Failure::usage(
-            "--from names the bus that is moved into a cluster, and there is no --cluster-name: the settings are \
-             those of the bus itself, so name its database with --db",
+            "--from names the bus that is moved to where a daemon with these settings works, and there is neither \
+             --cluster-name nor --nats-secret-file: name its database with --db",
         ));
     }
     Ok(())
@@ -146,7 +203,7 @@ fn has_password(urls: &str) -> bool {
 }
 
 async fn connect(url: &str, ca: Option<&Path>, login: &Login) -> Result<Context, Failure> {
-    let mut options = ConnectOptions::new().name("membershipd migrate-to-kv");
+    let mut options = ConnectOptions::new().name(NAME);
     options = match login {
         Login::Nobody => options,
         Login::Nkey(path) => {
@@ -166,7 +223,5 @@ async fn connect(url: &str, ca: Option<&Path>, login: &Login) -> Result<Context,
     }
     let servers: Vec<&str> = url.split(',').map(str::trim).collect();
     let client = options.connection_timeout(CONNECT_TIMEOUT).connect(servers).await;
-    let client =
-        client.map_err(|error| MigrateFailure::Connect { url: url.to_owned(), reason: error.to_string() })?;
-    Ok(jetstream::new(client))
+    Ok(jetstream::new(client.map_err(|error| unreached(url, &error))?))
 }

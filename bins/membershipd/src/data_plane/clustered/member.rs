@@ -16,14 +16,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::NOT_FRESH;
 use super::copies;
-use super::moving::UnlessMoving;
 use super::peers::{Heard, Said, Users};
 use super::reload;
 use super::settle;
 use crate::data_plane::JetStreamRooms;
 use crate::data_plane::lease::{BEAT, Lease};
 use crate::data_plane::logins::{Logins, Loser};
+use crate::data_plane::moves::{Moves, UnlessMoving};
 use crate::rpc::Gate;
 
 /// How often the record is renewed.
@@ -45,6 +46,7 @@ const REPEAT: Duration = Duration::from_secs(1);
 pub(crate) struct Joining {
     pub(crate) name: String,
     pub(crate) store: KvStore,
+    pub(crate) moves: Arc<Moves>,
     pub(crate) access: AccessTable,
     pub(crate) staleness_bound: Duration,
     pub(crate) posture: Posture,
@@ -70,6 +72,7 @@ pub(super) struct Parts {
 pub(super) struct Member {
     pub(super) name: NodeName,
     pub(super) store: KvStore,
+    moves: Arc<Moves>,
     pub(super) lease: Arc<Lease>,
     pub(super) heard: Heard,
     pub(super) control: async_nats::Client,
@@ -114,6 +117,7 @@ impl Member {
         Ok(Self {
             name: joining.name.parse()?,
             store: joining.store,
+            moves: joining.moves,
             lease,
             heard: Heard::default(),
             control: parts.control,
@@ -136,12 +140,16 @@ impl Member {
     }
 
     pub(super) fn logins(&self) -> Arc<dyn Authenticator> {
-        Arc::new(UnlessMoving { logins: Arc::clone(&self.logins), store: self.store.clone() })
+        Arc::new(UnlessMoving { logins: Arc::clone(&self.logins), moves: Arc::clone(&self.moves) })
     }
 
     pub(super) fn is_fresh(&self) -> bool {
-        // Half a bus is none.
-        self.lease.is_held() && !self.store.is_moving()
+        self.obstacle().is_none()
+    }
+
+    /// Why nobody may be let in, if that is so. Half a bus is none.
+    pub(super) fn obstacle(&self) -> Option<&'static str> {
+        if self.lease.is_held() { self.moves.obstacle() } else { Some(NOT_FRESH) }
     }
 
     /// How often the bus's own data is kept. A node that is not as it must be does not count.
@@ -309,6 +317,7 @@ impl Member {
         tasks.spawn(Arc::clone(&self).watch_lease(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow(stop.clone()));
         tasks.spawn(Arc::clone(&self).repeat(stop.clone()));
+        tasks.spawn(Arc::clone(&self).watch_moves(stop.clone()));
         tasks.spawn(Arc::clone(&self).look_at_copies(stop.clone()));
         tasks.spawn(Arc::clone(&self).warn_of_expiry(stop.clone()));
         tasks.spawn(settle::answer(Arc::clone(&self), stop));
@@ -335,7 +344,7 @@ impl Member {
                 Ok(Err(error)) => tracing::warn!(%error, "this node was not heard by the cluster"),
                 Err(_) => tracing::warn!("this node was not heard by the cluster in time"),
             }
-            was_lost = !self.is_fresh();
+            was_lost = !self.lease.is_held();
         }
     }
 
@@ -366,7 +375,7 @@ impl Member {
     async fn close_everybody(&self) {
         let _turn = self.closing.lock().await;
         for loser in self.logins.everybody() {
-            if self.is_fresh() {
+            if self.lease.is_held() {
                 return;
             }
             if let Err(error) = self.close(&loser).await {
@@ -405,6 +414,21 @@ impl Member {
                 tracing::warn!(%error, "a change is not in force on this node");
             }
         }
+    }
+
+    /// Lets nobody in while a bus is being moved into the cluster, and goes on with it afterwards.
+    async fn watch_moves(self: Arc<Self>, stop: CancellationToken) {
+        let watching = async {
+            loop {
+                let ended = self.moves.next_ended().await;
+                // It is on its way in any case; here nobody comes back before.
+                if let Err(error) = self.apply(&self.logins.users()).await {
+                    tracing::warn!(%error, "what was moved in is not in force on this node for all who are connected");
+                }
+                self.moves.let_in(ended);
+            }
+        };
+        stop.run_until_cancelled(watching).await;
     }
 
     /// Looks how often the bus's own data is kept; rooms are kept as often from now on.

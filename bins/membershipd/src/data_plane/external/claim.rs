@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::context::KeyValueErrorKind;
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
 use bytes::Bytes;
+use membership_store::StoreError;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::DataPaths;
 use crate::data_plane::lease::Lease;
+use crate::data_plane::moves::Moves;
 use busauth::private_file;
 
 /// Where the record is.
@@ -67,6 +69,9 @@ pub enum ClaimError {
     /// The record cannot be read or written.
     #[error("whether another membershipd works at this NATS cannot be found out: {0}")]
     Unknown(String),
+    /// What is kept there may be newer than what is known here.
+    #[error("what is kept at this NATS cannot be found out: {0}")]
+    View(StoreError),
     /// What says which data directory this is.
     #[error("{}, which tells this bus from others at the same NATS, cannot be used: {source}", .path.display())]
     Instance {
@@ -164,25 +169,29 @@ impl Claim {
         self.lost.cancelled().await;
     }
 
-    /// Renews it now.
-    pub(super) async fn confirm(&self) -> Result<(), ClaimError> {
+    /// Renews it now. Where the store is kept there, too, the view of it is up to date by then: others write to it when they
+    /// move a bus in.
+    pub(super) async fn confirm(&self, moves: Option<&Moves>) -> Result<(), ClaimError> {
         let sent = Instant::now();
         if !self.renew().await? {
             return Err(ClaimError::Lost);
+        }
+        if let Some(moves) = moves {
+            moves.confirm().await.map_err(ClaimError::View)?;
         }
         self.lease.renew(sent);
         Ok(())
     }
 
     /// Renews it until stopped.
-    pub(super) async fn keep(&self, stop: CancellationToken) {
+    pub(super) async fn keep(&self, moves: Option<&Moves>, stop: CancellationToken) {
         let mut failed = false;
         loop {
             let pause = if failed { RENEW / 4 } else { RENEW };
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
-            let renewal = tokio::time::timeout(RENEWAL, self.confirm());
+            let renewal = tokio::time::timeout(RENEWAL, self.confirm(moves));
             let Some(renewed) = stop.run_until_cancelled(renewal).await else { return };
             let problem = match renewed {
                 Ok(Ok(())) => None,
@@ -258,6 +267,22 @@ async fn bucket(control: &async_nats::Client, replicas: usize) -> Result<kv::Sto
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         ClaimError::Unknown(format!("{error}: {cause}"))
     })
+}
+
+/// Who has the claim and is not of this data directory: the machine, and the process. Nothing is waited for, made or written.
+pub(crate) async fn held_by_another(
+    control: &async_nats::Client,
+    paths: &DataPaths,
+) -> Result<Option<(String, u32)>, ClaimError> {
+    let own = std::fs::read_to_string(paths.instance()).unwrap_or_default();
+    let context = async_nats::jetstream::new(control.clone());
+    let bucket = match context.get_key_value(BUCKET).await {
+        Ok(bucket) => bucket,
+        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => return Ok(None),
+        Err(error) => return Err(unknown(error)),
+    };
+    let other = record(&bucket).await?.map(|(_, other)| other).filter(|other| other.instance != own.trim());
+    Ok(other.map(|Holder { host, pid, .. }| (host, pid)))
 }
 
 /// Waits for as long as another may believe itself alone; `None` when there is no other.

@@ -69,6 +69,11 @@ impl Losses {
         self.where_left(&left)
     }
 
+    /// The same of everybody who may be connected.
+    pub(super) async fn apply_to_all(&self) -> Result<(), DataPlaneError> {
+        self.apply(&self.logins.users()).await
+    }
+
     /// Where connections of these users may be open still. Nobody logs in with the rights of before: the change stands.
     fn where_left(&self, users: &[UserId]) -> Result<(), DataPlaneError> {
         let pending = self.pending.lock();

@@ -10,18 +10,8 @@ use super::origin::origin;
 
 /// Makes those that are not there; answers how many.
 pub(super) async fn run(copy: &RoomCopy) -> Result<u64, HistoryError> {
-    let consumers: Vec<Info> = copy
-        .source
-        .consumers()
-        .try_collect()
-        .await
-        .map_err(|error| HistoryError::source(&copy.room, &error))?;
     let mut made = 0;
-    // Those without a name of their own belong to whoever reads at this moment.
-    for info in consumers.into_iter().filter(|info| info.config.durable_name.is_some()) {
-        if copy.target.consumer_info(&info.name).await.is_ok() {
-            continue;
-        }
+    for info in missing(copy).await? {
         let first = first_behind(copy, info.ack_floor.stream_sequence).await?;
         let config = Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: first },
@@ -37,6 +27,20 @@ pub(super) async fn run(copy: &RoomCopy) -> Result<u64, HistoryError> {
         }
     }
     Ok(made)
+}
+
+/// Those that the target does not have.
+pub(super) async fn missing(copy: &RoomCopy) -> Result<Vec<Info>, HistoryError> {
+    let unread = |error| HistoryError::source(&copy.room, &error);
+    let consumers: Vec<Info> = copy.source.consumers().try_collect().await.map_err(unread)?;
+    let mut missing = Vec::new();
+    // Those without a name of their own belong to whoever reads at this moment.
+    for info in consumers.into_iter().filter(|info| info.config.durable_name.is_some()) {
+        if copy.target.consumer_info(&info.name).await.is_err() {
+            missing.push(info);
+        }
+    }
+    Ok(missing)
 }
 
 /// The number, in the target, of the first message behind one of the source.

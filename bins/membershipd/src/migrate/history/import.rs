@@ -33,28 +33,18 @@ struct Place {
     origin: u64,
 }
 
-/// Finds or makes the stream in the target; answers how many messages are there already.
-pub(super) async fn open(
+/// Finds the stream in the target; answers how many messages are there already. `None` when there is none; refuses one
+/// in which there is anything else than the first of these messages.
+pub(super) async fn find(
     source: &Context,
     target: &Context,
     room: &RoomId,
     info: &Info,
-    options: HistoryOptions,
-) -> Result<(u64, RoomCopy), HistoryError> {
+) -> Result<Option<(u64, RoomCopy)>, HistoryError> {
     let name = &info.config.name;
     let there = match target.get_stream(name).await {
         Ok(stream) => stream.cached_info().clone(),
-        Err(error) if is_missing(&error.kind()) => {
-            let largest = info.config.max_message_size;
-            let wanted = Config {
-                num_replicas: options.replicas,
-                max_message_size: if largest > 0 { largest.saturating_add(ORIGIN_BYTES) } else { largest },
-                placement: None,
-                ..info.config.clone()
-            };
-            let made = target.create_stream(wanted).await;
-            made.map_err(|error| HistoryError::target(room, &error))?.cached_info().clone()
-        }
+        Err(error) if is_missing(&error.kind()) => return Ok(None),
         Err(error) => return Err(HistoryError::target(room, &error)),
     };
     let other = |what| Err(HistoryError::OtherData { room: *room, what });
@@ -71,12 +61,34 @@ pub(super) async fn open(
         target: named(target).await.map_err(|error| HistoryError::target(room, &error))?,
         context: target.clone(),
     };
-    let place = copy.place().await?;
     // In a cluster that is used they do not. Nothing is left to be published where the move was done before.
-    if there.config.no_ack && place.origin < info.state.last_sequence {
+    if there.config.no_ack && !copy.is_complete().await? {
         return other("which does not say what it has stored");
     }
-    Ok((there.state.messages.min(info.state.messages), copy))
+    Ok(Some((there.state.messages.min(info.state.messages), copy)))
+}
+
+/// The same, and makes the stream where there is none.
+pub(super) async fn open(
+    source: &Context,
+    target: &Context,
+    room: &RoomId,
+    info: &Info,
+    options: HistoryOptions,
+) -> Result<(u64, RoomCopy), HistoryError> {
+    if let Some(found) = find(source, target, room, info).await? {
+        return Ok(found);
+    }
+    let largest = info.config.max_message_size;
+    let wanted = Config {
+        num_replicas: options.replicas,
+        max_message_size: if largest > 0 { largest.saturating_add(ORIGIN_BYTES) } else { largest },
+        placement: None,
+        ..info.config.clone()
+    };
+    target.create_stream(wanted).await.map_err(|error| HistoryError::target(room, &error))?;
+    let found = find(source, target, room, info).await?;
+    found.ok_or_else(|| HistoryError::target(room, &"the stream was made, and is not there"))
 }
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
@@ -84,6 +96,13 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
 }
 
 impl RoomCopy {
+    /// Whether the last message of the source is in the target.
+    pub(super) async fn is_complete(&self) -> Result<bool, HistoryError> {
+        let place = self.place().await?;
+        let unread = |reason: String| HistoryError::source(&self.room, &reason);
+        Ok(Reading::from(&self.source, place.origin + 1).await.map_err(unread)?.is_at_end())
+    }
+
     async fn place(&self) -> Result<Place, HistoryError> {
         let info = self.target.get_info().await.map_err(|error| HistoryError::target(&self.room, &error))?;
         let last = info.state.last_sequence;

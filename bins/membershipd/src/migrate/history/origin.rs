@@ -82,10 +82,14 @@ impl Reading {
         Ok(Self { consumer, left })
     }
 
+    pub(super) fn is_at_end(&self) -> bool {
+        self.left == 0
+    }
+
     /// The next messages; none at the end.
     pub(super) async fn batch(&mut self) -> Result<Vec<Stored>, String> {
         let mut batch = Vec::new();
-        if self.left == 0 {
+        if self.is_at_end() {
             return Ok(batch);
         }
         let fetch = self.consumer.fetch().max_messages(BATCH).max_bytes(BATCH_BYTES).expires(BATCH_TIMEOUT);
