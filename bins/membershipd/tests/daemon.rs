@@ -13,6 +13,7 @@ mod doctor;
 mod external;
 mod external_config;
 mod first_start;
+mod full_disk;
 pub(crate) mod harness;
 mod history;
 mod kv_store;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop};
+use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop, StorageState};
 use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas, ReloadedCertificates};
 use control_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy, RoomStreams};
 use parking_lot::Mutex;
@@ -306,25 +306,28 @@ impl DataPlane for ClusteredPlane {
     }
 
     fn health(&self) -> DataPlaneHealth {
-        let NodeState { phase, jetstream, clients, certificates, .. } = self.state.borrow().clone();
+        let NodeState { phase, jetstream, clients, certificates, storage, .. } = self.state.borrow().clone();
         let stale = self.member.get().is_none_or(|member| !member.is_fresh());
-        let (state, detail) = match (phase, jetstream) {
-            (Phase::Running, _) if stale => {
+        let (state, detail) = match (phase, jetstream, storage) {
+            (Phase::Running, _, _) if stale => {
                 let detail = "this node does not know whether what it knows still holds: it lets nobody in until it reaches the others";
                 (ComponentState::Down, Some(detail.to_owned()))
             }
-            (Phase::Running, JetStreamState::Ready) => {
+            (Phase::Running, _, StorageState::Stopped { reason }) => (ComponentState::Degraded, Some(reason)),
+            (Phase::Running, JetStreamState::Ready, StorageState::Works) => {
                 let short = self.member.get().and_then(|member| member.falls_short());
                 match short.or_else(|| reload::warning(certificates)) {
                     None => (ComponentState::Ok, None),
                     short => (ComponentState::Degraded, short),
                 }
             }
-            (Phase::Running, JetStreamState::Waiting { reason }) => (ComponentState::Degraded, Some(reason)),
-            (Phase::Restarting { reason } | Phase::GivenUp { reason }, _) => {
+            (Phase::Running, JetStreamState::Waiting { reason }, StorageState::Works) => {
+                (ComponentState::Degraded, Some(reason))
+            }
+            (Phase::Restarting { reason } | Phase::GivenUp { reason }, _, _) => {
                 (ComponentState::Down, Some(format!("nats-server does not run: {reason}")))
             }
-            (Phase::Stopping | Phase::Stopped, _) => {
+            (Phase::Stopping | Phase::Stopped, _, _) => {
                 (ComponentState::Down, Some("nats-server is being stopped".to_owned()))
             }
         };
