@@ -140,7 +140,7 @@ pub enum JetStreamState {
 pub enum StorageState {
     /// Nothing shows that it does not.
     Works,
-    /// It met a full disk, and does not until it is started again. That is done when there is room.
+    /// It could not write to its disk, and does not until it is started again. That is done when there is room.
     Stopped {
         /// What it is, and what is waited for.
         reason: String,

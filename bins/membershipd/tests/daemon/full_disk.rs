@@ -66,7 +66,7 @@ async fn a_node_whose_disk_was_full_says_so_and_is_whole_again_by_itself() {
     })
     .await;
     let why = until_seen(&mut nodes, NodeStanding::FallsShort).await.unwrap();
-    assert!(why.contains("disk was full"), "{why}");
+    assert!(why.contains("could not write to its disk"), "{why}");
     let health = nodes.until_ha(0, false).await;
     assert!(health["ha_reason"].as_str().unwrap().contains("node-3"), "{health}");
     // The others go on.

@@ -178,7 +178,7 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                 reason
             }
             Watched::StoresNothing => {
-                "it did not store everything any more, for its disk was full".to_owned()
+                "it could not write to its disk, and did not store everything any more".to_owned()
             }
         };
         server.close().await;

@@ -38,14 +38,18 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes room until only so many MiB are free.
+    /// Takes room, or gives some back, until so many MiB are free: never more on the way.
     pub(crate) fn fill_up_to(&self, mib: u64) {
-        self.clear();
-        let filler = File::create(self.path().join(FILLER)).unwrap();
+        let mut options = File::options();
+        let filler = options.create(true).write(true).truncate(false).open(self.path().join(FILLER)).unwrap();
         for _ in 0..TRIES {
             let disk = rustix::fs::statvfs(self.path()).unwrap();
-            let taken = (disk.f_bavail * disk.f_frsize).saturating_sub(mib << 20);
-            match rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, taken) {
+            let taken = filler.metadata().unwrap().len();
+            let wanted = (taken + disk.f_bavail * disk.f_frsize).saturating_sub(mib << 20);
+            if wanted <= taken {
+                return filler.set_len(wanted).unwrap();
+            }
+            match rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, wanted) {
                 // Others have written since.
                 Err(rustix::io::Errno::NOSPC) => {}
                 outcome => return outcome.unwrap(),

@@ -48,7 +48,7 @@ pub(super) enum Storage {
     /// Nothing shows that it does not.
     #[default]
     Works,
-    /// It met a full disk, and does not until it is started again.
+    /// It could not write to its disk, and does not until it is started again.
     Stopped,
 }
 
@@ -73,7 +73,9 @@ impl Said {
         } else if self.public && !self.route_tls {
             Some("others reach it, and its routes are not secured by certificates")
         } else if self.storage == Storage::Stopped {
-            Some("its disk was full, and it does not store everything until its nats-server is started again")
+            Some(
+                "it could not write to its disk, and does not store everything until its nats-server is started again",
+            )
         } else {
             None
         }
