@@ -14,6 +14,7 @@ mod external;
 mod external_config;
 mod external_move;
 mod first_start;
+mod full_disk;
 pub(crate) mod harness;
 mod history;
 mod kv_store;

@@ -7,9 +7,15 @@
 //!
 //! - rights change before they are read: the login gets the new ones;
 //! - rights change after: the login has been written down, and whoever changed them kicks it.
+//!
+//! Most of what was written down has been let in long since, and is on the list, or has ended by itself. Which of the
+//! latter it is only the server knows, so all that is not on the list is kicked as well, many at a time. What the server
+//! does not know then never comes back, since it gives no number twice: it is forgotten.
+
+mod closing;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -25,11 +31,12 @@ use crate::{
     names::NodeName,
     system::{Found, System, SystemError},
 };
+use closing::Closing;
 
 /// How long a login is remembered: many times what the server waits for an answer, after which the connection is
 /// either on its list or closed.
 const REMEMBERED: Duration = Duration::from_secs(10);
-/// A pause between two kicks, so that those who come back do not come all at once.
+/// A pause after each connection that is closed, so that those who come back do not come all at once.
 const PACE: Duration = Duration::from_millis(5);
 
 /// Logins of the last seconds.
@@ -43,7 +50,7 @@ struct Login {
 }
 
 /// A connection on some server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Connection {
     pub(crate) server_id: String,
     pub(crate) cid: u64,
@@ -64,6 +71,11 @@ impl RecentLogins {
         let logins = self.0.lock();
         let of_principal = logins.iter().filter(|login| login.principal == *principal);
         of_principal.map(|login| login.connection.clone()).collect()
+    }
+
+    /// Forgets connections that are gone.
+    fn forget_those(&self, gone: &HashSet<Connection>) {
+        self.0.lock().retain(|login| !gone.contains(&login.connection));
     }
 
     /// Forgets all: the server whose connections they were has ended.
@@ -124,49 +136,27 @@ impl Kicker {
     ) -> Result<usize, KickError> {
         let system = self.running()?;
         // In this order: what is not on the list yet has been written down before.
-        let mut connections = self.recent.of(principal);
-        let Found { connections: listed, silent } = system.connections_of(principal.as_str()).await?;
-        for connection in listed {
-            if !connections.contains(&connection) {
-                connections.push(connection);
-            }
-        }
-        connections.retain(|connection| is_meant(&connection.server_id));
-        let silent = silent.into_iter().filter(|server| is_meant(server)).collect();
-        self.close(&system, Found { connections, silent }).await
+        let written_down = self.recent.of(principal);
+        let Found { connections: mut listed, silent } = system.connections_of(principal.as_str()).await?;
+        listed.retain(|connection| is_meant(&connection.server_id));
+        let on_list: HashSet<&Connection> = listed.iter().collect();
+        let unlisted: Vec<Connection> = written_down
+            .into_iter()
+            .filter(|connection| is_meant(&connection.server_id) && !on_list.contains(connection))
+            .collect();
+        let mut closing = Closing::new(self, &system, silent.into_iter().filter(|server| is_meant(server)));
+        closing.unlisted(&unlisted).await?;
+        closing.listed(&listed).await?;
+        closing.end()
     }
 
     /// Closes every connection of clients on every server of an external NATS but those of `own`.
     pub(crate) async fn kick_everybody_but(&self, own: &str) -> Result<usize, KickError> {
         let system = self.running()?;
-        let found = system.clients_but(own).await?;
-        self.close(&system, found).await
-    }
-
-    async fn close(&self, system: &System, found: Found) -> Result<usize, KickError> {
-        let Found { connections, silent: mut unreached } = found;
-        let mut closed = 0;
-        for connection in connections {
-            // Written down before its server was lost. One that is gone for good is not waited for.
-            if unreached.contains(&connection.server_id) {
-                continue;
-            }
-            self.pace().await;
-            match system.kick(&connection.server_id, connection.cid).await {
-                Ok(was_there) => closed += usize::from(was_there),
-                Err(_) if !system.is_expected(&connection.server_id) => {}
-                Err(error) if system.is_alone() => return Err(error.into()),
-                Err(error) => {
-                    tracing::warn!(%error, server = connection.server_id, "a connection was not closed");
-                    unreached.push(connection.server_id);
-                }
-            }
-        }
-        if unreached.is_empty() {
-            Ok(closed)
-        } else {
-            Err(KickError::Unreached { closed, servers: unreached })
-        }
+        let Found { connections, silent } = system.clients_but(own).await?;
+        let mut closing = Closing::new(self, &system, silent.into_iter());
+        closing.listed(&connections).await?;
+        closing.end()
     }
 
     /// Closes every connection of a principal on the servers of other nodes, over the routes, whether or not the
@@ -210,5 +200,20 @@ impl Kicker {
             turn
         };
         sleep_until(turn).await;
+    }
+
+    /// Waits for whoever had a turn before.
+    async fn wait(&self) {
+        let next = *self.next.lock();
+        if let Some(next) = next {
+            sleep_until(next).await;
+        }
+    }
+
+    /// So many were closed without a turn: whoever comes next waits for them.
+    fn owe(&self, closed: usize) {
+        let pause = PACE.saturating_mul(u32::try_from(closed).unwrap_or(u32::MAX));
+        let mut next = self.next.lock();
+        *next = Some(next.unwrap_or_else(Instant::now).max(Instant::now()) + pause);
     }
 }

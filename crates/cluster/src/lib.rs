@@ -44,7 +44,8 @@
 //! - **Nothing is said as nothing.** What the rights do not allow, the server does not allow: the same questions put to
 //!   both have the same answers (`the_server_allows_what_the_rights_allow`).
 //! - **No login slips through.** After rights were changed and the user kicked, no connection has the old ones
-//!   (`a_login_that_is_being_answered_does_not_slip_through`).
+//!   (`a_login_that_is_being_answered_does_not_slip_through`), and logins that have ended delay nobody
+//!   (`connections_that_have_ended_by_themselves_delay_no_kick`).
 //! - **Only what is as it has to be.** At an external NATS nothing is kept until it was seen that logins are decided
 //!   here and that nobody gets past that (`tests/external_guards.rs`).
 //! - **No server is left out.** Closing connections there reaches every server, or says which it did not reach
@@ -54,6 +55,8 @@
 //! - **Certificates are exchanged in place.** A server takes new ones while it runs, and nothing that a node may not start
 //!   with (`clients_and_peers_are_shown_new_certificates_and_nobody_is_lost`,
 //!   `certificates_that_do_not_fit_are_refused_and_those_in_use_stay`).
+//! - **A full disk ends.** A server that met one stores again when there is room, nothing acknowledged is lost, and it is not
+//!   started again for anything less or in a loop (`tests/full_disk.rs`, `src/node/supervisor/storage.rs`).
 //! - **No orphans.** A server does not outlive the process that supervises it, not even when that is killed
 //!   (`a_supervisor_that_is_killed_takes_its_server_with_it`), and no two servers use one directory
 //!   (`what_cannot_start_says_why`).
@@ -80,6 +83,7 @@ mod owner_only;
 mod peer_health;
 mod pki;
 mod process;
+mod room;
 mod route_dial;
 mod route_secret;
 mod route_url;
@@ -108,7 +112,9 @@ pub use guard::{Cleared, Violation, Violations, clear};
 pub use launch::{LaunchError, launch};
 pub use loopback::{is_loopback, is_loopback_host, is_loopback_url};
 pub use names::{ClusterName, NameError, NodeName, RouteUser};
-pub use node::{CertificatesExpire, JetStreamState, Node, NodeState, Phase, Reloader, Stop, StopReport};
+pub use node::{
+    CertificatesExpire, JetStreamState, Node, NodeState, Phase, Reloader, Stop, StopReport, StorageState,
+};
 pub use node_files::{NodeFilesError, NodeFilesReport, make_node_files};
 pub use owner_only::FileError;
 pub use peer_health::{PeerHealth, PeerHealthError};

@@ -77,6 +77,8 @@ pub struct NodeState {
     /// Whether JetStream can be used, as far as the server knows. It can be wrong for seconds in both directions: what
     /// counts is a write that was acknowledged.
     pub jetstream: JetStreamState,
+    /// Whether the server stores what it is to store.
+    pub storage: StorageState,
 }
 
 /// When certificates expire; `None` where there is none.
@@ -129,6 +131,18 @@ pub enum JetStreamState {
     /// It cannot now: too few peers, or not caught up yet.
     Waiting {
         /// What the server says about it.
+        reason: String,
+    },
+}
+
+/// Whether a server stores what it is to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorageState {
+    /// Nothing shows that it does not.
+    Works,
+    /// It could not write to its disk, and does not until it is started again. That is done when there is room.
+    Stopped {
+        /// What it is, and what is waited for.
         reason: String,
     },
 }

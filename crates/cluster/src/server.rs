@@ -343,6 +343,11 @@ impl Server {
         self.last_words.about_routes(std::time::Instant::now())
     }
 
+    /// What it has said of something that it could not write, for the disk was full.
+    pub(crate) fn full_disk(&self) -> Option<String> {
+        self.last_words.about_a_full_disk()
+    }
+
     /// Why it has ended, for the log and the operator.
     pub(crate) fn reason(&self, ended: Ended) -> String {
         reason(ended, &self.last_words)

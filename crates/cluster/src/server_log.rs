@@ -1,7 +1,8 @@
 //! What a nats-server says on its standard error, forwarded to our log.
 //!
 //! A node that cannot join writes some hundred lines a second, so equal lines in a row are counted and the rest is
-//! limited. The last thing it said about a failure is kept: it is the reason when the server ends.
+//! limited. The last thing it said about a failure is kept: it is the reason when the server ends. So is what it said of a
+//! full disk, since it never comes back to that.
 
 use std::{
     sync::Arc,
@@ -20,7 +21,10 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// How long trouble with a route is worth telling: a peer that is turned away tries again several times a second.
 const TROUBLE: Duration = Duration::from_secs(10);
 
-/// The last words about a failure, and about trouble with routes.
+/// How Go says that a disk is full.
+const FULL: &str = "no space left on device";
+
+/// The last words about a failure, about trouble with routes, and about a full disk.
 #[derive(Clone, Default)]
 pub(crate) struct LastWords(Arc<Mutex<Kept>>);
 
@@ -28,6 +32,7 @@ pub(crate) struct LastWords(Arc<Mutex<Kept>>);
 struct Kept {
     failure: Option<String>,
     routes: Option<(Instant, String)>,
+    full_disk: Option<String>,
 }
 
 impl LastWords {
@@ -42,8 +47,14 @@ impl LastWords {
         (now.duration_since(*at) < TROUBLE).then(|| text.clone())
     }
 
+    /// What it has said of something that it could not write, for the disk was full.
+    pub(crate) fn about_a_full_disk(&self) -> Option<String> {
+        self.0.lock().full_disk.clone()
+    }
+
     fn hear(&self, level: Level, text: &str, now: Instant) {
         match level {
+            Level::Error if is_about_a_full_disk(text) => self.0.lock().full_disk = Some(text.to_owned()),
             Level::Fatal => self.0.lock().failure = Some(text.to_owned()),
             Level::Error | Level::Warning if is_about_routes(text) => {
                 self.0.lock().routes = Some((now, text.to_owned()));
@@ -56,6 +67,18 @@ impl LastWords {
 /// Whether a line is about a connection between nodes: those have an `rid` where clients have a `cid`.
 fn is_about_routes(text: &str) -> bool {
     text.contains(" - rid:") || text.contains("route") || text.contains("cluster name")
+}
+
+/// Whether a line is about something that is not written any more. What it says of clients begins with their address.
+fn is_about_a_full_disk(text: &str) -> bool {
+    ["Filestore [", "JetStream stream ", "RAFT ["].iter().any(|of_its_own| text.starts_with(of_its_own))
+        && text.contains("ritical write error")
+        && says_that_a_disk_is_full(text)
+}
+
+/// Whether a reason is a full disk.
+pub(crate) fn says_that_a_disk_is_full(text: &str) -> bool {
+    text.ends_with(FULL)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

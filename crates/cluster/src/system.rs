@@ -1,5 +1,7 @@
 //! The system account: how a server is, who is connected to it, and closing connections.
 
+mod jetstream;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future};

@@ -1,5 +1,7 @@
 //! Who is let in, who is not, and who is sent away.
 
+use std::time::{Duration, Instant};
+
 use async_nats::Event;
 use busauth::Permissions;
 use cluster::Stop;
@@ -7,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{
     client::{connect, next},
-    nodes,
+    nodes::{self, until},
     raw_client::{Form, RawClient},
     users::{Users, stranger},
     within,
@@ -139,5 +141,30 @@ async fn many_logins_at_once_are_each_answered_once() {
     let connections = futures_util::future::join_all(logins).await;
     assert!(connections.iter().all(Result::is_ok));
     assert_eq!(node.kick(&alice.principal).await.unwrap(), LOGINS);
+    node.stop(Stop::Now).await;
+}
+
+#[tokio::test]
+async fn connections_that_have_ended_by_themselves_delay_no_kick() {
+    /// Far more than the pause after each connection that is closed would let through in time.
+    const ENDED: usize = 400;
+    let users = Users::new();
+    let Some((node, _store)) = nodes::start(&users).await else { return };
+    let address = node.client_address();
+    let alice = users.add("alice", &Permissions::allow_all());
+    let logins = (0..ENDED).map(|_| RawClient::connect(address, &alice, Form::UrlSafe));
+    let connections = futures_util::future::join_all(logins).await;
+    assert!(connections.iter().all(Result::is_ok));
+    drop(connections);
+    until(&node, "the end of all connections", |state| state.clients == 0).await;
+    let mut stays = connect(address, &alice).await.unwrap();
+
+    users.revoke(&alice);
+    let begun = Instant::now();
+    assert_eq!(node.kick(&alice.principal).await.unwrap(), 1, "nothing else was there");
+    let took = begun.elapsed();
+    println!("{ENDED} connections that have ended: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    stays.event("the end of a connection", |event| matches!(event, Event::Disconnected)).await;
     node.stop(Stop::Now).await;
 }

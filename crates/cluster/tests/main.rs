@@ -7,6 +7,7 @@ mod support;
 
 mod external;
 mod external_guards;
+mod full_disk;
 mod guards;
 mod lifecycle;
 mod logins;

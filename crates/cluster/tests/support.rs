@@ -3,11 +3,13 @@
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod config;
+pub(crate) mod disk;
 pub(crate) mod foreign_nats;
 pub(crate) mod nats_server;
 pub(crate) mod nodes;
 pub(crate) mod pair;
 pub(crate) mod raw_client;
+pub(crate) mod trio;
 pub(crate) mod users;
 
 use std::{future::Future, time::Duration};

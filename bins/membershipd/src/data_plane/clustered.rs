@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use busauth::{Subject, UserId};
 use bytes::Bytes;
-use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop};
+use cluster::{JetStreamState, Node, NodeState, PairFiles, Phase, Stop, StorageState};
 use control_api::{ClusterStatus, ComponentState, DataPlaneHealth, RaisedReplicas, ReloadedCertificates};
 use control_plane::{ClusterError, DataPlane, DataPlaneError, Redundancy, RoomStreams};
 use parking_lot::Mutex;
@@ -319,18 +319,19 @@ impl DataPlane for ClusteredPlane {
     }
 
     fn health(&self) -> DataPlaneHealth {
-        let NodeState { phase, jetstream, clients, certificates, .. } = self.state.borrow().clone();
+        let NodeState { phase, jetstream, clients, certificates, storage, .. } = self.state.borrow().clone();
         let obstacle = self.member.get().map_or(Some(NOT_FRESH), |member| member.obstacle());
-        let (state, detail) = match (phase, obstacle, jetstream) {
-            (Phase::Running, Some(obstacle), _) => (ComponentState::Down, Some(obstacle.to_owned())),
-            (Phase::Running, None, JetStreamState::Ready) => {
+        let (state, detail) = match (phase, obstacle, jetstream, storage) {
+            (Phase::Running, Some(obstacle), ..) => (ComponentState::Down, Some(obstacle.to_owned())),
+            (Phase::Running, None, JetStreamState::Ready, StorageState::Works) => {
                 let short = self.member.get().and_then(|member| member.falls_short());
                 match short.or_else(|| reload::warning(certificates)) {
                     None => (ComponentState::Ok, None),
                     short => (ComponentState::Degraded, short),
                 }
             }
-            (Phase::Running, None, JetStreamState::Waiting { reason }) => {
+            (Phase::Running, None, _, StorageState::Stopped { reason })
+            | (Phase::Running, None, JetStreamState::Waiting { reason }, StorageState::Works) => {
                 (ComponentState::Degraded, Some(reason))
             }
             (Phase::Restarting { reason } | Phase::GivenUp { reason }, ..) => {

@@ -3,9 +3,12 @@
 //! ```text
 //!            ended, or does not answer            too often
 //! Running ────────────────────────────► Restarting ─────────► GivenUp
-//!    ▲                                      │
+//!    ▲       stores nothing any more        │
 //!    └──────────────── started ─────────────┘        told to stop: Stopping ─► Stopped
 //! ```
+
+mod looks;
+mod storage;
 
 use std::{collections::VecDeque, net::SocketAddr, pin::Pin, time::Duration};
 
@@ -13,20 +16,18 @@ use busauth::Authenticator;
 use rustix::process::Signal;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{CertificatesExpire, JetStreamState, NodeState, Phase, Stop, StopReport};
+use super::{CertificatesExpire, JetStreamState, NodeState, Phase, Stop, StopReport, StorageState};
 use crate::{
     server::{Blueprint, ReloadError, Reloaded, Server},
     service_keys::Account,
     system::System,
 };
+use looks::Watched;
+use storage::Storage;
 
-/// How often the server is asked how it is.
-const ASK: Duration = Duration::from_secs(1);
-/// A server that does not answer this often in a row hangs, and is killed.
-const MISSES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A server that ends this often in a minute does not get better by being started once more.
@@ -69,6 +70,7 @@ pub(super) struct Supervisor<A: ?Sized> {
     state: watch::Sender<NodeState>,
     system: watch::Sender<Option<System>>,
     ends: VecDeque<Instant>,
+    storage: Storage,
 }
 
 impl<A: Authenticator + ?Sized> Supervisor<A> {
@@ -86,10 +88,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             route_problem: None,
             certificates: CertificatesExpire::of(&blueprint.cleared),
             jetstream,
+            storage: StorageState::Works,
         });
         // The port that was got; the address that was asked for.
         let listens = SocketAddr::new(blueprint.config().client_listen.ip(), listens.port());
-        (Self { blueprint, listens, state, system, ends: VecDeque::new() }, seen)
+        (Self { blueprint, listens, state, system, ends: VecDeque::new(), storage: Storage::default() }, seen)
     }
 
     pub(super) async fn run(
@@ -126,7 +129,18 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                         () = self.answer(asked, &server) => running = Some(server),
                     }
                 }
-                () = self.watch(&server) => self.has_ended(server).await,
+                why = self.watch(&server) => {
+                    if matches!(why, Watched::StoresNothing) {
+                        tokio::select! {
+                            biased;
+                            told = &mut told => {
+                                return self.obey(server, told.unwrap_or_else(|_| Told::now())).await;
+                            }
+                            _ = self.end(&server, None) => {}
+                        }
+                    }
+                    self.has_ended(server, why).await;
+                }
             }
         }
     }
@@ -155,65 +169,18 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
         }
     }
 
-    /// Returns when the server has ended, or has been killed because it hung.
-    async fn watch(&self, server: &Server) {
-        let mut ticks = interval(ASK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut missed = 0;
-        loop {
-            tokio::select! {
-                _ = server.process.ended() => return,
-                () = server.answering.cancelled() => {
-                    tracing::error!("nobody answers for logins at nats-server any more: it is started again");
-                    server.process.signal(Signal::KILL);
-                    server.process.ended().await;
-                    return;
-                }
-                _ = ticks.tick() => {}
-            }
-            tokio::select! {
-                _ = server.process.ended() => return,
-                answered = self.look_at(server) => missed = if answered { 0 } else { missed + 1 },
-            }
-            if missed >= MISSES {
-                tracing::error!("nats-server does not answer any more and is killed");
-                server.process.signal(Signal::KILL);
-                server.process.ended().await;
-                return;
-            }
-        }
-    }
-
-    /// Asks how it is; `false` when it does not answer.
-    async fn look_at(&self, server: &Server) -> bool {
-        let system = &server.system;
-        if let Err(error) = system.is_alive().await {
-            tracing::warn!(%error, "nats-server was asked how it is");
-            return false;
-        }
-        let jetstream = match system.jetstream_problem().await {
-            Ok(None) => JetStreamState::Ready,
-            Ok(Some(reason)) => JetStreamState::Waiting { reason },
-            Err(error) => JetStreamState::Waiting { reason: error.to_string() },
-        };
-        let routes = if self.blueprint.config().has_peers() { system.routes().await.unwrap_or(0) } else { 0 };
-        let own = self.blueprint.keys.public(Account::Bus);
-        let clients = system.clients_besides(&own).await.unwrap_or(0);
-        let route_problem = server.route_problem();
-        self.state.send_if_modified(|state| {
-            let new = NodeState { routes, clients, route_problem, jetstream, ..state.clone() };
-            let changed = *state != new;
-            *state = new;
-            changed
-        });
-        true
-    }
-
-    async fn has_ended(&mut self, server: Server) {
+    async fn has_ended(&mut self, server: Server, why: Watched) {
         self.system.send_replace(None);
-        let ended = server.process.ended().await;
-        let reason = server.reason(ended);
-        tracing::error!(%reason, "nats-server has ended");
+        let reason = match why {
+            Watched::Ended => {
+                let reason = server.reason(server.process.ended().await);
+                tracing::error!(%reason, "nats-server has ended");
+                reason
+            }
+            Watched::StoresNothing => {
+                "it could not write to its disk, and did not store everything any more".to_owned()
+            }
+        };
         server.close().await;
         self.note_end(reason);
     }
@@ -245,9 +212,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
             match self.blueprint.start(self.listens).await {
                 Ok(server) => {
                     self.system.send_replace(Some(server.system.clone()));
+                    self.storage.begin();
                     self.state.send_modify(|state| {
                         state.phase = Phase::Running;
                         state.restarts += 1;
+                        state.storage = StorageState::Works;
                     });
                     tracing::info!("nats-server runs again");
                     return Some(server);
@@ -274,15 +243,21 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
 
     async fn stop(&self, server: Server, told: Told) -> StopReport {
         self.state.send_modify(|state| state.phase = Phase::Stopping);
-        if told.how == Stop::LameDuck
-            && timeout(LAME_DUCK, self.let_clients_go(&server, told.last)).await.is_err()
-        {
-            tracing::warn!("clients were still connected after {} s", LAME_DUCK.as_secs());
-        }
-        let killed = server.terminate().await;
+        let killed = match told.how {
+            Stop::Now => server.terminate().await,
+            Stop::LameDuck => self.end(&server, told.last).await,
+        };
         self.system.send_replace(None);
         server.close().await;
         StopReport { killed }
+    }
+
+    /// Lets clients go elsewhere, and ends the server: by force, if need be, which is `true`.
+    async fn end(&self, server: &Server, last: Option<LastThing>) -> bool {
+        if timeout(LAME_DUCK, self.let_clients_go(server, last)).await.is_err() {
+            tracing::warn!("clients were still connected after {} s", LAME_DUCK.as_secs());
+        }
+        server.terminate().await
     }
 
     /// Until nobody is left but ourselves.

@@ -81,3 +81,27 @@ async fn nothing_that_clients_put_into_a_line_ends_the_log() {
     forward(&said[..], "node-1".to_owned(), last_words.clone()).await;
     assert_eq!(last_words.get().unwrap(), "the end");
 }
+
+#[test]
+fn what_it_says_of_a_full_disk_is_kept() {
+    let (mut forwarder, last_words) = forwarder();
+    let now = Instant::now();
+    let mut hear = |level: &str, text: &str| {
+        forwarder.line(&format!("[1] 2026/11/21 20:51:22.278708 [{level}] {text}"), now);
+    };
+    let critical = "Critical write error: write /js/1.blk: no space left on device";
+    hear("ERR", &format!("127.0.0.1:1 - cid:5 - \"Filestore [x] {critical}\" - Filestore [x] {critical}"));
+    hear("WRN", &format!("Filestore [S] {critical}"));
+    hear("ERR", "Filestore [S] Critical write error: write /js/1.blk: input/output error");
+    hear("ERR", "Filestore [S] Error compacting: write /js/1.blk: no space left on device");
+    assert_eq!(last_words.about_a_full_disk(), None);
+    for text in [
+        format!("Filestore [S] {critical}"),
+        format!("RAFT [BXScrY9i - S-R3F-0iE10bqD] {critical}"),
+        "JetStream stream 'BUS > S' critical write error: write /js/1.blk: no space left on device"
+            .to_owned(),
+    ] {
+        hear("ERR", &text);
+        assert_eq!(last_words.about_a_full_disk(), Some(text));
+    }
+}

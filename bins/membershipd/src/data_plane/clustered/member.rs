@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use busauth::{Authenticator, Principal, UserId};
-use cluster::{CertificatesExpire, KickError, Kicker, NodeState, PeerHealth, Reloader};
+use cluster::{CertificatesExpire, KickError, Kicker, NodeState, PeerHealth, Reloader, StorageState};
 use control_api::{NodeStanding, Posture, Timestamp};
 use control_plane::{AccessTable, DataPlaneError, Redundancy, RoomStreams as _};
 use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::NOT_FRESH;
 use super::copies;
-use super::peers::{Heard, Said, Users};
+use super::peers::{Heard, Said, Storage, Users};
 use super::reload;
 use super::settle;
 use crate::data_plane::JetStreamRooms;
@@ -113,6 +113,7 @@ impl Member {
             certificates_expire: None,
             leaving: false,
             users: Users::Possible,
+            storage: Storage::Works,
         };
         Ok(Self {
             name: joining.name.parse()?,
@@ -207,6 +208,13 @@ impl Member {
         self.state.borrow().certificates
     }
 
+    fn storage(&self) -> Storage {
+        match self.state.borrow().storage {
+            StorageState::Works => Storage::Works,
+            StorageState::Stopped { .. } => Storage::Stopped,
+        }
+    }
+
     /// A node that was not heard for so long serves nobody any more.
     pub(super) fn silent(&self) -> Duration {
         self.lease.bound()
@@ -215,7 +223,8 @@ impl Member {
     /// Says that this node is there, and renews the lease.
     pub(super) async fn renew(&self) -> Result<(), StoreError> {
         let certificates_expire = self.certificates().first().map(|expires| Timestamp::from(expires).unix());
-        let said = Said { applied: self.store.applied(), certificates_expire, ..self.said.clone() };
+        let (applied, storage) = (self.store.applied(), self.storage());
+        let said = Said { applied, certificates_expire, storage, ..self.said.clone() };
         let _turn = self.saying.lock().await;
         if self.leaving.load(Ordering::Relaxed) {
             return Ok(());

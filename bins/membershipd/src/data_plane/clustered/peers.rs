@@ -36,6 +36,20 @@ pub(super) struct Said {
     /// Whether users may be connected there.
     #[serde(default)]
     pub(super) users: Users,
+    /// Whether its server stores what it is to store.
+    #[serde(default)]
+    pub(super) storage: Storage,
+}
+
+/// Whether a server stores what it is to store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Storage {
+    /// Nothing shows that it does not.
+    #[default]
+    Works,
+    /// It could not write to its disk, and does not until it is started again.
+    Stopped,
 }
 
 /// Whether users may be connected to a node.
@@ -50,7 +64,7 @@ pub(super) enum Users {
 }
 
 impl Said {
-    /// Why this node is weaker than a node of a cluster may be.
+    /// Why this node does less than a node of a cluster has to.
     pub(super) fn falls_short(&self) -> Option<&'static str> {
         if self.posture.auth != "enforce" {
             Some("it does not check every request")
@@ -58,6 +72,10 @@ impl Said {
             Some("its data plane does not check permissions")
         } else if self.public && !self.route_tls {
             Some("others reach it, and its routes are not secured by certificates")
+        } else if self.storage == Storage::Stopped {
+            Some(
+                "it could not write to its disk, and does not store everything until its nats-server is started again",
+            )
         } else {
             None
         }
@@ -81,7 +99,7 @@ impl Peer {
         self.silent_for < silent && !self.said.as_ref().is_some_and(|said| said.users == Users::Gone)
     }
 
-    /// Why it is weaker than a node of a cluster may be.
+    /// Why it does less than a node of a cluster has to.
     pub(super) fn falls_short(&self) -> Option<&'static str> {
         match &self.said {
             Some(said) => said.falls_short(),
@@ -164,6 +182,7 @@ mod tests {
             data_urls: Vec::new(),
             leaving: false,
             users: Users::Possible,
+            storage: Storage::Works,
         };
         change(&mut said);
         Peer { name: "node-2".parse().unwrap(), said: Some(said), silent_for: Duration::ZERO }
@@ -173,10 +192,11 @@ mod tests {
     fn clients_are_sent_only_to_nodes_that_are_there_and_as_they_must_be() {
         assert_eq!(peer(|_| {}).standing(BOUND), NodeStanding::Serving);
         assert!(peer(|_| {}).serving(BOUND).is_some());
-        let weak: [fn(&mut Said); 3] = [
+        let weak: [fn(&mut Said); 4] = [
             |said| said.posture.auth = "soft".to_owned(),
             |said| said.posture.acl = false,
             |said| said.public = true,
+            |said| said.storage = Storage::Stopped,
         ];
         for weaken in weak {
             let weak = peer(weaken);
