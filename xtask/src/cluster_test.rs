@@ -32,10 +32,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tests.arg("--nocapture");
     // Without a server there is nothing to test, so that nothing is skipped.
     tests.env("CI", "true").env("NATS_SERVER", nats_server);
-    match arguments.leader_kills {
-        Some(kills) => tests.env("UNIBUS_FAULTS_LEADER_KILLS", kills.to_string()),
-        None => tests.env("UNIBUS_FAULTS_MINUTES", arguments.minutes.to_string()),
-    };
+    if let Some(kills) = arguments.leader_kills {
+        tests.env("UNIBUS_FAULTS_LEADER_KILLS", kills.to_string());
+    } else {
+        tests.env("UNIBUS_FAULTS_MINUTES", arguments.minutes.to_string());
+        match test::faketime() {
+            Ok(library) => drop(tests.env("UNIBUS_FAULTS_FAKETIME", library)),
+            Err(error) if test::on_ci() => return Err(error.context("the long form needs libfaketime")),
+            Err(error) => eprintln!("warning: no clock is wrong, for want of libfaketime: {error:#}"),
+        }
+    }
     if !arguments.only.is_empty() {
         tests.env("UNIBUS_FAULTS_ONLY", arguments.only.join(","));
     }

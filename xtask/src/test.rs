@@ -10,7 +10,7 @@ use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::process::Command;
 
-pub(crate) use tools::nats_server;
+pub(crate) use tools::{faketime, nats_server};
 
 mod report;
 mod tools;
@@ -61,7 +61,7 @@ fn has_nextest() -> bool {
 }
 
 /// Whether a missing tool is a failure.
-fn on_ci() -> bool {
+pub(crate) fn on_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }
 

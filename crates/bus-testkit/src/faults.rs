@@ -23,7 +23,7 @@ mod recorder;
 pub use check::{Bounds, Violation, check};
 pub use line::{Direction, Flow, Line};
 pub use pauses::{Pauses, pause_after, pauses};
-pub use plan::{Cut, Fault, Form, Plan, Step, Who};
+pub use plan::{Cut, Fault, Form, Onset, Plan, Renewal, Step, Who};
 pub use record::{
     Entry, Message, Moment, Node, Nonce, Operation, Outcome, Received, Record, Room, SeenLog, Snapshot,
     Trouble, User, Write,

@@ -5,6 +5,7 @@ use crate::process;
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The server that the broker is compared with: its version decides what "the same" means.
 const NATS_SERVER: &str = "2.15.1";
@@ -15,6 +16,9 @@ const PYTHON: &[&str] = &["nats-py==2.16.0", "nkeys==0.2.1"];
 /// The JavaScript client: each part is a package.
 const JAVASCRIPT: &[&str] =
     &["@nats-io/transport-node@3.4.0", "@nats-io/jetstream@3.4.0", "@nats-io/kv@3.4.0", "@nats-io/obj@3.4.0"];
+
+/// What moves the clock of a program that it is loaded into. The package builds it from its source.
+const FAKETIME: &[&str] = &["libfaketime==3.0.1"];
 
 /// An environment variable that tells the tests where a tool is.
 type Announced = (&'static str, OsString);
@@ -51,6 +55,22 @@ pub(crate) fn nats_server() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// libfaketime, built here unless it has been.
+pub(crate) fn faketime() -> Result<PathBuf> {
+    let directory = tools_directory().join("faketime");
+    if !is_current(&directory, FAKETIME) {
+        let mut pip = pip(&directory);
+        // One that was built before may share memory that nobody removes when a program is killed.
+        pip.args(["--no-deps", "--no-cache-dir", "--no-binary", "libfaketime"]);
+        pip.env("CFLAGS", "-DFAKE_STATELESS");
+        process::output(pip.args(FAKETIME)).context("python3 with pip, make and a C compiler are needed")?;
+        mark_current(&directory, FAKETIME)?;
+    }
+    let library = directory.join("libfaketime/vendor/libfaketime/src/libfaketime.so.1");
+    anyhow::ensure!(library.is_file(), "the package of libfaketime has built no library");
+    Ok(library)
+}
+
 fn is_supported(binary: &Path) -> bool {
     let line = NATS_SERVER.rsplit_once('.').map_or(NATS_SERVER, |(line, _)| line);
     let version = process::output(process::command(&binary.to_string_lossy()).arg("--version"));
@@ -80,10 +100,15 @@ fn javascript_client() -> Result<PathBuf> {
 }
 
 fn pip_install(directory: &Path, packages: &[impl AsRef<std::ffi::OsStr>]) -> Result<()> {
+    process::output(pip(directory).args(packages)).context("python3 with pip is needed")?;
+    Ok(())
+}
+
+fn pip(directory: &Path) -> Command {
     let mut pip = process::command("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
-    process::output(pip.arg(directory).args(packages)).context("python3 with pip is needed")?;
-    Ok(())
+    pip.arg(directory);
+    pip
 }
 
 /// Whether an earlier run has fetched exactly these.

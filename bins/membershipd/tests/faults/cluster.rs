@@ -14,16 +14,19 @@ use std::time::Duration;
 
 use bus_testkit::ControlClient;
 use bus_testkit::faults::{Cut, Direction, Flow, Line};
-use busauth::Identity;
+use busauth::http_signature::sign;
 use busauth::identity::file as identity_file;
-use control_api::ClusterStatus;
+use busauth::{HttpNonce, Identity, RequestTarget};
+use control_api::{ClusterStatus, Problem, Timestamp};
 use futures_util::FutureExt as _;
+use http::{Method, header};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Child;
 
 use super::certificates::RouteCertificates;
+use super::clocks::{Clocks, now};
 use super::disk::Disk;
 use crate::daemon::harness::{Place, within};
 use crate::daemon::nodes::{SECRET, child_of, is_there, nats_server, until_requests_count};
@@ -35,8 +38,16 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 
 /// The stream of users and rooms.
 const LED: &str = "KV_UNIBUS_ctl";
-/// How long a node may take to say who leads it.
-const LOOK: Duration = Duration::from_secs(2);
+/// How long a node may take to say who leads it: it asks for every stream, and waits for those whose leader is gone.
+const LOOK: Duration = Duration::from_secs(8);
+/// How long a node's clock may take to be what it was set to, and a node to serve by it.
+const CLOCK_SET: Duration = Duration::from_mins(1);
+/// What is called the same time, on a machine that has other things to do.
+const SAME_TIME: u64 = 5;
+/// How long a service manager waits before it starts anew what has ended, as in `deploy`.
+const RESTART: Duration = Duration::from_secs(2);
+/// What it does not start anew: something is wrong with its settings.
+const WRONG_SETTINGS: i32 = 2;
 
 /// Where a node listens.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +70,8 @@ pub(crate) struct Fittings {
     pub(crate) disks: bool,
     /// Certificates for each other.
     pub(crate) certificates: bool,
+    /// A clock of its own for each, where that is possible.
+    pub(crate) clocks: bool,
 }
 
 /// Three nodes.
@@ -66,6 +79,7 @@ pub(crate) struct Cluster {
     /// Before the places that they are in.
     disks: [Option<Disk>; 3],
     certificates: Option<RouteCertificates>,
+    clocks: Option<Clocks>,
     places: [Place; 3],
     addresses: [Addresses; 3],
     /// From the first node to the second.
@@ -110,6 +124,7 @@ impl Cluster {
         let mut cluster = Self {
             disks,
             certificates: fittings.certificates.then(RouteCertificates::new),
+            clocks: fittings.clocks.then(Clocks::found).flatten(),
             places,
             addresses,
             lines,
@@ -169,6 +184,7 @@ impl Cluster {
         let log = File::options().create(true).append(true).open(self.log(node)).unwrap();
         let mut command = place.command(&arguments);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
         command.env("UNIBUS_CLUSTER_PASS", SECRET).stdout(Stdio::null()).stderr(log);
         *self.running[node].lock() = Some(command.spawn().unwrap());
     }
@@ -238,6 +254,74 @@ impl Cluster {
         self.certificates.as_ref()
     }
 
+    /// The clocks of nodes, if each has its own.
+    pub(crate) fn clocks(&self) -> Option<&Clocks> {
+        self.clocks.as_ref()
+    }
+
+    /// What a node's clock should say.
+    pub(crate) fn clock(&self, node: usize) -> u64 {
+        now().saturating_add_signed(self.clocks.as_ref().map_or(0, |clocks| clocks.wrong_by(node)))
+    }
+
+    /// What it says, to a request that is too old in any case. `None` when it does not answer.
+    async fn clock_said(&self, node: usize) -> Option<u64> {
+        let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
+        let signature = sign(&self.admin(), &target, None, 1, &HttpNonce::random());
+        let url = format!("http://{}/v1/me", self.addresses[node].control);
+        let client = reqwest::Client::builder().timeout(LOOK).build().unwrap();
+        let asked = client.get(url).header(header::HOST, NAME).headers(signature).send();
+        let problem: Problem = serde_json::from_str(&asked.await.ok()?.text().await.ok()?).ok()?;
+        problem.time.map(Timestamp::unix)
+    }
+
+    /// Returns when a node goes by the clock that it was given.
+    pub(crate) async fn until_clock_is_set(&self, node: usize) {
+        let waiting = async {
+            loop {
+                let said = self.clock_said(node).await;
+                if said.is_some_and(|said| said.abs_diff(self.clock(node)) <= SAME_TIME) {
+                    return;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let in_time = tokio::time::timeout(CLOCK_SET, waiting).await.is_ok();
+        assert!(in_time, "node {node} does not go by its clock\n{}", self.last_words(node));
+    }
+
+    /// Has a node take the certificates that are in its files. An error is why it did not.
+    pub(crate) async fn reload(&self, node: usize) -> Result<(), String> {
+        let output = self.places[node].cluster(&["reload"]).await;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Starts nodes anew that have ended by themselves, as a service manager does. Does not return.
+    pub(crate) async fn manage(&self) {
+        loop {
+            for node in 0..3 {
+                let ended = match self.running[node].lock().as_mut() {
+                    Some(child) => child.try_wait().unwrap(),
+                    // Whoever has ended it starts it again.
+                    None => None,
+                };
+                if let Some(status) = ended.filter(|status| status.code() != Some(WRONG_SETTINGS)) {
+                    let log = self.log_lines(node);
+                    let said = log.last().map_or("nothing", String::as_str);
+                    println!(
+                        "           node {node} has ended ({status}), and is started anew; it said: {said}"
+                    );
+                    self.spawn(node);
+                }
+            }
+            tokio::time::sleep(RESTART).await;
+        }
+    }
+
     /// Breaks a node's connections to the others; they may connect again.
     pub(crate) fn reset_lines(&self, node: usize) {
         let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
@@ -288,6 +372,9 @@ impl Cluster {
             self.cut_clients(node, None);
             if let Some(disk) = self.disk(node) {
                 disk.free();
+            }
+            if let Some(clocks) = self.clocks() {
+                clocks.set(node, 0);
             }
             self.signal_server(node, Signal::CONT);
             self.signal_daemon(node, Signal::CONT);

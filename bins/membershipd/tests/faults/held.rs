@@ -35,7 +35,14 @@ impl<'a> Held<'a> {
         let first = Statement::first(create, now_ms()).sign(&person.identity);
         let state = RoomState::open(&first).unwrap();
         let keeps = history != History::None;
-        let room = MadeRoom { number, id: state.id(), subject: state.subject().clone(), owner, keeps };
+        let room = MadeRoom {
+            number,
+            id: state.id(),
+            subject: state.subject().clone(),
+            owner,
+            keeps,
+            encryption: Encryption::None,
+        };
         world.rooms.lock().push(room.clone());
         let write = Write::Create { room: number, entry: entry_of(&first) };
         world.until_done(owner, write, "/v1/rooms", &NewRoom::new(&first, Vec::new())).await?;

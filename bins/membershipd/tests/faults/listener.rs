@@ -8,14 +8,20 @@ use bus_testkit::faults::{Message, Node, User, Write};
 use busauth::Identity;
 use control_api::history::header;
 use futures_util::StreamExt as _;
+use room_protocol::Encryption;
+use room_protocol::message::header as message_header;
 use serde_json::json;
 
 use super::cluster::{AGAIN, Cluster, node_named};
+use super::sdk::Opened;
 use super::world::{MadeRoom, World};
 
 /// How long a page of history may take to come.
 const PAGE: Duration = Duration::from_secs(3);
 const CONNECT: Duration = Duration::from_secs(2);
+/// How often a client tries in a row. Who is shut out would go on for ever, since it does not notice that nobody holds it any
+/// more, and after some minutes a cluster would do nothing but refuse.
+const RECONNECTS: usize = 300;
 
 /// Connects to one of these nodes. `None` when none of them lets it in.
 pub(crate) async fn connect(
@@ -31,6 +37,7 @@ pub(crate) async fn connect(
         .ping_interval(Duration::from_secs(1))
         .connection_timeout(CONNECT)
         .reconnect_delay_callback(|_| AGAIN)
+        .max_reconnects(RECONNECTS)
         .event_callback(|_| async {});
     options.connect(servers).await.ok()
 }
@@ -100,6 +107,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) client: async_nats::Client,
     pub(crate) identity: &'a Identity,
     pub(crate) room: &'a MadeRoom,
+    /// Where an encrypted room's messages are found.
+    opened: Option<&'a Opened>,
     /// Where the next page begins.
     next: u64,
     /// What was said instead of the last page.
@@ -110,7 +119,26 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(client: async_nats::Client, identity: &'a Identity, room: &'a MadeRoom) -> Self {
-        Self { client, identity, room, next: 1, refused: None, found: BTreeSet::new(), in_order: Vec::new() }
+        let (found, in_order) = (BTreeSet::new(), Vec::new());
+        Self { client, identity, room, opened: None, next: 1, refused: None, found, in_order }
+    }
+
+    /// The same for a room that may be encrypted.
+    pub(crate) fn of_any(
+        client: async_nats::Client,
+        identity: &'a Identity,
+        room: &'a MadeRoom,
+        opened: &'a Opened,
+    ) -> Self {
+        let opened = (room.encryption == Encryption::E2e).then_some(opened);
+        Self { opened, ..Self::new(client, identity, room) }
+    }
+
+    /// Which message this is. `None` for what nobody can read, too: it is missing if anybody was told that it is kept.
+    fn number_of(&self, message: &async_nats::Message) -> Option<Message> {
+        let Some(opened) = self.opened else { return number_of(message) };
+        let id = message.headers.as_ref()?.get(message_header::NATS_MESSAGE_ID)?;
+        opened.get(id.as_str()).copied()
     }
 
     /// Whether a message is kept by now, or soon.
@@ -147,6 +175,7 @@ impl<'a> Reader<'a> {
         let body = json!({ "from": { "seq": self.next }, "max": 200, "wait": wait }).to_string();
         self.client.publish_with_reply(subject, inbox, body.into()).await.ok()?;
         let mut page = Vec::new();
+        let mut is_empty = true;
         loop {
             let answer = answers.next().await?;
             let headers = answer.headers.clone().unwrap_or_default();
@@ -158,9 +187,10 @@ impl<'a> Reader<'a> {
                 self.next = end.as_str().parse().ok()?;
                 self.found.extend(&page);
                 self.in_order.extend(&page);
-                return Some(!page.is_empty());
+                return Some(!is_empty);
             }
-            page.extend(number_of(&answer));
+            is_empty = false;
+            page.extend(self.number_of(&answer));
         }
     }
 }

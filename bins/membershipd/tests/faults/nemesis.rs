@@ -1,15 +1,20 @@
 //! Does to the cluster what a plan says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bus_testkit::faults::{Cut, Fault, Flow, Plan, Step, Who};
+use bus_testkit::faults::{Cut, Fault, Flow, Onset, Plan, Renewal, Step, Who};
+use control_api::{Me, ProblemCode};
 use rustix::process::Signal;
 
-use super::cluster::Cluster;
+use super::cluster::{AGAIN, Cluster};
 use super::world::World;
+use crate::daemon::harness::within;
 
 /// For how long a certificate is good that is to expire: so long that the node is there with it.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_hours(24);
+/// For how long a node may put off to take a new certificate.
+const UNTIL_RELOADED: Duration = Duration::from_secs(45);
 /// How often a disk is filled anew, since whoever writes there also deletes.
 const FILL_AGAIN: Duration = Duration::from_millis(250);
 
@@ -20,8 +25,12 @@ const BY_ITSELF: Duration = Duration::from_secs(20);
 fn is_impossible(cluster: &Cluster, fault: Fault) -> Option<&'static str> {
     match fault {
         Fault::FullDisk if cluster.disk(0).is_none() => Some("nodes have no disks of their own"),
-        Fault::ExpiredCertificate if cluster.certificates().is_none() => Some("nodes have no certificates"),
-        Fault::Clock(_) => Some("a node has no clock of its own: processes of a machine share one"),
+        Fault::ExpiredCertificate(_) if cluster.certificates().is_none() => {
+            Some("nodes have no certificates")
+        }
+        Fault::Clock(..) if cluster.clocks().is_none() => {
+            Some("nodes have no clocks of their own without libfaketime")
+        }
         _ => None,
     }
 }
@@ -35,13 +44,21 @@ fn takes_leader(fault: Fault) -> bool {
             | Fault::Stop
             | Fault::Restart
             | Fault::Wipe
-            | Fault::ExpiredCertificate
+            | Fault::ExpiredCertificate(_)
+            | Fault::Clock(_, Onset::Start)
             | Fault::Cut(Cut::Both | Cut::Unheard | Cut::Deaf)
     )
 }
 
-/// One thing after the other.
+/// One thing after the other. What ends by itself meanwhile is started again.
 pub(crate) async fn execute(world: &World, plan: &Plan) {
+    tokio::select! {
+        () = execute_steps(world, plan) => {}
+        () = world.cluster.manage() => {}
+    }
+}
+
+async fn execute_steps(world: &World, plan: &Plan) {
     for step in &plan.steps {
         if let Some(reason) = is_impossible(&world.cluster, step.fault) {
             println!("{} is left out: {reason}", step.fault.sort());
@@ -141,23 +158,80 @@ async fn execute_step(world: &World, step: &Step) {
                 cluster.spawn(node);
             }
         }
-        Fault::ExpiredCertificate => expire_certificate(cluster, node, step.lasts).await,
-        Fault::Clock(_) => {}
+        Fault::ExpiredCertificate(renewal) => expire_certificate(cluster, node, renewal, step.lasts).await,
+        Fault::Clock(seconds, onset) => set_clock(cluster, node, (seconds, onset), step.lasts).await,
     }
 }
 
-/// A node's certificate expires while it is there; it stays until the next trouble with its connections. Then it is renewed.
-async fn expire_certificate(cluster: &Cluster, node: usize, lasts: Duration) {
+/// A node's clock is wrong: nothing that others sign is good enough for it. When it is right again, so is everything else.
+async fn set_clock(cluster: &Cluster, node: usize, (seconds, onset): (i64, Onset), lasts: Duration) {
+    let Some(clocks) = cluster.clocks() else { return };
+    if onset == Onset::Start {
+        cluster.stop(node).await;
+    }
+    clocks.set(node, seconds);
+    if onset == Onset::Start {
+        cluster.spawn(node);
+    }
+    cluster.until_clock_is_set(node).await;
+    let control = cluster.control(node, &cluster.admin());
+    let code = control.get::<Me>("/v1/me").await.err().and_then(|error| Some(error.problem()?.code));
+    assert_eq!(code, Some(ProblemCode::ClockSkew), "node {node} takes what was signed by another clock");
+    tokio::time::sleep(lasts).await;
+    clocks.set(node, 0);
+    cluster.until_clock_is_set(node).await;
+    let served = async {
+        while control.get::<Me>("/v1/me").await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    within("request that a node with a right clock accepts", served).await;
+}
+
+/// A node's certificate expires while it is there, and its connections break some time. Either it has a new one before that,
+/// and comes back; or it is out until it is started with a new one.
+async fn expire_certificate(cluster: &Cluster, node: usize, renewal: Renewal, lasts: Duration) {
     let Some(certificates) = cluster.certificates() else { return };
     certificates.renew(node, SHORT_LIFE);
     cluster.stop(node).await;
     cluster.spawn(node);
     tokio::time::sleep(SHORT_LIFE).await;
-    cluster.reset_lines(node);
-    // The others do without it: it is not let in again.
-    cluster.until_missed((node + 1) % 3).await;
-    tokio::time::sleep(lasts).await;
-    certificates.renew(node, Duration::from_hours(24));
+    if renewal == Renewal::Reload {
+        certificates.renew(node, DAY);
+        match reload(cluster, node).await {
+            Ok(()) => {
+                cluster.reset_lines(node);
+                tokio::time::sleep(lasts).await;
+                // It is let in again, and nobody has done anything for it.
+                cluster.until_whole().await;
+                return;
+            }
+            // A connection broke before: who cannot see the others may not reload.
+            Err(refused) => {
+                println!(
+                    "           node {node} is started anew, for it does not reload: {}",
+                    refused.trim()
+                );
+            }
+        }
+    } else {
+        cluster.reset_lines(node);
+        // The others do without it: it is not let in again.
+        cluster.until_missed((node + 1) % 3).await;
+        tokio::time::sleep(lasts).await;
+        certificates.renew(node, DAY);
+    }
     cluster.stop(node).await;
     cluster.spawn(node);
+}
+
+/// Asks until a node has reloaded, for it does not while another one has not caught up.
+async fn reload(cluster: &Cluster, node: usize) -> Result<(), String> {
+    let began = Instant::now();
+    loop {
+        match cluster.reload(node).await {
+            Err(_) if began.elapsed() < UNTIL_RELOADED => tokio::time::sleep(AGAIN).await,
+            outcome => return outcome,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A whole run: clients, what goes wrong, and whether the bus has kept its promises.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,12 +9,14 @@ use bus_testkit::faults::{
     Bounds, Form, Message, Node, Outcome, Plan, Record, Room, Snapshot, User, Violation, Write, check,
 };
 use futures_util::FutureExt as _;
+use room_protocol::Encryption;
 use tokio::task::JoinSet;
 
 use super::cluster::{Cluster, Fittings};
 use super::listener::{Reader, connect};
-use super::world::World;
-use super::{nemesis, summary, workload};
+use super::sdk::Opened;
+use super::world::{MadeRoom, World};
+use super::{nemesis, sdk, summary, workload};
 
 /// The lease of a node, and what others wait beyond it.
 const BOUNDS: Bounds = Bounds { staleness: Duration::from_secs(32) };
@@ -53,7 +55,7 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     let visitors = 4 + usize::try_from(plan.lasts().as_secs() / 6).unwrap();
     println!("seed {seed}");
     let is_long = matches!(form, Form::Long(_) | Form::LongOf(..));
-    let fittings = Fittings { disks: is_long, certificates: is_long };
+    let fittings = Fittings { disks: is_long, certificates: is_long, clocks: is_long };
     let Some(cluster) = Cluster::start(seed, fittings, &["--kv-replicas", "3"], &[]).await else { return };
     cluster.until_whole().await;
     let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd + visitors).await);
@@ -104,18 +106,17 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
 
 /// What is wrong when all copies have had time to catch up.
 async fn violations(world: &World, record: &Record) -> Vec<Violation> {
-    let mut found = Vec::new();
+    // What clients saw does not get better with time.
+    let mut found = check(record, &[], BOUNDS);
+    if !found.is_empty() {
+        return found;
+    }
+    let rooms = acknowledged_rooms(world, record);
     for look in 0..LOOKS {
         if look > 0 {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-        let mut snapshots = Vec::new();
-        for node in 0..3 {
-            match snapshot(world, Node(node)).await {
-                Ok(snapshot) => snapshots.push(snapshot),
-                Err(missing) => println!("node {node} does not show everything yet: {missing}"),
-            }
-        }
+        let snapshots = snapshots(world, &rooms).await;
         found = check(record, &snapshots, BOUNDS);
         if found.is_empty() && snapshots.len() == 3 {
             return found;
@@ -129,18 +130,48 @@ async fn violations(world: &World, record: &Record) -> Vec<Violation> {
     found
 }
 
-/// What a node has, or what it does not answer for.
-async fn snapshot(world: &World, node: Node) -> Result<Snapshot, String> {
-    let rooms = world.rooms.lock().clone();
-    let acknowledged = |room: Room| {
-        world.recorder.record().operations.iter().any(|one| {
-            matches!(one.write, Write::Create { room: made, .. } if made == room)
-                && one.outcome == Outcome::Acknowledged
+/// The rooms that are there for certain.
+fn acknowledged_rooms(world: &World, record: &Record) -> Vec<MadeRoom> {
+    let done = record.operations.iter().filter(|one| one.outcome == Outcome::Acknowledged);
+    let made: BTreeSet<Room> = done
+        .filter_map(|one| match one.write {
+            Write::Create { room, .. } => Some(room),
+            _ => None,
         })
+        .collect();
+    world.rooms.lock().iter().filter(|room| made.contains(&room.number)).cloned().collect()
+}
+
+/// What nodes have, of those that show it.
+async fn snapshots(world: &World, rooms: &[MadeRoom]) -> Vec<Snapshot> {
+    let sealed: Vec<&MadeRoom> = rooms.iter().filter(|room| room.encryption == Encryption::E2e).collect();
+    let opened = match sdk::open_all(world, &sealed).await {
+        Ok(opened) => opened,
+        Err(missing) => {
+            println!("not everything can be read yet: {missing}");
+            return Vec::new();
+        }
     };
+    let mut snapshots = Vec::new();
+    for node in 0..3 {
+        match snapshot(world, Node(node), rooms, &opened).await {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(missing) => println!("node {node} does not show everything yet: {missing}"),
+        }
+    }
+    snapshots
+}
+
+/// What a node has, or what it does not answer for.
+async fn snapshot(
+    world: &World,
+    node: Node,
+    rooms: &[MadeRoom],
+    opened: &Opened,
+) -> Result<Snapshot, String> {
     let mut snapshot = Snapshot { node, logs: BTreeMap::new(), messages: BTreeMap::new() };
     let mut clients: BTreeMap<User, async_nats::Client> = BTreeMap::new();
-    for room in rooms.iter().filter(|room| acknowledged(room.number)) {
+    for room in rooms {
         let missing = |what: &str| format!("{what} of room {} ({})", room.number.0, room.subject);
         let log = world.log(room, node).await.ok_or_else(|| missing("the log"))?;
         snapshot.logs.insert(room.number, log);
@@ -153,7 +184,7 @@ async fn snapshot(world: &World, node: Node) -> Result<Snapshot, String> {
                     none.insert(client.ok_or_else(|| missing("a connection for the owner"))?).clone()
                 }
             };
-            let reader = Reader::new(client, identity, room);
+            let reader = Reader::of_any(client, identity, room, opened);
             let messages: Vec<Message> =
                 reader.all().await.map_err(|error| format!("{}: {error}", missing("the messages")))?;
             snapshot.messages.insert(room.number, messages);

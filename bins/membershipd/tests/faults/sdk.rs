@@ -1,10 +1,11 @@
 //! Clients through the SDK in a run: they find nodes by themselves, try again by themselves, and believe what they can verify.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bus_client::{
-    Bus, BusConfig, Confirm, Encryption, History, OwnMessages, Room, RoomDraft, RoomRole, SubscribeOptions,
-    Tuning, UserRef,
+    Bus, BusConfig, Confirm, Encryption, History, HistoryFrom, OwnMessages, Room, RoomDraft, RoomRole,
+    SubscribeOptions, Tuning, UserRef,
 };
 use bus_testkit::faults::{Entry, Message, Node, Outcome, User, Write};
 
@@ -17,8 +18,37 @@ const MESSAGES: usize = 8;
 const IN_VAIN: Duration = Duration::from_millis(700);
 /// What a client is told before it tries again by itself.
 const CALM: Duration = Duration::from_millis(200);
+/// How long reading a room that is whole may take, and how much of it is read at once.
+const READ: Duration = Duration::from_secs(20);
+const PAGE: u64 = 200;
 /// Which node it is that the SDK asks is its own business.
 const SOME_NODE: Node = Node(usize::MAX);
+
+/// What encrypted rooms keep, as their owners read it: by the id that each message has on the wire.
+pub(crate) type Opened = BTreeMap<String, Message>;
+
+/// Reads what these encrypted rooms keep, with nothing but their owners' identities. An error is what is missing.
+pub(crate) async fn open_all(world: &World, sealed: &[&MadeRoom]) -> Result<Opened, String> {
+    let mut opened = Opened::new();
+    let owners: BTreeSet<User> = sealed.iter().map(|room| room.owner).collect();
+    for owner in owners {
+        let connecting = tokio::time::timeout(READ, Box::pin(Speaker::connect(world, owner))).await;
+        let owner = connecting.map_err(|_| "a connection for an owner".to_owned())?;
+        for room in sealed.iter().filter(|room| room.owner == owner.user) {
+            let read = tokio::time::timeout(READ, Box::pin(owner.read(room, &mut opened))).await;
+            read.map_err(|_| "no answer in time".to_owned())
+                .and_then(|read| read.map_err(|error| error.to_string()))
+                .map_err(|error| {
+                    format!("the encrypted room {} ({}): {error}", room.number.0, room.subject)
+                })?;
+        }
+    }
+    Ok(opened)
+}
+
+fn number_in(message: &bus_client::Message) -> Option<Message> {
+    std::str::from_utf8(&message.payload).ok()?.parse().ok().map(Message)
+}
 
 /// What an owner asks for.
 #[derive(Clone, Copy)]
@@ -90,17 +120,35 @@ impl<'a> Speaker<'a> {
     async fn create(&self) -> Option<(MadeRoom, Room)> {
         let number = self.world.next_room();
         let subject = format!("sdk-{}", number.0).parse().unwrap();
-        // Not encrypted, so that it can be read in the end what each node keeps.
-        let draft =
-            RoomDraft { encryption: Encryption::None, history: History::Shared, ..RoomDraft::new(subject) };
+        // About half of them.
+        let encryption = if number.0.is_multiple_of(2) { Encryption::E2e } else { Encryption::None };
+        let draft = RoomDraft { encryption, history: History::Shared, ..RoomDraft::new(subject) };
         let write = |entry| Write::Create { room: number, entry };
         let attempt = self.world.recorder.attempt(self.user, SOME_NODE, write(Entry(0)));
         let room = self.bus.create_room(draft).await.ok()?;
         attempt.ended_as(write(entry_of(&room.log()[0])), Outcome::Acknowledged);
         let (id, subject) = (room.id(), room.subject());
-        let made = MadeRoom { number, id, subject, owner: self.user, keeps: true };
+        let made = MadeRoom { number, id, subject, owner: self.user, keeps: true, encryption };
         self.world.rooms.lock().push(made.clone());
         Some((made, room))
+    }
+
+    /// Adds what an encrypted room keeps to what is known.
+    async fn read(&self, made: &MadeRoom, opened: &mut Opened) -> bus_client::Result<()> {
+        let mut history = self.bus.room(&made.id.to_string()).await?.history(HistoryFrom::First)?;
+        loop {
+            let page = history.page(PAGE).await?;
+            if page.messages.is_empty() {
+                return Ok(());
+            }
+            // What cannot be read is found to be missing if anybody was told that it is kept.
+            for message in page.messages.into_iter().filter_map(|stored| stored.message.ok()) {
+                if let (Some(from), Some(id), Some(number)) = (message.from, message.id, number_in(&message))
+                {
+                    opened.insert(format!("{from}.{id}"), number);
+                }
+            }
+        }
     }
 
     /// Asks until the room's log says so.
@@ -164,9 +212,8 @@ impl<'a> Speaker<'a> {
         };
         while let Some(heard) = heard.next().await {
             let Ok(heard) = heard else { continue };
-            let number = std::str::from_utf8(&heard.payload).ok().and_then(|text| text.parse().ok());
-            if let Some(number) = number {
-                self.world.recorder.received(self.user, made.number, Message(number));
+            if let Some(number) = number_in(&heard) {
+                self.world.recorder.received(self.user, made.number, number);
             }
         }
     }

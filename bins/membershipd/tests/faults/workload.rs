@@ -1,19 +1,21 @@
 //! What clients do in a run, each over and over until it is over.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bus_testkit::faults::{Node, Outcome, User, Write};
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, RequestTarget};
-use control_api::{Me, Problem};
+use control_api::{Me, Problem, ProblemCode, Timestamp};
 use futures_util::future::join_all;
 use http::{Method, header};
 use room_protocol::{History, RoomRole};
 
+use super::clocks::now;
 use super::cluster::{AGAIN, NAME};
 use super::held::Held;
 use super::listener::{Reader, connect_anywhere, hear, say};
+use super::requests::{self, Request};
 use super::sdk;
 use super::world::World;
 
@@ -27,7 +29,7 @@ const SAY: Duration = Duration::from_secs(15);
 const SAY_IN_VAIN: Duration = Duration::from_millis(700);
 /// Between two writes of the same client: there are two processors for all of this in some places.
 const CALM: Duration = Duration::from_millis(200);
-const CLIENT_PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const CLIENT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An owner makes rooms, takes a guest in, talks, takes the guest out again, and goes on talking.
 pub(crate) async fn talk(world: &World, owner: User, guest: User) {
@@ -140,39 +142,53 @@ pub(crate) async fn administer(world: &World, clerk: User, crowd: &[User]) {
     }
 }
 
-/// Signs requests and sends each to all nodes at once: one of them may accept it.
+/// Signs requests and sends each to all nodes at once: one of them may accept it. When a node says that its clock is another
+/// one, the next is signed by that clock, as the SDK does.
 pub(crate) async fn spend(world: &World, user: User) {
     let client = reqwest::Client::builder().timeout(CLIENT_PATIENCE).build().unwrap();
     let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
+    let mut told: Option<u64> = None;
     while !world.is_over() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = sign(world.identity(user), &target, None, now, &HttpNonce::random());
+        let created = told.unwrap_or_else(now);
+        let signature = sign(world.identity(user), &target, None, created, &HttpNonce::random());
         let nonce = world.next_nonce();
         let sending = (0..3).map(|node| {
             let url = format!("http://{}/v1/me", world.cluster.control_address(node));
             let request = client.get(url).header(header::HOST, NAME).headers(signature.clone());
             async move {
                 let attempt = world.recorder.attempt(user, Node(node), Write::Spend { nonce });
-                if let Ok(answer) = request.send().await {
-                    attempt.ended(spent(answer).await);
-                }
+                let answer = spent(request.send().await.ok()?).await;
+                attempt.ended(answer.outcome);
+                answer.clock
             }
         });
-        world.over.run_until_cancelled(join_all(sending)).await;
+        let answers = world.over.run_until_cancelled(join_all(sending)).await.unwrap_or_default();
+        told = answers.into_iter().flatten().last();
+        world.requests.note(Request { by: user, nonce, created, signature });
         world.pause(AGAIN * 3).await;
     }
 }
 
-async fn spent(answer: reqwest::Response) -> Outcome {
+/// What a node said to a request that is for nothing but its nonce.
+pub(crate) struct Spent {
+    pub(crate) outcome: Outcome,
+    /// What the node's clock says, where the request's time was no good.
+    clock: Option<u64>,
+}
+
+pub(crate) async fn spent(answer: reqwest::Response) -> Spent {
     let status = answer.status();
     if status.is_success() {
-        return Outcome::Acknowledged;
+        return Spent { outcome: Outcome::Acknowledged, clock: None };
     }
     let problem: Option<Problem> = answer.text().await.ok().and_then(|text| serde_json::from_str(&text).ok());
     match problem {
         // It was not let in.
-        Some(problem) if problem.status == 401 => Outcome::Refused,
-        _ => Outcome::Unknown,
+        Some(problem) if problem.status == 401 => {
+            let clock = problem.time.filter(|_| problem.code == ProblemCode::ClockSkew);
+            Spent { outcome: Outcome::Refused, clock: clock.map(Timestamp::unix) }
+        }
+        _ => Spent { outcome: Outcome::Unknown, clock: None },
     }
 }
 
@@ -200,6 +216,7 @@ pub(crate) async fn everybody(world: Arc<World>, crowd: usize) {
         administer(&world, User(5), &crowd),
         administer(&world, User(6), &crowd),
         spend(&world, User(7)),
+        requests::replay(&world),
         sdk::talk(&world, User(8), User(9)),
         host(&world, User(10), &visitors),
     );

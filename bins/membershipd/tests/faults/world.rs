@@ -10,13 +10,14 @@ use busauth::Identity;
 use control_api::{BusRole, Log, Me, NewUser, ProblemCode, UserInfo};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use room_protocol::{RoomId, RoomSubject, SignedStatement};
+use room_protocol::{Encryption, RoomId, RoomSubject, SignedStatement};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{AGAIN, Cluster};
+use super::requests::Requests;
 
 /// How long a client waits for an answer of the control plane: longer than a removal waits for other nodes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -37,6 +38,7 @@ pub(crate) struct MadeRoom {
     pub(crate) subject: RoomSubject,
     pub(crate) owner: User,
     pub(crate) keeps: bool,
+    pub(crate) encryption: Encryption,
 }
 
 /// A run.
@@ -53,6 +55,8 @@ pub(crate) struct World {
     pub(crate) over: CancellationToken,
     messages: AtomicU64,
     nonces: AtomicU64,
+    /// What somebody else has seen of the requests of clients.
+    pub(crate) requests: Requests,
     turns: AtomicUsize,
 }
 
@@ -80,6 +84,7 @@ impl World {
             over: CancellationToken::new(),
             messages: AtomicU64::new(0),
             nonces: AtomicU64::new(0),
+            requests: Requests::default(),
             turns: AtomicUsize::new(0),
         }
     }

@@ -11,6 +11,8 @@ const SHORT_TROUBLE: Duration = Duration::from_secs(6);
 /// The shortest and the longest in a long run.
 const CALM: (u64, u64) = (3_000, 15_000);
 const TROUBLE: (u64, u64) = (2_000, 40_000);
+/// A clock: by a little more than what a request may be old, and by so much that nobody remembers what was then.
+const WRONG_BY: [i64; 4] = [-3600, -120, 120, 3600];
 /// Longer than an election and what follows from it.
 const UNTIL_ELECTED: Duration = Duration::from_secs(12);
 
@@ -40,9 +42,9 @@ pub enum Fault {
     /// Its disk is full.
     FullDisk,
     /// The certificate that it shows to other nodes has expired.
-    ExpiredCertificate,
+    ExpiredCertificate(Renewal),
     /// Its clock is wrong by so many seconds.
-    Clock(i64),
+    Clock(i64, Onset),
 }
 
 impl Fault {
@@ -60,8 +62,8 @@ impl Fault {
             Self::Lossy(_) => "lossy",
             Self::Wipe => "wipe",
             Self::FullDisk => "full-disk",
-            Self::ExpiredCertificate => "expired-certificate",
-            Self::Clock(_) => "clock",
+            Self::ExpiredCertificate(_) => "expired-certificate",
+            Self::Clock(..) => "clock",
         }
     }
 }
@@ -75,6 +77,24 @@ pub enum Cut {
     Unheard,
     /// It does not hear.
     Deaf,
+}
+
+/// How a node comes to have a new certificate in place of one that has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It is started again.
+    Restart,
+    /// It is told to read it while it runs.
+    Reload,
+}
+
+/// When a node's clock becomes wrong. It is right again while the node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onset {
+    /// While it runs.
+    Running,
+    /// While it is down, so that it starts with it.
+    Start,
 }
 
 /// To whom it happens.
@@ -213,8 +233,8 @@ fn every_sort(dice: &mut Dice) -> Vec<Fault> {
         Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
         Fault::Wipe,
         Fault::FullDisk,
-        Fault::ExpiredCertificate,
-        Fault::Clock(dice.one_of(&[-3600, -120, 120, 3600])),
+        Fault::ExpiredCertificate(dice.one_of(&[Renewal::Restart, Renewal::Reload])),
+        Fault::Clock(dice.one_of(&WRONG_BY), dice.one_of(&[Onset::Running, Onset::Start])),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Nonces that every node of a cluster remembers.
 
+mod clock;
+
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -15,11 +17,10 @@ use super::keys::prefix_of;
 use super::open::{self, KvOpenError, bucket_config};
 use super::publish::{Bucket, Expect, Sent, WriteId};
 use crate::StoreError;
+use clock::Clock;
 
 /// How long the bucket remembers: longer than a nonce has to be, by as much as clocks may differ.
 const MAX_AGE: Duration = Duration::from_secs(150);
-/// How much the clocks of a node and of a server may differ.
-const MAX_SKEW_SECONDS: u64 = 60;
 /// The bucket takes no more than this; then requests are refused. A nonce takes some 250 bytes.
 const MAX_BYTES: i64 = 512 << 20;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -57,10 +58,11 @@ impl Default for KvNonceOptions {
 ///
 /// A nonce is *created*: of several creations of one key JetStream stores one, whichever nodes they come from and
 /// whoever leads the stream by then. When it cannot be said within the budget whether this one was stored, the request
-/// is refused.
+/// is refused. The same goes for a node whose clock is not that of the bucket: half a minute may lie between them.
 #[derive(Debug)]
 pub struct KvNonceStore {
     bucket: Bucket,
+    clock: Clock,
     budget: Duration,
     /// Nonces that passed here: most replays need no question, and nobody fills the bucket alone.
     here: MemoryNonceStore,
@@ -134,6 +136,7 @@ impl KvNonceStore {
             since.map_err(|_| KvOpenError::Unreachable("a nonce was not read in time".to_owned()))??;
         Ok(Self {
             bucket,
+            clock: Clock::new(),
             budget: options.budget,
             here: MemoryNonceStore::after_restart(options.limits, made.max(since)),
         })
@@ -194,11 +197,16 @@ impl NonceStore for KvNonceStore {
         now: u64,
         expires: u64,
     ) -> Result<Freshness, NonceStoreError> {
-        match self.here.insert_if_absent(user, nonce, now, expires).await? {
-            Freshness::Seen => return Ok(Freshness::Seen),
-            Freshness::Fresh => {}
-        }
-        timeout(self.budget, self.create(user, nonce)).await.unwrap_or_else(|_| {
+        let inserted = async {
+            // Before anything is remembered, or forgotten, by a clock that is wrong.
+            let clock = self.clock.check(&self.bucket, now).await;
+            clock.map_err(|error| NonceStoreError::Unavailable(Box::new(error)))?;
+            match self.here.insert_if_absent(user, nonce, now, expires).await? {
+                Freshness::Seen => Ok(Freshness::Seen),
+                Freshness::Fresh => self.create(user, nonce).await,
+            }
+        };
+        timeout(self.budget, inserted).await.unwrap_or_else(|_| {
             tracing::error!("a request is refused: the bucket of nonces did not answer in time");
             Err(NonceStoreError::Unavailable(Box::new(TooLate(self.budget))))
         })
@@ -206,4 +214,5 @@ impl NonceStore for KvNonceStore {
 }
 
 /// A nonce that has to be remembered for so long is remembered for longer.
-const _: () = assert!(MAX_AGE.as_secs() >= NONCE_LIFETIME_SECONDS + MAX_AHEAD_SECONDS + MAX_SKEW_SECONDS);
+const _: () =
+    assert!(MAX_AGE.as_secs() >= NONCE_LIFETIME_SECONDS + MAX_AHEAD_SECONDS + clock::MAX_SKEW_SECONDS);

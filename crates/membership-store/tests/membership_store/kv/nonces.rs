@@ -97,6 +97,8 @@ async fn without_an_answer_a_request_is_refused() {
     let hasty = KvNonceOptions { budget: Duration::from_millis(300), ..options(&servers) };
     let store = KvNonceStore::open(context, hasty).await.expect("the nonces open");
     let (user, nonce) = (Person::number(1).identity.id(), HttpNonce::random());
+    // It knows what time it is.
+    assert!(is_fresh(&store, &user, &HttpNonce::random()).await);
     proxy.hold_answers();
     let refused = insert(&store, &user, &nonce).await;
     assert!(matches!(refused, Err(NonceStoreError::Unavailable(_))), "{refused:?}");
@@ -125,7 +127,7 @@ async fn what_was_accepted_elsewhere_until_a_move_is_refused_by_an_older_bucket(
     let context = servers.connect(0).await;
     let (user, nonce) = (Person::number(1).identity.id(), HttpNonce::random());
     // Signed and accepted elsewhere long after the bucket was made, and just before the move.
-    let created = later() + 30;
+    let created = later();
     let replay = async |store: KvNonceStore| {
         store.insert_if_absent(&user, &nonce, created + 1, created + NONCE_LIFETIME_SECONDS).await
     };
@@ -139,7 +141,22 @@ async fn what_was_accepted_elsewhere_until_a_move_is_refused_by_an_older_bucket(
         assert!(matches!(refused, Err(NonceStoreError::Forgotten { .. })), "{refused:?}");
     }
     let store = open(&servers, 0).await;
-    let at = created + 10;
+    let at = created + 8;
     let fresh = store.insert_if_absent(&user, &HttpNonce::random(), at, at + NONCE_LIFETIME_SECONDS).await;
     assert_eq!(fresh.expect("an answer"), Freshness::Fresh, "what is signed later passes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_wrong_takes_no_requests_until_it_is_right() {
+    let servers = Servers::embedded().await;
+    KvNonceStore::create_bucket(&servers.connect(0).await, &options(&servers)).await.expect("the bucket");
+    let store = open(&servers, 0).await;
+    let user = Person::number(1).identity.id();
+    assert!(is_fresh(&store, &user, &HttpNonce::random()).await);
+    for wrong in [later() - 3600, later() - 120, later() + 120, later() + 3600] {
+        let nonce = HttpNonce::random();
+        let refused = store.insert_if_absent(&user, &nonce, wrong, wrong + NONCE_LIFETIME_SECONDS).await;
+        assert!(matches!(refused, Err(NonceStoreError::Unavailable(_))), "{wrong}: {refused:?}");
+        assert!(is_fresh(&store, &user, &nonce).await, "nothing was remembered, nor forgotten");
+    }
 }
