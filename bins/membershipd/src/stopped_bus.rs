@@ -73,7 +73,7 @@ impl StoppedBus {
     pub(crate) async fn open(directory: DataDirectory) -> Result<Self, StoppedBusError> {
         let paths = directory.paths();
         let (stores, kind, broker) = match StoreNote::read(&paths.store_note())? {
-            Some(StoreNote::External) => return Err(StoppedBusError::External),
+            Some(StoreNote::External | StoreNote::ExternalKv) => return Err(StoppedBusError::External),
             Some(StoreNote::Cluster) => return Err(StoppedBusError::StartFirst("the nodes of a cluster")),
             Some(StoreNote::Kv { streams }) => {
                 let (broker, client) = open_streams(&streams).await?;

@@ -10,6 +10,7 @@ use busauth::private_file;
 const SQLITE: &str = "sqlite";
 const CLUSTER: &str = "cluster";
 const EXTERNAL: &str = "external";
+const EXTERNAL_KV: &str = "external kv";
 const KV: &str = "kv ";
 
 /// What the note says.
@@ -24,8 +25,10 @@ pub(crate) enum StoreNote {
     },
     /// In streams that the nodes of a cluster share.
     Cluster,
-    /// Wherever they are kept, rights are enforced at a NATS that somebody else runs.
+    /// In the database, with rights enforced at a NATS that somebody else runs.
     External,
+    /// In streams of that NATS.
+    ExternalKv,
 }
 
 /// The note cannot be written or read.
@@ -43,6 +46,7 @@ impl StoreNote {
             Self::Sqlite => SQLITE.to_owned(),
             Self::Cluster => CLUSTER.to_owned(),
             Self::External => EXTERNAL.to_owned(),
+            Self::ExternalKv => EXTERNAL_KV.to_owned(),
             Self::Kv { streams } => {
                 // The commands may be started in another directory.
                 let streams = std::path::absolute(streams).unwrap_or_else(|_| streams.clone());
@@ -65,6 +69,7 @@ impl StoreNote {
             SQLITE => Ok(Some(Self::Sqlite)),
             CLUSTER => Ok(Some(Self::Cluster)),
             EXTERNAL => Ok(Some(Self::External)),
+            EXTERNAL_KV => Ok(Some(Self::ExternalKv)),
             other => match other.strip_prefix(KV) {
                 Some(streams) => Ok(Some(Self::Kv { streams: PathBuf::from(streams) })),
                 None => {
@@ -89,6 +94,7 @@ mod tests {
             StoreNote::Kv { streams: PathBuf::from("/a b/c") },
             StoreNote::Cluster,
             StoreNote::External,
+            StoreNote::ExternalKv,
         ] {
             note.write(&path).unwrap();
             assert_eq!(StoreNote::read(&path).unwrap(), Some(note));

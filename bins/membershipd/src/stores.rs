@@ -83,6 +83,7 @@ fn refuse_left_behind(paths: &DataPaths) -> Result<(), StoresError> {
     let with = match StoreNote::read(&note)? {
         Some(StoreNote::Kv { .. }) => "--store kv",
         Some(StoreNote::Cluster) => "--cluster-name and the other settings of the node",
+        Some(StoreNote::ExternalKv) => "--nats-url and the other settings of that NATS",
         Some(StoreNote::Sqlite | StoreNote::External) | None => return Ok(()),
     };
     // Without one nothing is mistaken for the bus: that its users are missing is noticed.
@@ -137,12 +138,13 @@ impl Stores {
                 let stores = plane.waiting(Box::pin(opening)).await?;
                 (stores, StoreNote::Cluster)
             }
-            RunningPlane::External(plane) => {
-                let stores = match config.plane.store() {
-                    StoreKind::Kv => Box::pin(Self::kv(plane.control_client(), plane.replicas())).await?,
-                    StoreKind::Sqlite => Self::sqlite(config.paths.db()).await?,
-                };
-                (stores, StoreNote::External)
+            RunningPlane::External(plane) if config.plane.store() == StoreKind::Kv => {
+                let stores = Box::pin(Self::kv(plane.control_client(), plane.replicas())).await?;
+                (stores, StoreNote::ExternalKv)
+            }
+            RunningPlane::External(_) => {
+                refuse_left_behind(&config.paths)?;
+                (Self::sqlite(config.paths.db()).await?, StoreNote::External)
             }
         };
         note.write(&config.paths.store_note())?;

@@ -15,7 +15,7 @@
 mod closing;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -29,13 +29,15 @@ use tokio::{
 
 use crate::{
     names::NodeName,
-    system::{Found, System, SystemError},
+    system::{Found, Listing, System, SystemError},
 };
 use closing::Closing;
 
 /// How long a login is remembered: many times what the server waits for an answer, after which the connection is
 /// either on its list or closed.
 const REMEMBERED: Duration = Duration::from_secs(10);
+/// How often is looked for connections that were passed over.
+const LISTINGS: usize = 4;
 /// A pause after each connection that is closed, so that those who come back do not come all at once.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -90,6 +92,17 @@ pub enum KickError {
     /// No server runs now. One that is being started knows no connection from before, but asks about new ones.
     #[error("the server is not running")]
     NotRunning,
+    /// The server is being started and asks about logins already: try again.
+    #[error("the server is being started: try again")]
+    Starting,
+    /// There are more connections than are listed.
+    #[error(
+        "there are more connections than can be listed: {closed} are closed, others may be open still; try again"
+    )]
+    TooMany {
+        /// How many were closed.
+        closed: usize,
+    },
     /// The server did not do it.
     #[error(transparent)]
     System(#[from] SystemError),
@@ -134,10 +147,17 @@ impl Kicker {
         principal: &Principal,
         is_meant: impl Fn(&str) -> bool,
     ) -> Result<usize, KickError> {
-        let system = self.running()?;
+        let system = match self.running() {
+            // Logins are answered already, a moment before.
+            Err(KickError::NotRunning) if !self.recent.of(principal).is_empty() => {
+                return Err(KickError::Starting);
+            }
+            system => system?,
+        };
         // In this order: what is not on the list yet has been written down before.
         let written_down = self.recent.of(principal);
-        let Found { connections: mut listed, silent } = system.connections_of(principal.as_str()).await?;
+        let Found { connections: mut listed, silent, listing } =
+            system.connections_of(principal.as_str()).await?;
         listed.retain(|connection| is_meant(&connection.server_id));
         let on_list: HashSet<&Connection> = listed.iter().collect();
         let unlisted: Vec<Connection> = written_down
@@ -147,15 +167,48 @@ impl Kicker {
         let mut closing = Closing::new(self, &system, silent.into_iter().filter(|server| is_meant(server)));
         closing.unlisted(&unlisted).await?;
         closing.listed(&listed).await?;
+        match listing {
+            Listing::AtOnce => {}
+            Listing::InPages => self.close_passed_over(&mut closing, principal, &listed).await?,
+            Listing::Cut => closing.too_many(),
+        }
         closing.end()
+    }
+
+    /// Closes what ended connections have moved from one page to another while these were asked for. Whoever has come
+    /// back meanwhile is left alone: a server gives its numbers in their order.
+    async fn close_passed_over(
+        &self,
+        closing: &mut Closing<'_>,
+        principal: &Principal,
+        listed: &[Connection],
+    ) -> Result<(), KickError> {
+        let mut upto: HashMap<&str, u64> = HashMap::new();
+        for Connection { server_id, cid } in listed {
+            let highest = upto.entry(server_id).or_default();
+            *highest = (*highest).max(*cid);
+        }
+        for _ in 0..LISTINGS {
+            let mut left = closing.system.connections_of(principal.as_str()).await?.connections;
+            left.retain(|one| upto.get(one.server_id.as_str()).is_some_and(|highest| one.cid <= *highest));
+            if left.is_empty() {
+                return Ok(());
+            }
+            closing.listed(&left).await?;
+        }
+        closing.too_many();
+        Ok(())
     }
 
     /// Closes every connection of clients on every server of an external NATS but those of `own`.
     pub(crate) async fn kick_everybody_but(&self, own: &str) -> Result<usize, KickError> {
         let system = self.running()?;
-        let Found { connections, silent } = system.clients_but(own).await?;
+        let Found { connections, silent, listing } = system.clients_but(own).await?;
         let mut closing = Closing::new(self, &system, silent.into_iter());
         closing.listed(&connections).await?;
+        if listing == Listing::Cut {
+            closing.too_many();
+        }
         closing.end()
     }
 

@@ -63,6 +63,19 @@ pub(crate) struct Found {
     pub(crate) connections: Vec<Connection>,
     /// Servers that were there lately and did not answer.
     pub(crate) silent: Vec<String>,
+    pub(crate) listing: Listing,
+}
+
+/// How connections were listed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Listing {
+    /// All of a server by one answer.
+    #[default]
+    AtOnce,
+    /// By several answers: some may have been passed over, when others ended between these.
+    InPages,
+    /// Not to the end.
+    Cut,
 }
 
 /// Whose a connection is.
@@ -272,8 +285,8 @@ impl System {
     pub(crate) async fn connections_of(&self, user: &str) -> Result<Found, SystemError> {
         let servers = match &self.reach {
             Reach::Own(server_id) => {
-                let connections = self.connections_on(server_id, Whose::Of(user)).await?;
-                return Ok(Found { connections, silent: Vec::new() });
+                let (connections, listing) = self.connections_on(server_id, Whose::Of(user)).await?;
+                return Ok(Found { connections, silent: Vec::new(), listing });
             }
             Reach::Cluster(servers) => servers,
         };
@@ -294,7 +307,10 @@ impl System {
         let mut found = Found::default();
         for (server_id, list) in expected.iter().zip(future::join_all(lists).await) {
             match list {
-                Ok(connections) => found.connections.extend(connections),
+                Ok((connections, listing)) => {
+                    found.connections.extend(connections);
+                    found.listing = found.listing.max(listing);
+                }
                 Err(error) => {
                     tracing::warn!(%error, server = server_id, "a server did not say who is connected");
                     found.silent.push(server_id.clone());
@@ -308,13 +324,14 @@ impl System {
         &self,
         server_id: &str,
         whose: Whose<'_>,
-    ) -> Result<Vec<Connection>, SystemError> {
+    ) -> Result<(Vec<Connection>, Listing), SystemError> {
         let (mut options, not_of) = match whose {
             Whose::Of(user) => (connections_of(user, PAGE), None),
             Whose::AllBut(own) => (clients(PAGE), Some(own)),
         };
         let (mut found, mut seen) = (Vec::new(), 0);
-        for _ in 0..MAX_PAGES {
+        for page in 0..MAX_PAGES {
+            let listing = if page == 0 { Listing::AtOnce } else { Listing::InPages };
             options["offset"] = seen.into();
             let page: Connections = self.ask_server(server_id, "CONNZ", &options).await?;
             // `total` counts other users, too; what a page is cut from does not.
@@ -326,10 +343,10 @@ impl System {
                 .filter(|one| not_of.is_none() || one.authorized_user.as_deref() != not_of);
             found.extend(meant.map(|one| Connection { server_id: server_id.to_owned(), cid: one.cid }));
             if last {
-                break;
+                return Ok((found, listing));
             }
         }
-        Ok(found)
+        Ok((found, Listing::Cut))
     }
 
     /// How many clients are connected that are not this process's own.

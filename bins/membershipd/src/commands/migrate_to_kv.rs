@@ -71,17 +71,19 @@ enum Start {
     AsNode,
     /// At the NATS that the settings are about.
     SameSettings,
-    /// In its own streams, which is noted, or elsewhere.
-    WithStoreKv(Option<StoreNote>),
+    /// In its own streams.
+    WithStoreKv(StoreNote),
+    /// At the NATS that was named.
+    AtThatNats,
 }
 
 impl Start {
     /// What says so to whoever starts it on the database.
-    fn note(&self) -> Option<&StoreNote> {
+    fn note(&self) -> &StoreNote {
         match self {
-            Self::AsNode => Some(&StoreNote::Cluster),
-            Self::SameSettings => None,
-            Self::WithStoreKv(note) => note.as_ref(),
+            Self::AsNode => &StoreNote::Cluster,
+            Self::SameSettings | Self::AtThatNats => &StoreNote::ExternalKv,
+            Self::WithStoreKv(note) => note,
         }
     }
 }
@@ -91,6 +93,7 @@ impl std::fmt::Display for Start {
         f.write_str(match self {
             Self::AsNode | Self::SameSettings => "with the same settings",
             Self::WithStoreKv(_) => "with --store kv",
+            Self::AtThatNats => "with --nats-url and the other settings of that NATS",
         })
     }
 }
@@ -106,7 +109,7 @@ impl Job<'_> {
                     streams.ok_or_else(|| Failure::usage("the streams of this bus are not open"))?;
                 let reached = Reached { control: streams.context(), bus: None, replicas: 1 };
                 let note = StoreNote::Kv { streams: self.config.streams.directory.clone() };
-                self.move_to(&reached, Start::WithStoreKv(Some(note)), out).await
+                self.move_to(&reached, Start::WithStoreKv(note), out).await
             }
             Target::External(settings) => {
                 let (control, bus) = target::enter(settings).await?;
@@ -117,7 +120,7 @@ impl Job<'_> {
                 let control = nats.control().await?;
                 let bus = if self.arguments.streams { Some(nats.bus().await?) } else { None };
                 let reached = Reached { control, bus, replicas: nats.replicas };
-                self.move_to(&reached, Start::WithStoreKv(None), out).await
+                self.move_to(&reached, Start::AtThatNats, out).await
             }
         }
     }
@@ -201,10 +204,7 @@ impl Job<'_> {
 
     /// Says where users and rooms are from now on.
     fn note(&self, start: &Start) -> Result<(), MigrateFailure> {
-        match start.note() {
-            Some(note) => note.write(&self.config.paths.store_note()).map_err(MigrateFailure::from),
-            None => Ok(()),
-        }
+        start.note().write(&self.config.paths.store_note()).map_err(MigrateFailure::from)
     }
 
     /// Of the files and of what rooms remember, how much there is.

@@ -81,7 +81,7 @@ impl RunningPlane {
         match self {
             Self::Embedded(_) => {}
             Self::Clustered(plane) => plane.upkeep(stop).await,
-            Self::External(plane) => plane.upkeep(stop).await,
+            Self::External(plane) => Box::pin(plane.upkeep(stop)).await,
         }
     }
 

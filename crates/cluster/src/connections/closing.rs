@@ -13,12 +13,14 @@ const AT_ONCE: usize = 64;
 /// Connections being closed, and what came of it.
 pub(super) struct Closing<'a> {
     kicker: &'a Kicker,
-    system: &'a System,
+    pub(super) system: &'a System,
     closed: usize,
     /// Those that are not there any more, whoever closed them.
     gone: HashSet<Connection>,
     /// Servers that do not answer. Nothing is asked of them again.
     unreached: Vec<String>,
+    /// There may be more than were listed.
+    too_many: bool,
 }
 
 impl<'a> Closing<'a> {
@@ -27,7 +29,8 @@ impl<'a> Closing<'a> {
         system: &'a System,
         unreached: impl Iterator<Item = String>,
     ) -> Self {
-        Self { kicker, system, closed: 0, gone: HashSet::new(), unreached: unreached.collect() }
+        let unreached = unreached.collect();
+        Self { kicker, system, closed: 0, gone: HashSet::new(), unreached, too_many: false }
     }
 
     /// Closes connections that are there: one after the other, at their pace.
@@ -88,13 +91,21 @@ impl<'a> Closing<'a> {
         Ok(())
     }
 
+    /// There may be more than were listed: the end is none.
+    pub(super) fn too_many(&mut self) {
+        self.too_many = true;
+    }
+
     /// How many there were, if all servers were reached.
     pub(super) fn end(self) -> Result<usize, KickError> {
         self.kicker.recent.forget_those(&self.gone);
-        if self.unreached.is_empty() {
-            Ok(self.closed)
+        let closed = self.closed;
+        if !self.unreached.is_empty() {
+            Err(KickError::Unreached { closed, servers: self.unreached })
+        } else if self.too_many {
+            Err(KickError::TooMany { closed })
         } else {
-            Err(KickError::Unreached { closed: self.closed, servers: self.unreached })
+            Ok(closed)
         }
     }
 }
