@@ -60,7 +60,7 @@ impl Scripted {
                     unfinished.push(stream);
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         Self { endpoint, requests, _server: AbortOnDropHandle::new(server) }
     }

@@ -123,10 +123,11 @@ impl RoomCore {
     }
 
     async fn publish_as(&self, id: MessageId, subject: &str, payload: &Bytes, way: Way) -> Result<()> {
+        let sealed = self.seal(subject, id, payload).await?;
         // In a box because it is large, and so would be every future around it.
-        let sealed = Box::pin(self.seal(subject, id, payload)).await?;
+        let sending = Box::pin(self.send_in_turn(id, subject, payload, sealed, way));
         // Whoever waits for the connection keeps others from sending, and from going over to another connection.
-        self.bus.accepted(self.send_in_turn(id, subject, payload, sealed, way)).await
+        self.bus.accepted(sending).await
     }
 
     async fn send_in_turn(
@@ -140,7 +141,7 @@ impl RoomCore {
         let _turn = self.sending.lock().await;
         if self.view().head() != head {
             // Another message may have gone out on the newer head already; receivers take none on an older one after it.
-            (sealed, _) = Box::pin(self.seal(subject, id, payload)).await?;
+            (sealed, _) = self.seal(subject, id, payload).await?;
         }
         let mut headers = HeaderMap::new();
         for (name, value) in sealed.headers {
