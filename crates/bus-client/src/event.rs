@@ -102,7 +102,7 @@ pub enum Event {
     },
     /// This identity has been revoked. Nothing works any more.
     Revoked,
-    /// The receiver of events was too slow; this many were dropped.
+    /// So many events were dropped: the receiver was too slow, or more came from the connection than the SDK could take.
     Lagged(u64),
 }
 

@@ -334,6 +334,12 @@ impl RoomCore {
         self.look_again();
     }
 
+    /// What the bus refused is not known: perhaps the subscription to this room's hints.
+    pub(crate) fn note_lost_reports(&self) {
+        self.hints_closed.store(true, Ordering::Release);
+        self.look_again();
+    }
+
     pub(super) fn hints_closed(&self) -> &AtomicBool {
         &self.hints_closed
     }
