@@ -181,17 +181,28 @@ impl Control {
     ) -> Result<Bytes> {
         let mut retry = Retry::until(Some(tokio::time::Instant::now() + self.timeout.saturating_mul(3)));
         loop {
-            let failure = match self.attempt(method, path, body.clone(), signing).await {
+            match self.attempt(method, path, body.clone(), signing).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, repeat) else { return Err(failure.error) };
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, repeat, path).await?,
             }
-            tracing::debug!(%method, path, error = %failure.error, "control call is tried again");
-            tokio::time::sleep(again.wait).await;
         }
+    }
+
+    /// Waits until a call that has failed is to be tried again, perhaps at another node; or its error is to be reported.
+    async fn before_next(
+        &self,
+        retry: &mut Retry,
+        Failure { error, next }: Failure,
+        repeat: Repeat,
+        path: &str,
+    ) -> Result<()> {
+        let Some(again) = retry.after(&next, repeat) else { return Err(error) };
+        if again.elsewhere {
+            self.endpoints.write().move_on();
+        }
+        tracing::debug!(path, %error, "a call to the control plane is tried again");
+        tokio::time::sleep(again.wait).await;
+        Ok(())
     }
 
     async fn attempt(
@@ -255,10 +266,6 @@ impl Control {
 
     fn endpoint(&self) -> Endpoint {
         self.endpoints.read().current().clone()
-    }
-
-    fn move_on(&self) {
-        self.endpoints.write().move_on();
     }
 }
 

@@ -57,16 +57,10 @@ impl Control {
     ) -> Result<BlobInfo> {
         let mut retry = Retry::until(None);
         loop {
-            let failure = match self.upload_once(call, open()).await {
+            match self.upload_once(call, open()).await {
                 Ok(stored) => return answer::parse(&stored),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, Repeat::Harmless) else { return Err(failure.error) };
-            tracing::debug!(error = %failure.error, "a file is sent again");
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, Repeat::Harmless, call.path).await?,
             }
-            tokio::time::sleep(again.wait).await;
         }
     }
 
@@ -143,15 +137,10 @@ impl Control {
     async fn ranged(&self, asked: &Asked<'_>) -> Result<Incoming> {
         let mut retry = Retry::until(None);
         loop {
-            let failure = match self.ranged_once(asked).await {
+            match self.ranged_once(asked).await {
                 Ok(incoming) => return Ok(incoming),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, Repeat::Harmless) else { return Err(failure.error) };
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, Repeat::Harmless, asked.path).await?,
             }
-            tokio::time::sleep(again.wait).await;
         }
     }
 
