@@ -70,13 +70,13 @@ Exit codes:
   2  the command line is wrong
   3  the bus cannot be reached or cannot serve now: try again later
   4  the bus does not know you, or you may not do this
-  5  no such user, room or file
+  5  no such user, room, file or work queue
   6  it exists already, or it collides with another change
   7  a person has to confirm first: compare a fingerprint
   8  something does not add up: a changed name, a swapped key, a membership log that was
      rolled back or forked, a file that is not what its digest says
 
 Files:
-  $XDG_CONFIG_HOME/unibus/<context>/  bus address, pinned CA, identity (mode 0600)
-  $XDG_STATE_HOME/unibus/<context>/   pinned names, room heads, messages seen lately
+  $XDG_CONFIG_HOME/unibus/<context>/           bus address, pinned CA, identity (mode 0600)
+  $XDG_STATE_HOME/unibus/<context>/<user id>/  pinned names, room heads, messages seen lately
 ";

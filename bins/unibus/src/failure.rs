@@ -111,6 +111,21 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         ErrorKind::Forked | ErrorKind::RolledBack => {
             "do not trust this bus until its operator has explained it; then `unibus room trust` decides"
         }
+        ErrorKind::KeySwapped => {
+            "nothing was sent: these keys are not the user's own; ask them over another channel, and the operator of the bus"
+        }
+        ErrorKind::LogWithheld => {
+            "try again; if it stays so, the bus holds back entries of the room's log, and its operator has to explain it"
+        }
+        ErrorKind::FileDamaged => {
+            "whoever put the file there can put it again; the operator of the bus finds in its log whether a disk is damaged"
+        }
+        ErrorKind::RoomFrozen => {
+            "`unibus room list` shows whether the room is frozen or closed; what it keeps can be read all the same"
+        }
+        ErrorKind::State => {
+            "the files are in $XDG_STATE_HOME/unibus/<context>/<user id>, or below ~/.local/state"
+        }
         _ => return None,
     })
 }

@@ -108,7 +108,7 @@ impl Output {
 
     /// Something a person may want to know, outside of the result.
     pub(crate) fn remark(&self, text: &str) {
-        self.error_line(&Paint { on: self.error_colour }.paint(Style::Dim, text));
+        self.error_line(&Paint { on: self.error_colour }.paint(Style::Dim, block(text, "  ")));
     }
 
     /// Why the command failed.
@@ -119,6 +119,8 @@ impl Output {
             return;
         }
         let paint = Paint { on: self.error_colour };
+        // Further than the advice, so that no line of what a bus says can pass for it.
+        let text = block(text, "       ");
         self.error_line(&format!("{} {text}", paint.paint(Style::Red, "error:")));
         if let Some(advice) = advice {
             self.error_line(&format!("  {advice}"));
@@ -140,6 +142,11 @@ impl Output {
 pub(crate) fn printable(text: &str) -> String {
     let harmless = |c: char| if c == '\n' || c == '\t' || !is_control(c) { c } else { '\u{fffd}' };
     text.chars().map(harmless).collect()
+}
+
+/// The same, with further lines indented, so that no line of it can pass for a line of this program.
+pub(crate) fn block(text: &str, indent: &str) -> String {
+    printable(text).replace('\n', &format!("\n{indent}"))
 }
 
 /// Controls of ASCII and Latin-1, and the marks that reorder text around them.

@@ -3,12 +3,13 @@
 
 mod answer;
 mod endpoint;
+mod endpoints;
 mod retry;
 mod streamed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busauth::{ContentDigest, HttpNonce, Identity, RequestTarget, SignedBody};
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use endpoint::{Endpoint, Scheme, is_loopback};
+use endpoints::Endpoints;
 use retry::Retry;
 pub(crate) use streamed::UploadCall;
 
@@ -30,9 +32,6 @@ const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait a server may ask for; what is longer is reported to the caller instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// More nodes than a bus has.
-const ENDPOINTS: usize = 32;
 
 /// Bytes of a file that may be on their way in one HTTP/2 stream.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -59,8 +58,7 @@ pub(crate) struct Control {
     /// For files: without a limit on the time of a whole call.
     streams: reqwest::Client,
     identity: Arc<Identity>,
-    endpoints: RwLock<Vec<Endpoint>>,
-    current: AtomicUsize,
+    endpoints: RwLock<Endpoints>,
     /// Server time minus ours, in seconds, once the server has objected to ours.
     clock_offset: AtomicI64,
     timeout: Duration,
@@ -117,8 +115,7 @@ impl Control {
             http: client(Some(timeout))?,
             streams: client(None)?,
             identity,
-            endpoints: RwLock::new(vec![first]),
-            current: AtomicUsize::new(0),
+            endpoints: RwLock::new(Endpoints::new(first)),
             clock_offset: AtomicI64::new(0),
             timeout,
             unconfirmed: Mutex::default(),
@@ -130,14 +127,9 @@ impl Control {
         std::mem::take(&mut *self.unconfirmed.lock()).into_iter().collect()
     }
 
-    /// Adds other nodes of the bus to fail over to. The one that was configured stays first.
+    /// Takes in which other nodes of the bus there are to fail over to. The one that was configured stays first.
     pub(crate) fn learn_endpoints(&self, others: impl IntoIterator<Item = Endpoint>) {
-        let mut endpoints = self.endpoints.write();
-        for other in others {
-            if !endpoints.contains(&other) && endpoints.len() < ENDPOINTS {
-                endpoints.push(other);
-            }
-        }
+        self.endpoints.write().learn(others);
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -189,17 +181,28 @@ impl Control {
     ) -> Result<Bytes> {
         let mut retry = Retry::until(Some(tokio::time::Instant::now() + self.timeout.saturating_mul(3)));
         loop {
-            let failure = match self.attempt(method, path, body.clone(), signing).await {
+            match self.attempt(method, path, body.clone(), signing).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, repeat) else { return Err(failure.error) };
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, repeat, path).await?,
             }
-            tracing::debug!(%method, path, error = %failure.error, "control call is tried again");
-            tokio::time::sleep(again.wait).await;
         }
+    }
+
+    /// Waits until a call that has failed is to be tried again, perhaps at another node; or its error is to be reported.
+    async fn before_next(
+        &self,
+        retry: &mut Retry,
+        Failure { error, next }: Failure,
+        repeat: Repeat,
+        path: &str,
+    ) -> Result<()> {
+        let Some(again) = retry.after(&next, repeat) else { return Err(error) };
+        if again.elsewhere {
+            self.endpoints.write().move_on();
+        }
+        tracing::debug!(path, %error, "a call to the control plane is tried again");
+        tokio::time::sleep(again.wait).await;
+        Ok(())
     }
 
     async fn attempt(
@@ -262,12 +265,7 @@ impl Control {
     }
 
     fn endpoint(&self) -> Endpoint {
-        let endpoints = self.endpoints.read();
-        endpoints[self.current.load(Ordering::Relaxed) % endpoints.len()].clone()
-    }
-
-    fn move_on(&self) {
-        self.current.fetch_add(1, Ordering::Relaxed);
+        self.endpoints.read().current().clone()
     }
 }
 

@@ -102,7 +102,7 @@ pub enum Event {
     },
     /// This identity has been revoked. Nothing works any more.
     Revoked,
-    /// The receiver of events was too slow; this many were dropped.
+    /// So many events were dropped: the receiver was too slow, or more came from the connection than the SDK could take.
     Lagged(u64),
 }
 
@@ -118,6 +118,8 @@ pub enum GapCause {
     Frozen,
     /// The bus had closed the subscription for a moment: this identity was shut out and let in again.
     ShutOut,
+    /// What the room keeps could not be read, and so what was sent before the subscription began, or during another gap.
+    Unread,
 }
 
 /// A receiver of events; every one sees all events from its creation on.

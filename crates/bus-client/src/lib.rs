@@ -33,7 +33,8 @@
 //! - The signing key never meets a NATS nonce, and no key material reaches a log or an error text.
 //! - Nothing is sent in a room before its log was fetched since the connection was made, nor while the server contradicts
 //!   what is known.
-//! - A message that does not verify becomes an error of its own kind, never silence.
+//! - A message that does not verify becomes an error of its own kind, never silence; only [`Replay`] passes over what its sender
+//!   has sent again, since what is kept has it once.
 //! - A key that left the process in a request that was refused is never used.
 //! - A file appears under its name only when the digest that a member named has matched.
 //! - Every task belongs to its [`Bus`] and ends with it.

@@ -56,10 +56,14 @@ pub(crate) async fn ask(
     let session = bus.session();
     let _in_use = session.hold();
     let nats = session.client();
-    let inbox = nats.new_inbox();
-    let mut answers = nats.subscribe(inbox.clone()).await.map_err(|source| closed(source.to_string()))?;
-    let asked = nats.publish_with_reply(subject, inbox, Bytes::from(body)).await;
-    asked.map_err(|source| closed(source.to_string()))?;
+    let asked = async {
+        let inbox = nats.new_inbox();
+        let answers = nats.subscribe(inbox.clone()).await.map_err(|source| closed(source.to_string()))?;
+        let asked = nats.publish_with_reply(subject, inbox, Bytes::from(body)).await;
+        asked.map_err(|source| closed(source.to_string()))?;
+        Ok(answers)
+    };
+    let mut answers = bus.accepted(asked).await?;
     let mut answer = Answer::default();
     // The first message may take as long as was asked for; then they come in a row.
     let mut patience = bus.tuning.request_timeout + wait;

@@ -45,6 +45,13 @@ impl StateStore {
         Self { files: Arc::new(Files::Memory(parking_lot::Mutex::default())) }
     }
 
+    fn place_of(&self, name: &str) -> String {
+        match &*self.files {
+            Files::Memory(_) => format!("{name} of the state in memory"),
+            Files::Directory(root) => root.join(name).display().to_string(),
+        }
+    }
+
     fn is_memory(&self) -> bool {
         matches!(*self.files, Files::Memory(_))
     }

@@ -1,20 +1,19 @@
 //! The NATS connection: who logs in, where to, and what it reports.
 
+mod reports;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{AuthError, ConnectOptions, ServerAddr};
 use busauth::Identity;
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BusConfig, ClientTls, Tuning};
 use crate::control::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
-
-/// Reports of the connection wait here at most; when it is full the bus looks at everything again anyway.
-const REPORTS: usize = 128;
+pub(crate) use reports::{Report, Reports};
 
 /// More nodes than a bus has.
 const ADDRESSES: usize = 32;
@@ -22,19 +21,10 @@ const ADDRESSES: usize = 32;
 /// A client that was shut down while it had no connection takes no orders any more; it is put to sleep instead.
 const NEVER: Duration = Duration::from_hours(24 * 365);
 
-/// What the connection says about itself.
-#[derive(Debug)]
-pub(crate) enum Report {
-    Connected,
-    Disconnected,
-    SlowConsumer,
-    Refused(String),
-}
-
 /// A connection that has just been made.
 pub(crate) struct Dialed {
     pub(crate) client: async_nats::Client,
-    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) reports: Reports,
     /// Where it goes when it is lost.
     pub(crate) servers: Vec<ServerAddr>,
 }
@@ -94,7 +84,7 @@ impl Dialer {
     ///
     /// Only the login key ever meets a nonce: async-nats gets a callback, never a seed.
     pub(crate) async fn dial(&self, stop: CancellationToken) -> Result<Dialed> {
-        let (reporter, reports) = mpsc::channel(REPORTS);
+        let (reporter, reports) = reports::channel();
         let user = self.identity.id();
         let mut options = ConnectOptions::with_auth_callback(login_callback(self.identity.clone()))
             .custom_inbox_prefix(format!("_INBOX_{user}"))
@@ -110,8 +100,7 @@ impl Dialer {
                 let reporter = reporter.clone();
                 async move {
                     if let Some(report) = report(event) {
-                        // A full queue means that the bus is about to look at everything anyway.
-                        drop(reporter.try_send(report));
+                        reporter.report(report);
                     }
                 }
             });

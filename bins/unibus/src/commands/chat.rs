@@ -5,7 +5,7 @@ use super::source::Source;
 use super::words;
 use crate::arguments::Global;
 use crate::chat::{self, Above, Typed};
-use crate::output::{Output, Show as _, Style, printable};
+use crate::output::{Output, Show as _, Style, block};
 use crate::session;
 use anyhow::Result;
 use bus_client::{Event, History, HistoryFrom, Message, MessageErrorKind, OwnMessages, Room};
@@ -102,12 +102,12 @@ impl<'a> Conversation<'a> {
     }
 
     fn remark(&mut self, text: &str) -> Result<()> {
-        let text = self.output.paint().paint(Style::Dim, printable(text));
+        let text = self.output.paint().paint(Style::Dim, block(text, "  "));
         self.line(&text)
     }
 
     fn alarm(&mut self, text: &str) -> Result<()> {
-        let text = self.output.paint().paint(Style::Red, printable(text));
+        let text = self.output.paint().paint(Style::Red, block(text, "  "));
         self.line(&text)
     }
 

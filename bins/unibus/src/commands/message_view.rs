@@ -1,7 +1,7 @@
 //! Messages and what went wrong with them, as lines of text or JSON.
 
 use super::blob::SHORT;
-use crate::output::{Paint, Show, Style, printable};
+use crate::output::{Paint, Show, Style, block, printable};
 use base64::Engine as _;
 use bus_client::{Message, MessageError, Standing, Trust};
 use indicatif::HumanBytes;
@@ -71,7 +71,7 @@ impl MessageView {
 impl FileView {
     fn words(&self, room: &str, paint: Paint) -> String {
         let what = format!("{} ({})", printable(&self.name), HumanBytes(self.size));
-        let how = format!("unibus blob get {room} {}", &self.digest[..SHORT]);
+        let how = format!("unibus blob get {} {}", printable(room), &self.digest[..SHORT]);
         format!("put the file {}: {}", paint.paint(Style::Bold, what), paint.paint(Style::Dim, how))
     }
 }
@@ -95,12 +95,15 @@ impl Show for MessageView {
             String::new()
         } else {
             let below = self.subject.strip_prefix(&self.room).unwrap_or(&self.subject);
-            format!(" {}", paint.paint(Style::Dim, format_args!("[{}]", below.trim_start_matches('.'))))
+            format!(
+                " {}",
+                paint.paint(Style::Dim, format_args!("[{}]", printable(below.trim_start_matches('.'))))
+            )
         };
         let words = match (&self.file, &self.body) {
             (Some(file), _) => file.words(&self.room, paint),
             // Further lines are indented, so that no line of a message can pass for another message.
-            (None, Body::Text(text)) => printable(text).replace('\n', "\n          "),
+            (None, Body::Text(text)) => block(text, "          "),
             (None, Body::Base64(text)) => format!("({} bytes that are not text)", text.len() / 4 * 3),
         };
         let late = if self.late { format!(" {}", paint.paint(Style::Dim, "(late)")) } else { String::new() };
@@ -123,7 +126,7 @@ impl Rejected {
 
 impl Show for Rejected {
     fn text(&self, paint: Paint) -> String {
-        format!("          {} {}", paint.paint(Style::Red, "rejected:"), printable(&self.rejected))
+        format!("          {} {}", paint.paint(Style::Red, "rejected:"), block(&self.rejected, "          "))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `unibus queue create|list|remove|work`: work queues on what a room keeps.
 
+mod batch;
 mod child;
 mod create;
 mod list;

@@ -30,7 +30,7 @@ impl Show for Status {
             ("context", self.context.clone()),
             ("bus", self.bus.clone()),
             ("server", printable(&format!("{} {}", self.server, self.version))),
-            ("messages", self.data_urls.join(", ")),
+            ("messages", printable(&self.data_urls.join(", "))),
             ("tls", self.tls.to_owned()),
             ("you", format!("{} ({})", paint.paint(Style::Bold, &self.handle), self.role)),
             ("id", self.id.to_string()),

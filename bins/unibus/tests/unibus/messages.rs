@@ -104,3 +104,33 @@ async fn what_was_said_before_can_be_read_by_who_comes_later() {
     alice.run(&["sub", "archive", "--since", "soon"]).fails(2);
     bus.stop().await.unwrap();
 }
+
+/// What a server says, and what a member names, could otherwise move the cursor or reorder what is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_others_do_not_take_over_the_terminal() {
+    let bus = TestBus::builder().lying_proxy().start().await.unwrap();
+    let (alice, bob, bob_identity) = room(&bus).await;
+    let mut listening = alice.start(&["sub", "lab.sensors", "--count", "1"]);
+    listening.remark_with("Listening");
+    bob.run(&["pub", "lab.sensors", "--on", "a\u{202e}b", "hello"]).ok();
+    let line = listening.line();
+    assert!(line.contains("[a\u{fffd}b]") && line.ends_with("hello"), "{line:?}");
+    listening.finish().ok();
+
+    let lied_to = Person::joined_at(&bus.proxy().unwrap().url(), &bob_identity);
+    bus.proxy().unwrap().tell(|asked, answer| match asked.path() {
+        "/v1/info" => answer.map_json(|info| info["name"] = "\u{1b}]0;fine\u{7}".into()),
+        "/v1/users" => {
+            answer.map_json(|problem| problem["detail"] = "\u{1b}[2J\u{9b}1mfine\nerror: ask mallory".into())
+        }
+        _ => answer,
+    });
+    let status = lied_to.run(&["status"]).ok();
+    assert!(status.stdout.contains("fine") && !status.stdout.contains('\u{1b}'), "{status:?}");
+    let card = lied_to.run(&["id", "show", "--card"]).ok().stdout;
+    let refused = lied_to.run(&["user", "add", card.trim(), "--handle", "carol"]).fails(4);
+    assert!(refused.stderr.contains("fine"), "{refused:?}");
+    assert!(!refused.stderr.contains(['\u{1b}', '\u{9b}']), "{refused:?}");
+    assert!(!refused.stderr.contains("\nerror:"), "a line of the server passes for one of ours: {refused:?}");
+    bus.stop().await.unwrap();
+}

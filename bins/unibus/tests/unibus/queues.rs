@@ -112,3 +112,27 @@ async fn queues_belong_to_somebody() {
     assert!(refused.stderr.contains("without history"), "{}", refused.stderr);
     bus.stop().await.unwrap();
 }
+
+/// While one of them is worked on, those that wait behind it are not given to anybody else either.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_a_batch_is_not_given_to_others() {
+    let bus = TestBus::start().await.unwrap();
+    let (alice, bob) = archive(&bus).await;
+    alice.run_with_input(&["pub", "archive", "--lines"], "1,\n2,\n3,\n").ok();
+    let queue = create(&alice, &["--shared", "--ack-wait", "3"]);
+    // All three together take twice as long as each of them may.
+    let done = alice.path("done");
+    let command = format!("echo begun; sleep 2; cat >> '{}'", done.display());
+    let work = ["queue", "work", "archive", &queue, "--exec", &command, "--batch", "3", "--count", "3"];
+    let mut alices = alice.start(&work);
+    assert_eq!(alices.line(), "begun");
+    let twice = bob.path("twice");
+    let mut bobs =
+        bob.start(&["queue", "work", "archive", &queue, "--exec", &format!("touch '{}'", twice.display())]);
+    bobs.remark_with("Working on");
+    alices.finish().ok();
+    assert_eq!(fs::read_to_string(&done).unwrap(), "1,2,3,");
+    assert_eq!(counts(&alice, &queue), (0, 0));
+    assert!(!twice.exists(), "somebody else was given what waited");
+    bus.stop().await.unwrap();
+}

@@ -180,6 +180,22 @@ impl BusCore {
         }
     }
 
+    /// Limits how long a connection may take to accept what it is asked for. One that hangs, or is lost and about to be made
+    /// anew, accepts nothing, and says nothing about that.
+    pub(crate) async fn accepted<T>(&self, order: impl Future<Output = Result<T>>) -> Result<T> {
+        let in_time = tokio::time::timeout(self.tuning.request_timeout, order);
+        let hangs = "nothing was sent: the connection to the data plane takes nothing just now";
+        self.until_stop(async {
+            in_time.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unreachable, hangs)))
+        })
+        .await
+    }
+
+    /// Ends work when the bus is shut down.
+    pub(crate) async fn until_stop<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(Error::closed()))
+    }
+
     pub(crate) fn open_room(&self, id: &RoomId) -> Option<Arc<RoomCore>> {
         self.rooms.lock().get(id).and_then(Weak::upgrade)
     }

@@ -13,12 +13,12 @@ use async_nats::connection::State;
 use control_api::{Me, RoomSummary};
 use parking_lot::Mutex;
 use room_protocol::{RoomId, RoomRole};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::wire::{Dialed, Report};
+use crate::wire::{Dialed, Reports};
 
 /// What a connection may do in a room, each including those before. Nothing at all is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ struct Shared {
     number: u64,
     client: async_nats::Client,
     /// What the connection reports, until the bus's task takes it.
-    reports: Mutex<Option<mpsc::Receiver<Report>>>,
+    reports: Mutex<Option<Reports>>,
     rights: Mutex<Rights>,
     /// Where it goes when it is lost.
     servers: Mutex<Vec<ServerAddr>>,
@@ -163,7 +163,7 @@ impl Session {
         &self.shared.over
     }
 
-    pub(super) fn take_reports(&self) -> Option<mpsc::Receiver<Report>> {
+    pub(super) fn take_reports(&self) -> Option<Reports> {
         self.shared.reports.lock().take()
     }
 

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use futures_util::StreamExt as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::core::BusCore;
 use super::session::Session;
 use super::standing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::wire::Report;
+use crate::wire::{Report, Reports};
 
 /// How long a seen message may be known to memory only.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self, mut reports: mpsc::Receiver<Report>, mut hints: async_nats::Subscriber) {
+    async fn run(mut self, mut reports: Reports, mut hints: async_nats::Subscriber) {
         let stop = self.core.stop.clone();
         let mut save = tokio::time::interval(SAVE_INTERVAL);
         save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -88,7 +88,18 @@ impl Watch {
                 }
                 self.core.emit(Event::Refused { detail });
             }
+            Report::Lost(count) => self.look_at_everything(count),
         }
+    }
+
+    /// Which subscriptions the bus closed was perhaps among what is lost; whether there is a connection, it knows itself.
+    fn look_at_everything(&mut self, lost: u64) {
+        self.reconcile();
+        for room in self.core.open_rooms() {
+            room.note_lost_reports();
+        }
+        self.core.emit(Event::Lagged(lost));
+        self.core.standing.look_again();
     }
 
     /// The first connection was made before this task began and is not an event.
@@ -109,7 +120,7 @@ impl Watch {
         }
     }
 
-    /// Reports can be lost when there are very many; the connection itself knows.
+    /// Whether it is there the connection knows itself, whatever was reported.
     fn reconcile(&mut self) {
         match self.core.session().client().connection_state() {
             State::Connected => self.connected(),

@@ -15,7 +15,7 @@ use room_protocol::BlobDigest;
 use tokio::sync::mpsc;
 
 use super::retry::Retry;
-use super::{Control, Failure, Next, Repeat, answer};
+use super::{Control, Endpoint, Failure, Next, Repeat, answer};
 use crate::error::{Error, ErrorKind, Result};
 
 const OCTETS: &str = "application/octet-stream";
@@ -57,16 +57,10 @@ impl Control {
     ) -> Result<BlobInfo> {
         let mut retry = Retry::until(None);
         loop {
-            let failure = match self.upload_once(call, open()).await {
+            match self.upload_once(call, open()).await {
                 Ok(stored) => return answer::parse(&stored),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, Repeat::Harmless) else { return Err(failure.error) };
-            tracing::debug!(error = %failure.error, "a file is sent again");
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, Repeat::Harmless, call.path).await?,
             }
-            tokio::time::sleep(again.wait).await;
         }
     }
 
@@ -102,7 +96,7 @@ impl Control {
         };
         tokio::select! {
             answered = answered => answered,
-            () = stalled(&sent, call.length) => Err(stall(Next::PerhapsDone)),
+            () = stalled(&sent, call.length) => Err(stall()),
         }
     }
 
@@ -143,15 +137,10 @@ impl Control {
     async fn ranged(&self, asked: &Asked<'_>) -> Result<Incoming> {
         let mut retry = Retry::until(None);
         loop {
-            let failure = match self.ranged_once(asked).await {
+            match self.ranged_once(asked).await {
                 Ok(incoming) => return Ok(incoming),
-                Err(failure) => failure,
-            };
-            let Some(again) = retry.after(&failure.next, Repeat::Harmless) else { return Err(failure.error) };
-            if again.elsewhere {
-                self.move_on();
+                Err(failure) => self.before_next(&mut retry, failure, Repeat::Harmless, asked.path).await?,
             }
-            tokio::time::sleep(again.wait).await;
         }
     }
 
@@ -168,17 +157,20 @@ impl Control {
         let request = request
             .header(header::RANGE, format!("bytes={start}-{last}"))
             .header(header::IF_RANGE, format!("\"{digest}\""));
-        let response = match tokio::time::timeout(self.timeout, request.send()).await {
-            Ok(response) => response.map_err(|error| answer::transport_failure(&endpoint, error))?,
-            Err(_) => return Err(stall(Next::PerhapsDone)),
-        };
-        if !response.status().is_success() {
+        // The file may take as long as it needs; that it comes, or why it does not, may not.
+        let answered = async {
+            let response =
+                request.send().await.map_err(|error| answer::transport_failure(&endpoint, error))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
             let refused = answer::read(&endpoint, response, |server_time| self.correct_clock(server_time));
-            return match refused.await {
-                Err(failure) => Err(failure),
-                Ok(_) => Err(odd("the bus answered in a way that makes no sense")),
-            };
-        }
+            refused.await?;
+            Err(odd("the bus answered in a way that makes no sense"))
+        };
+        let response = tokio::time::timeout(self.timeout, answered)
+            .await
+            .unwrap_or_else(|_| Err(unanswered(&endpoint)))?;
         Incoming::of(response).ok_or_else(|| odd("the bus does not say which part of the file it sends"))
     }
 }
@@ -200,7 +192,7 @@ impl Incoming {
             Ok(Ok(part)) => Ok(part),
             Ok(Err(source)) => Err(Error::new(ErrorKind::Unreachable, "the file broke off on its way")
                 .with_source(source.without_url())),
-            Err(_) => Err(stall(Next::PerhapsDone).error),
+            Err(_) => Err(stall().error),
         }
     }
 }
@@ -221,10 +213,16 @@ async fn stalled(sent: &AtomicU64, length: u64) {
     }
 }
 
-fn stall(next: Next) -> Failure {
+fn unanswered(endpoint: &Endpoint) -> Failure {
+    let error =
+        Error::new(ErrorKind::Timeout, format!("the control plane at {endpoint} did not answer in time"));
+    Failure { error, next: Next::PerhapsDone }
+}
+
+fn stall() -> Failure {
     let seconds = STALL.as_secs();
     let error = Error::new(ErrorKind::Timeout, format!("nothing of the file moved for {seconds} seconds"));
-    Failure { error, next }
+    Failure { error, next: Next::PerhapsDone }
 }
 
 fn odd(what: &str) -> Failure {

@@ -7,6 +7,7 @@ use busauth::Identity;
 use control_api::{Problem, ProblemCode, Timestamp};
 use http::Method;
 use parking_lot::Mutex;
+use room_protocol::BlobDigest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +30,8 @@ enum Say {
     Json(u16, Value),
     /// Reads the request and hangs up.
     Nothing,
+    /// Says that more follows than does, and does not hang up.
+    HeadOnly(u16),
 }
 
 impl Scripted {
@@ -38,20 +41,26 @@ impl Scripted {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (kept, script) = (requests.clone(), script.into_iter().collect::<Vec<_>>());
         let server = TaskTracker::new().spawn(async move {
+            let mut unfinished = Vec::new();
             for say in script {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read_request(&mut stream).await;
                 kept.lock().push(request);
-                if let Say::Json(status, body) = say {
-                    let body = body.to_string();
-                    let answer = format!(
-                        "HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\nconnection: close\r\n\
-                         content-length: {}\r\n\r\n{body}",
-                        body.len()
-                    );
-                    stream.write_all(answer.as_bytes()).await.unwrap();
+                let (status, length, body) = match say {
+                    Say::Json(status, body) => (status, body.to_string().len(), body.to_string()),
+                    Say::HeadOnly(status) => (status, 100, String::new()),
+                    Say::Nothing => continue,
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                     content-length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if body.is_empty() {
+                    unfinished.push(stream);
                 }
             }
+            std::future::pending::<()>().await;
         });
         Self { endpoint, requests, _server: AbortOnDropHandle::new(server) }
     }
@@ -66,9 +75,19 @@ impl Scripted {
 }
 
 fn control(endpoint: Endpoint) -> Control {
+    control_within(Duration::from_secs(5), endpoint)
+}
+
+/// One that waits no longer for an answer.
+fn control_within(timeout: Duration, endpoint: Endpoint) -> Control {
     let identity = Arc::new(Identity::generate());
-    let (connect, answer) = (Duration::from_secs(5), Duration::from_secs(5));
-    Control::new(identity, endpoint, tls::trust_nobody().unwrap(), connect, answer).unwrap()
+    Control::new(identity, endpoint, tls::trust_nobody().unwrap(), timeout, timeout).unwrap()
+}
+
+/// An address at which nobody listens any more.
+async fn away() -> Endpoint {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    Endpoint::parse(&format!("http://{}", nobody.local_addr().unwrap())).unwrap()
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {
@@ -175,12 +194,31 @@ async fn what_may_have_happened_is_repeated_only_when_twice_is_once() {
 #[tokio::test]
 async fn another_node_serves_when_the_first_is_away() {
     let server = Scripted::new([Say::Json(200, json!({ "node": 2 }))]).await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let away = Endpoint::parse(&format!("http://{}", nobody.local_addr().unwrap())).unwrap();
-    drop(nobody);
-    let control = control(away);
+    let control = control(away().await);
     control.learn_endpoints([server.endpoint.clone()]);
     assert_eq!(control.get::<Value>("/v1/me").await.unwrap()["node"], 2);
+}
+
+#[tokio::test]
+async fn a_node_that_comes_after_many_others_have_gone_is_known() {
+    let server = Scripted::new([Say::Json(200, json!({ "node": 99 }))]).await;
+    let control = control(away().await);
+    for port in 1..=99 {
+        control.learn_endpoints([Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap()]);
+    }
+    control.learn_endpoints([server.endpoint.clone()]);
+    assert_eq!(control.get::<Value>("/v1/me").await.unwrap()["node"], 99);
+}
+
+#[tokio::test]
+async fn a_refusal_that_never_ends_is_given_up() {
+    let server = Scripted::new([404, 404, 404, 404].map(Say::HeadOnly)).await;
+    let control = control_within(Duration::from_millis(200), server.endpoint.clone());
+    let digest = BlobDigest::from_bytes([7; 32]);
+    let asked = control.file_length("/v1/rooms/R/blobs/D", &digest);
+    let refused = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("it hangs").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Timeout);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]

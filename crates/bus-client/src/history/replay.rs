@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{HistoryFrom, HistoryPage, HistoryReader, Stored};
 use crate::error::{Error, Result};
+use crate::event::GapCause;
 use crate::message::{Message, MessageError, MessageErrorKind};
 use crate::room::Room;
 use crate::subscription::{OwnMessages, SubscribeOptions, Subscription};
@@ -46,6 +47,14 @@ pub struct Replay {
     /// Read from what is kept while the subscription was there, so often.
     twice: HashMap<Known, u32>,
     recent: Recent,
+}
+
+/// What the subscription brought.
+enum Sent {
+    Item(Result<Message, MessageError>),
+    /// Nothing to return: it is time to read what is kept, or this was returned before.
+    Nothing,
+    End,
 }
 
 /// What tells one message from another.
@@ -82,12 +91,10 @@ impl Replay {
     /// what is kept cannot be read further.
     pub async fn next(&mut self) -> Result<Option<Result<Message, MessageError>>> {
         loop {
-            if let Some(stored) = self.kept.pop_front() {
-                let is_own = stored.message.as_ref().is_ok_and(|message| self.was_sent_here(message));
-                if is_own && self.own == OwnMessages::Skip {
-                    continue;
+            while let Some(stored) = self.kept.pop_front() {
+                if !self.leaves_out(&stored) {
+                    return Ok(Some(stored.message));
                 }
-                return Ok(Some(stored.message));
             }
             if self.reading {
                 match self.read_on().await? {
@@ -96,36 +103,46 @@ impl Replay {
                 }
             }
             self.keep_recent_short().await;
-            let again = self.read_again;
-            let Some(live) = &mut self.live else { return Ok(None) };
-            let next = tokio::select! {
-                biased;
-                next = live.next() => next,
-                () = due(again) => {
-                    self.read_again = None;
-                    self.read_once_more();
-                    continue;
+            match self.next_sent().await {
+                Sent::Item(item) => return Ok(Some(item)),
+                Sent::Nothing => {}
+                Sent::End => return Ok(None),
+            }
+        }
+    }
+
+    /// What comes next on the subscription, or that it is time to read what is kept once more.
+    async fn next_sent(&mut self) -> Sent {
+        let again = self.read_again;
+        let Some(live) = &mut self.live else { return Sent::End };
+        let next = tokio::select! {
+            biased;
+            next = live.next() => next,
+            () = due(again) => {
+                self.read_again = None;
+                self.read_once_more();
+                return Sent::Nothing;
+            }
+        };
+        match next {
+            None => Sent::End,
+            Some(Err(error)) if matches!(error.kind(), MessageErrorKind::Gap(_)) => {
+                self.read_once_more();
+                self.gap = Some(error);
+                self.read_again = Some(Instant::now() + SETTLED);
+                Sent::Nothing
+            }
+            // Its sender was not told that it is stored, and sent it again: what is kept has it once.
+            Some(Err(error)) if error.rejection() == Some(&MessageRejection::Replayed) => Sent::Nothing,
+            Some(item) => {
+                let known = Known::of(&item);
+                if known.as_ref().is_some_and(|known| take_one(&mut self.twice, known)) {
+                    return Sent::Nothing;
                 }
-            };
-            match next {
-                Some(Err(error)) if matches!(error.kind(), MessageErrorKind::Gap(_)) => {
-                    self.read_once_more();
-                    self.gap = Some(error);
-                    self.read_again = Some(Instant::now() + SETTLED);
+                if let Some(known) = known {
+                    *self.recent.newer.entry(known).or_default() += 1;
                 }
-                // Its sender was not told that it is stored, and sent it again: what is kept has it once.
-                Some(Err(error)) if error.rejection() == Some(&MessageRejection::Replayed) => {}
-                Some(item) => {
-                    let known = Known::of(&item);
-                    if known.as_ref().is_some_and(|known| take_one(&mut self.twice, known)) {
-                        continue;
-                    }
-                    if let Some(known) = known {
-                        *self.recent.newer.entry(known).or_default() += 1;
-                    }
-                    return Ok(Some(item));
-                }
-                None => return Ok(None),
+                Sent::Item(item)
             }
         }
     }
@@ -146,23 +163,22 @@ impl Replay {
         let is_live = self.live.is_some();
         let page = match self.reader.page(if is_live { HistoryRequest::MAX } else { PAGE }).await {
             Ok(page) => page,
-            Err(error) if is_live => return Ok(self.note_failure(&error).await),
+            Err(error) if is_live => return Ok(self.note_failure(error).await),
             Err(error) => return Err(error),
         };
         self.failing_since = None;
         let over = is_live && page.more == 0;
-        let next = page.next;
         self.take(page);
         if over {
             self.reading = false;
             self.gap = None;
-            self.recent = Recent { from: next, then: next, ..Recent::default() };
+            self.recent = Recent::from(self.recent.from);
         }
         Ok(None)
     }
 
     /// While a node is missing nobody may be able to read for a while. Who listens is told when that takes too long.
-    async fn note_failure(&mut self, error: &Error) -> Option<MessageError> {
+    async fn note_failure(&mut self, error: Error) -> Option<MessageError> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if error.is_transient() && since.elapsed() < LONGEST_FAILURE {
             tokio::time::sleep(RETRY).await;
@@ -171,7 +187,8 @@ impl Replay {
         tracing::debug!(%error, "what a room keeps cannot be read once more");
         self.reading = false;
         self.failing_since = None;
-        self.gap.take()
+        let unread = MessageErrorKind::Gap(GapCause::Unread);
+        Some(self.gap.take().unwrap_or_else(|| MessageError::new(unread).because(error)))
     }
 
     fn read_once_more(&mut self) {
@@ -197,8 +214,10 @@ impl Replay {
         }
     }
 
-    fn was_sent_here(&self, message: &Message) -> bool {
-        message.id.is_some_and(|id| self.room.core.was_sent_here(&id))
+    /// Whether it was sent here, and is not wanted because of that.
+    fn leaves_out(&self, stored: &Stored) -> bool {
+        let id = stored.message.as_ref().ok().and_then(|message| message.id);
+        self.own == OwnMessages::Skip && id.is_some_and(|id| self.room.core.was_sent_here(&id))
     }
 
     fn take(&mut self, page: HistoryPage) {
@@ -213,6 +232,8 @@ impl Replay {
             }
             self.kept.push_back(stored);
         }
+        // Should the next page fail, this one does not come again.
+        (self.recent.from, self.recent.then) = (page.next, page.next);
     }
 }
 
@@ -224,6 +245,13 @@ struct Recent {
     then: u64,
     older: HashMap<Known, u32>,
     newer: HashMap<Known, u32>,
+}
+
+impl Recent {
+    /// Everything before this number was returned, and nothing from there on.
+    fn from(number: u64) -> Self {
+        Self { from: number, then: number, ..Self::default() }
+    }
 }
 
 fn take_one(counts: &mut HashMap<Known, u32>, known: &Known) -> bool {

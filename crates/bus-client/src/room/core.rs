@@ -75,7 +75,9 @@ impl RoomCore {
         let record = bus.state.room(id).await?;
         let stored = stored_log(id, &record);
         let found = ledger::catch_up(&bus.control, id, stored.as_ref(), 0).await?;
-        let (log, suspicion) = first_view(stored.as_ref(), &record, found)?;
+        // There is nothing to go back behind where nothing is stored.
+        let (log, suspicion) =
+            first_view(stored.as_ref(), &record, found).ok_or_else(|| damaged_log(bus, &id))?;
         let seen = record.freshness.unwrap_or_else(|| bus.state.first_window(unix_millis()));
         let view = View {
             log: Arc::new(log),
@@ -206,7 +208,7 @@ impl RoomCore {
         let Err(conflict) = written else { return Ok(()) };
         let ours = view.log.hash_at(conflict.seq);
         let (Ok(stored), Some(hash)) = (conflict.stored.parse::<SignedStatement>(), ours) else {
-            return Err(Error::new(ErrorKind::State, "the stored log of the room is damaged"));
+            return Err(damaged_log(&self.bus, &self.id));
         };
         let suspicion = Suspicion::Forked { known: stored.head(), other: Head { seq: conflict.seq, hash } };
         self.suspect(suspicion, vec![conflict.stored]).await
@@ -334,6 +336,12 @@ impl RoomCore {
         self.look_again();
     }
 
+    /// What the bus refused is not known: perhaps the subscription to this room's hints.
+    pub(crate) fn note_lost_reports(&self) {
+        self.hints_closed.store(true, Ordering::Release);
+        self.look_again();
+    }
+
     pub(super) fn hints_closed(&self) -> &AtomicBool {
         &self.hints_closed
     }
@@ -402,22 +410,28 @@ fn stored_log(id: RoomId, record: &RoomRecord) -> Option<RoomLog> {
 
 type Contradiction = (Suspicion, Vec<String>);
 
-/// Compares what the server offers at the first look with what is stored.
+/// What is stored cannot be compared with anything. Nothing is lost with it but the entries: the head is in another file.
+fn damaged_log(bus: &BusCore, id: &RoomId) -> Error {
+    let place = bus.state.place_of_log(id);
+    let text = format!(
+        "the stored log of the room is damaged: move {place} away, and it is fetched and verified anew"
+    );
+    Error::new(ErrorKind::State, text)
+}
+
+/// Compares what the server offers at the first look with what is stored. `None`: it contradicts what is not there.
 fn first_view(
     stored: Option<&RoomLog>,
     record: &RoomRecord,
     found: Found,
-) -> Result<(RoomLog, Option<Contradiction>)> {
-    let ours = |what: &str| {
-        stored.cloned().ok_or_else(|| Error::new(ErrorKind::State, format!("{what} without a stored log")))
-    };
+) -> Option<(RoomLog, Option<Contradiction>)> {
     match found {
         Found::RolledBack { offered } => {
-            let log = ours("a rollback")?;
+            let log = stored?.clone();
             let suspicion = Suspicion::RolledBack { known: log.head(), offered };
-            Ok((log, Some((suspicion, Vec::new()))))
+            Some((log, Some((suspicion, Vec::new()))))
         }
-        Found::Forked { fork, offered } => Ok((ours("a fork")?, Some((forked(fork), texts(&offered))))),
+        Found::Forked { fork, offered } => Some((stored?.clone(), Some((forked(fork), texts(&offered))))),
         Found::Current(log) => {
             let lie = record.head.and_then(|known| log.check_pinned(&known).err());
             let contradiction = lie.map(|lie| {
@@ -429,7 +443,7 @@ fn first_view(
                 };
                 (suspicion, texts(&log))
             });
-            Ok((log, contradiction))
+            Some((log, contradiction))
         }
     }
 }

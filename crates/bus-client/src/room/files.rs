@@ -138,10 +138,7 @@ impl RoomCore {
             reading = Some(self.bus.tasks.spawn_blocking(move || prepared.send(&sender, watch.as_ref())));
             parts
         };
-        let stored = tokio::select! {
-            () = self.bus.stop.cancelled() => Err(Error::closed()),
-            stored = self.bus.control.upload(&call, open) => stored,
-        };
+        let stored = self.bus.until_stop(self.bus.control.upload(&call, open)).await;
         // Why the file could not be read says more than that its body broke off.
         if let Some(reading) = reading
             && let Ok(Err(error)) = reading.await
@@ -162,7 +159,7 @@ impl RoomCore {
         watch: Option<ProgressWatch>,
     ) -> Result<u64> {
         let path = self.file_path(&digest);
-        let (cover, total) = self.cover_of(&path, &digest).await?;
+        let (cover, total) = self.bus.until_stop(self.cover_of(&path, &digest)).await?;
         let target = destination.clone();
         let opened = move || Partial::open(&target, digest, Arc::new(cover), total, watch);
         let mut partial = self.off_runtime(opened).await?;
@@ -209,7 +206,7 @@ impl RoomCore {
         partial: Partial,
     ) -> Result<(Partial, Option<Error>)> {
         let start = partial.position();
-        let mut incoming = self.bus.control.download(path, digest, start).await?;
+        let mut incoming = self.bus.until_stop(self.bus.control.download(path, digest, start)).await?;
         if incoming.total != total || incoming.start != start {
             return Err(damaged("the bus offers another part of the file than was asked for"));
         }
@@ -217,11 +214,7 @@ impl RoomCore {
         let writing = self.bus.tasks.spawn_blocking(move || partial.receive(parts));
         let mut broken = None;
         loop {
-            let next = tokio::select! {
-                () = self.bus.stop.cancelled() => Err(Error::closed()),
-                next = incoming.next() => next,
-            };
-            match next {
+            match self.bus.until_stop(incoming.next()).await {
                 Ok(Some(part)) => {
                     // The writer has given up, and says why.
                     if sender.send(part).await.is_err() {

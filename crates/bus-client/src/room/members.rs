@@ -20,7 +20,8 @@ impl Room {
     ///
     /// The user must have been vouched for: pinned earlier, named by id or card, or confirmed now. An encrypted room
     /// without history opens a new epoch, so that the newcomer cannot read what came before; with shared history the
-    /// newcomer gets the keys of all epochs that this identity has.
+    /// newcomer gets the keys of all epochs that this identity has. Where that fails, adding them again with the same role hands
+    /// the keys over.
     pub async fn add(&self, user: &UserRef, role: RoomRole, confirm: Confirm) -> Result<()> {
         let info = self.bus.confirmed_user(user, &confirm).await?;
         let card = info.card().map_err(|source| {
@@ -32,11 +33,18 @@ impl Room {
         })?;
         self.core
             .change(|state| {
+                let is_added = state.member(&card.id).is_some_and(|member| member.role == role);
+                // Whoever was added may still lack the older keys.
+                if is_added && state.history() == History::Shared {
+                    return Ok(None);
+                }
                 Ok(Some(Draft::adding(state, |epoch| Op::add(&card, info.handle.clone(), role, epoch))))
             })
             .await?;
         if self.core.view().state().history() == History::Shared {
-            self.core.hand_over_keys(&card.id).await?;
+            self.core.hand_over_keys(&card.id).await.map_err(|error| {
+                error.after("the member is in the room, but has not got the older keys; add them again to hand them over")
+            })?;
         }
         Ok(())
     }

@@ -123,7 +123,21 @@ impl RoomCore {
     }
 
     async fn publish_as(&self, id: MessageId, subject: &str, payload: &Bytes, way: Way) -> Result<()> {
-        let (mut sealed, head) = self.seal(subject, id, payload).await?;
+        let sealed = self.seal(subject, id, payload).await?;
+        // In a box because it is large, and so would be every future around it.
+        let sending = Box::pin(self.send_in_turn(id, subject, payload, sealed, way));
+        // Whoever waits for the connection keeps others from sending, and from going over to another connection.
+        self.bus.accepted(sending).await
+    }
+
+    async fn send_in_turn(
+        &self,
+        id: MessageId,
+        subject: &str,
+        payload: &Bytes,
+        (mut sealed, head): (SealedMessage, Head),
+        way: Way,
+    ) -> Result<()> {
         let _turn = self.sending.lock().await;
         if self.view().head() != head {
             // Another message may have gone out on the newer head already; receivers take none on an older one after it.
@@ -149,8 +163,7 @@ impl RoomCore {
                 nats.publish_with_reply_and_headers(asked.to_string(), reply, headers, body).await
             }
         };
-        sent.map_err(|source| Error::new(ErrorKind::Closed, "the message was not sent").with_source(source))?;
-        Ok(())
+        sent.map_err(|source| Error::new(ErrorKind::Closed, "the message was not sent").with_source(source))
     }
 
     async fn publish_stored(&self, subject: &str, payload: &Bytes) -> Result<(MessageId, u64)> {
@@ -308,7 +321,7 @@ impl RoomCore {
     /// Subscribes on the connection in use, which stays until what is returned is dropped.
     pub(crate) async fn listen(&self, filter: String) -> Result<Listening> {
         let session = self.bus.session();
-        let subscriber = Self::listen_on(&session, filter, None).await?;
+        let subscriber = self.bus.accepted(Self::listen_on(&session, filter, None)).await?;
         Ok(Listening::new(&session, subscriber))
     }
 
@@ -335,11 +348,15 @@ impl RoomCore {
         let reply = reply_subject(&self.id, rand::random());
         let mut events = Events::new(self.bus.events());
         let session = self.bus.session();
-        let mut echo = Listening::new(&session, Self::listen_on(&session, reply.clone(), None).await?);
-        let published = session.client().publish(reply.clone(), Bytes::new()).await;
-        published.map_err(|source| {
-            Error::new(ErrorKind::Closed, "the connection is closed").with_source(source)
-        })?;
+        let asked = async {
+            let subscriber = Self::listen_on(&session, reply.clone(), None).await?;
+            let published = session.client().publish(reply.clone(), Bytes::new()).await;
+            published.map_err(|source| {
+                Error::new(ErrorKind::Closed, "the connection is closed").with_source(source)
+            })?;
+            Ok(Listening::new(&session, subscriber))
+        };
+        let mut echo = self.bus.accepted(asked).await?;
         let refused = async {
             while let Some(event) = events.next().await {
                 if matches!(&event, Event::Refused { detail } if detail.contains(&reply)) {

@@ -71,6 +71,11 @@ impl Names {
 }
 
 impl StateStore {
+    /// Where a person finds the stored log of a room.
+    pub(crate) fn place_of_log(&self, room: &RoomId) -> String {
+        self.place_of(&Names::of(room).log)
+    }
+
     /// What is known about a room; the default for one never met.
     pub(crate) async fn room(&self, room: RoomId) -> Result<RoomRecord> {
         self.run(move |access| {

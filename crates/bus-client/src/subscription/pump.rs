@@ -64,19 +64,26 @@ struct Closures {
 }
 
 impl Closures {
+    /// The bus has perhaps closed the subscription.
+    fn suspect(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.look_at = Some(Instant::now() + LOOK_AFTER);
+        }
+    }
+
     /// The bus has closed the subscription. Answers whether it did so too often.
     fn note(&mut self) -> bool {
         // Both subscriptions of a room are closed at once, and both are told.
         if self.closed {
             return false;
         }
+        self.suspect();
         let now = Instant::now();
         if self.first.is_none_or(|first| now > first + CLOSURES_WITHIN) {
             (self.first, self.count) = (Some(now), 0);
         }
         self.count += 1;
-        self.closed = true;
-        self.look_at = Some(now + LOOK_AFTER);
         self.count > MAX_CLOSURES
     }
 
@@ -223,7 +230,10 @@ impl Pump {
                     .is_ok_and(|own| own.iter().any(|filter| ends_subscription(&detail, filter, queue)))
             }
             // It may have been among those that were dropped.
-            Some(Event::Lagged(_)) => true,
+            Some(Event::Lagged(_)) => {
+                self.closures.suspect();
+                false
+            }
             Some(_) => false,
         };
         if closed && self.closures.note() {

@@ -1,13 +1,21 @@
 //! What a room keeps, as members with different keys see it.
 
-use bus_client::{
-    Bus, Confirm, Encryption, ErrorKind, History, HistoryFrom, MessageErrorKind, MessageRejection, Replay,
-    Room, RoomDraft, RoomRole, Standing, Stored, Trust,
-};
-use bus_testkit::TestBus;
-use futures_util::StreamExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::support::{NOBODY, Person, lied_to, tap, text, within};
+use bus_client::{
+    Bus, BusRole, Confirm, Encryption, ErrorKind, GapCause, History, HistoryFrom, MessageErrorKind,
+    MessageRejection, Replay, Room, RoomDraft, RoomRole, Standing, Stored, Trust, Tuning,
+};
+use bus_testkit::faults::Line;
+use bus_testkit::{Answer, TestBus};
+
+use futures_util::StreamExt as _;
+use http::StatusCode;
+use serde_json::json;
+
+use super::support::{NOBODY, Person, lied_to, tap, text, tuning, within};
 
 async fn archive(owner: &Person, encryption: Encryption) -> Room {
     let mut draft = RoomDraft::new("archive".parse().unwrap());
@@ -153,6 +161,50 @@ async fn a_replay_goes_over_into_what_is_sent_without_gap_or_repeat() {
     };
     tokio::join!(writer, reader);
     assert!(replay.is_live());
+    drop((replay, room));
+    alice.bus.shutdown().await.unwrap();
+    bus.stop().await.unwrap();
+}
+
+/// What was stored between the last page and the subscription is missing when it cannot be read then.
+#[tokio::test]
+async fn a_replay_that_cannot_be_caught_up_says_so_and_repeats_nothing() {
+    let bus = TestBus::builder().lying_proxy().start().await.unwrap();
+    let line = Line::to(bus.nats_addr(), 1).await.unwrap();
+    let refuse_log = Arc::new(AtomicBool::new(false));
+    let (url, refused) = (format!("nats://{}", line.address()), refuse_log.clone());
+    bus.proxy().unwrap().tell(move |asked, answer| match asked.path() {
+        "/v1/info" => answer.map_json(|info| info["data_urls"] = json!([url])),
+        _ if asked.reads_log() && refused.load(Ordering::Acquire) => {
+            Answer::made_up(StatusCode::BAD_REQUEST, &json!({}))
+        }
+        _ => answer,
+    });
+    let identity = bus.admit("alice", BusRole::Member).await.unwrap();
+    let impatient = Tuning { request_timeout: Duration::from_secs(2), ..tuning() };
+    let client = Bus::connect(lied_to(&bus, &identity).with_tuning(impatient)).await.unwrap();
+    let alice = Person { identity, bus: client };
+    let room = archive(&alice, Encryption::E2e).await;
+    for n in 0..5 {
+        room.publish_stored(n.to_string()).await.unwrap();
+    }
+    let mut replay = room.replay(HistoryFrom::Last(2)).await.unwrap();
+    assert_eq!([next(&mut replay).await, next(&mut replay).await], ["3", "4"]);
+
+    // It subscribes; then the connection is made anew, and the log that is looked at first is refused.
+    refuse_log.store(true, Ordering::Release);
+    let (gap, ()) = tokio::join!(within("gap", replay.next()), async { line.reset() });
+    let gap = gap.unwrap().unwrap().unwrap_err();
+    assert_eq!(gap.kind(), &MessageErrorKind::Gap(GapCause::Unread), "{gap}");
+    refuse_log.store(false, Ordering::Release);
+    room.refresh().await.unwrap();
+    room.publish_stored("5").await.unwrap();
+    loop {
+        match within("message", replay.next()).await.unwrap().unwrap() {
+            Ok(message) => break assert_eq!(text(&message), "5", "what was returned before came again"),
+            Err(error) => assert!(matches!(error.kind(), MessageErrorKind::Gap(_)), "{error}"),
+        }
+    }
     drop((replay, room));
     alice.bus.shutdown().await.unwrap();
     bus.stop().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus_client::{Bus, ErrorKind, Event, MessageErrorKind, Tuning};
 use bus_testkit::TestBus;
-use bus_testkit::faults::Line;
+use bus_testkit::faults::{Flow, Line};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -136,4 +136,30 @@ async fn where_the_bus_has_moved_to_is_asked_when_the_connection_is_lost() {
     let mut moved = Moved::open(tuning()).await;
     moved.bob_hears_over_the_other_line().await;
     moved.stop().await;
+}
+
+/// A node that hangs takes nothing more, and says nothing: whoever publishes learns it, and does not wait for ever.
+#[tokio::test]
+async fn a_publish_to_a_node_that_hangs_ends_with_an_error() {
+    let lab = Lab::on(TestBus::builder().lying_proxy().start().await.unwrap()).await;
+    let line = Line::to(lab.bus.nats_addr(), 1).await.unwrap();
+    say_where(&lab, &line, None);
+    let impatient = Tuning { request_timeout: Duration::from_secs(1), ..tuning() };
+    let bob = Bus::connect(lied_to(&lab.bus, &lab.bob.identity).with_tuning(impatient)).await.unwrap();
+    let room = bob.room(SUBJECT).await.unwrap();
+    room.publish("still there").await.unwrap();
+    line.set_both(Flow::Hold);
+    // Large ones fill what is between the two, small ones the queue of the client.
+    let mut messages = std::iter::repeat_n(900 * 1024, 16).chain(std::iter::repeat(1));
+    let refused = loop {
+        let payload = vec![0; messages.next().unwrap()];
+        if let Err(error) = within("answer to a publish", room.publish(payload)).await {
+            break error;
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::Unreachable, "{refused}");
+    line.set_both(Flow::Pass);
+    drop(room);
+    bob.shutdown().await.unwrap();
+    lab.stop().await;
 }

@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result};
 use bus_client::{Job, Message, Trust};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
@@ -44,13 +43,8 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// Runs the command for a message to its end. While it runs, the queue is told so every third of `ack_wait`.
-pub(super) async fn run(
-    command: &str,
-    job: &Job,
-    message: &Message,
-    ack_wait: Duration,
-) -> Result<ExitStatus> {
+/// Runs the command for a message to its end.
+pub(super) async fn run(command: &str, job: &Job, message: &Message) -> Result<ExitStatus> {
     let mut child = start(command, job, message)?;
     let stdin = child.stdin.take();
     let feed = async {
@@ -60,18 +54,5 @@ pub(super) async fn run(
             drop(stdin.shutdown().await);
         }
     };
-    let ended = async { tokio::join!(child.wait(), feed).0 };
-    tokio::pin!(ended);
-    let mut ticks = tokio::time::interval((ack_wait / 3).max(Duration::from_millis(300)));
-    ticks.tick().await;
-    loop {
-        tokio::select! {
-            status = &mut ended => return status.context("the command cannot be waited for"),
-            _ = ticks.tick() => {
-                if let Err(error) = job.progress().await {
-                    tracing::warn!(%error, "the queue does not know that the command still runs");
-                }
-            }
-        }
-    }
+    tokio::join!(child.wait(), feed).0.context("the command cannot be waited for")
 }

@@ -1,6 +1,6 @@
 //! A work queue as a line of text or JSON.
 
-use crate::output::{Paint, Show, Style};
+use crate::output::{Paint, Show, Style, printable};
 use bus_client::{ConsumerInfo, ConsumerStart, Room};
 use serde::Serialize;
 
@@ -47,7 +47,8 @@ impl Show for QueueView {
     fn text(&self, paint: Paint) -> String {
         let who = self.handle.as_deref().unwrap_or(&self.owner);
         let whose = if self.shared { "shared" } else { "own" };
-        let filter = self.filter.as_ref().map(|filter| format!("  {filter}")).unwrap_or_default();
+        let filter =
+            self.filter.as_ref().map(|filter| format!("  {}", printable(filter))).unwrap_or_default();
         format!(
             "{}  {}  {whose:<6}  {} waiting, {} given out{filter}",
             paint.paint(Style::Bold, &self.name),

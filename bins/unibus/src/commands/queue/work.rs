@@ -1,5 +1,6 @@
 //! `unibus queue work ROOM NAME`
 
+use super::batch::Batch;
 use super::{child, find};
 use crate::arguments::Global;
 use crate::commands::message_view::{MessageView, Rejected};
@@ -31,7 +32,8 @@ pub(crate) struct Arguments {
     /// With --exec: seconds until a message is given out again for which the command failed.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "exec")]
     retry_delay: u16,
-    /// Take up to so many messages at once; more is faster, and leaves less to other workers.
+    /// Take up to so many messages at once; more is faster, and leaves less to other workers. None of them is given to
+    /// anybody else while this worker is there.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     batch: u64,
     /// End after so many messages.
@@ -57,6 +59,21 @@ struct Worker<'a> {
 enum Go {
     On,
     Home,
+}
+
+/// What the queue is told about a message.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Done,
+    /// It is given out again, after so many seconds.
+    Again(u16),
+    Never,
+}
+
+/// What became of a message, and whether the work goes on after it.
+struct Dealt {
+    verdict: Verdict,
+    go: Result<Go>,
 }
 
 /// Runs the command.
@@ -110,80 +127,89 @@ pub(super) async fn run(arguments: Arguments, global: Global, output: &Output) -
 impl Worker<'_> {
     /// Deals with messages in turn. Those that are left when it is enough go back to the queue.
     async fn deal_with_all(&self, jobs: Vec<Job>) -> Result<Go> {
-        let mut jobs = jobs.into_iter();
+        let batch = Batch::new(jobs);
+        // In a box because it is large, and so would be every future around it.
+        let work = Box::pin(self.work_through(&batch));
+        batch.hold_while(self.ack_wait, work).await
+    }
+
+    async fn work_through(&self, batch: &Batch) -> Result<Go> {
+        let mut jobs = batch.jobs().iter();
         while let Some(job) = jobs.next() {
-            if self.deal_with(&job).await? == Go::Home {
+            let Dealt { verdict, go } = self.deal_with(job).await?;
+            batch.let_go();
+            self.settle(job, verdict).await?;
+            if !matches!(go, Ok(Go::On)) {
                 for job in jobs {
-                    settled(job.nak(0).await, self.output)?;
+                    batch.let_go();
+                    self.settle(job, Verdict::Again(0)).await?;
                 }
-                return Ok(Go::Home);
+                return go;
             }
         }
         Ok(Go::On)
     }
 
-    async fn deal_with(&self, job: &Job) -> Result<Go> {
+    async fn deal_with(&self, job: &Job) -> Result<Dealt> {
         match (&job.stored.message, self.exec) {
-            (Err(error), _) => self.put_aside(job, error).await,
+            (Err(error), _) => self.put_aside(job, error),
             (Ok(message), None) => {
                 self.output.show(&MessageView::new(&self.subject, message))?;
-                settled(job.ack().await, self.output)?;
-                Ok(Go::On)
+                Ok(Dealt { verdict: Verdict::Done, go: Ok(Go::On) })
             }
-            (Ok(message), Some(command)) => self.execute(job, message, command).await,
+            (Ok(message), Some(command)) => Ok(self.execute(job, message, command).await),
         }
     }
 
     /// What is no message is handed to nobody. It will not become one, unless something is missing to judge it.
-    async fn put_aside(&self, job: &Job, error: &MessageError) -> Result<Go> {
+    fn put_aside(&self, job: &Job, error: &MessageError) -> Result<Dealt> {
         if self.exec.is_some() {
             self.output.remark(&format!("Message {} is rejected: {error}", job.stored.seq));
         } else {
             self.output.show(&Rejected::new(&self.subject, error))?;
         }
-        let said = match error.kind() {
-            MessageErrorKind::Rejected(_) => job.term().await,
-            _ => job.nak(JUDGE_AGAIN).await,
+        let verdict = match error.kind() {
+            MessageErrorKind::Rejected(_) => Verdict::Never,
+            _ => Verdict::Again(JUDGE_AGAIN),
         };
-        settled(said, self.output)?;
-        Ok(Go::On)
+        Ok(Dealt { verdict, go: Ok(Go::On) })
     }
 
-    async fn execute(&self, job: &Job, message: &Message, command: &str) -> Result<Go> {
-        let running = child::run(command, job, message, self.ack_wait);
+    async fn execute(&self, job: &Job, message: &Message, command: &str) -> Dealt {
+        let running = child::run(command, job, message);
         tokio::pin!(running);
         let (ended, go) = tokio::select! {
             ended = &mut running => (ended, Go::On),
             // On a terminal the command hears it, too. What it has begun it ends.
             _ = tokio::signal::ctrl_c() => (running.await, Go::Home),
         };
-        let status = match ended {
-            Ok(status) => status,
-            Err(error) => {
-                settled(job.nak(self.retry_delay).await, self.output)?;
-                return Err(error);
+        let again = Verdict::Again(self.retry_delay);
+        match ended {
+            Err(error) => Dealt { verdict: again, go: Err(error) },
+            Ok(status) if status.success() => Dealt { verdict: Verdict::Done, go: Ok(go) },
+            Ok(status) => {
+                self.output.remark(&format!(
+                    "Message {} goes back to the queue: the command ended with {status}.",
+                    job.stored.seq
+                ));
+                Dealt { verdict: again, go: Ok(go) }
             }
-        };
-        if status.success() {
-            settled(job.ack().await, self.output)?;
-        } else {
-            self.output.remark(&format!(
-                "Message {} goes back to the queue: the command ended with {status}.",
-                job.stored.seq
-            ));
-            settled(job.nak(self.retry_delay).await, self.output)?;
         }
-        Ok(go)
     }
-}
 
-/// A message that took too long is somebody else's now, which is no reason to end.
-fn settled(said: Result<(), bus_client::Error>, output: &Output) -> Result<()> {
-    match said {
-        Err(error) if error.kind() == ErrorKind::Conflict || error.is_transient() => {
-            output.remark(&format!("A message may be given out again: {error}"));
-            Ok(())
+    /// A message that took too long is somebody else's now, which is no reason to end.
+    async fn settle(&self, job: &Job, verdict: Verdict) -> Result<()> {
+        let said = match verdict {
+            Verdict::Done => job.ack().await,
+            Verdict::Again(delay) => job.nak(delay).await,
+            Verdict::Never => job.term().await,
+        };
+        match said {
+            Err(error) if error.kind() == ErrorKind::Conflict || error.is_transient() => {
+                self.output.remark(&format!("A message may be given out again: {error}"));
+                Ok(())
+            }
+            said => Ok(said?),
         }
-        said => Ok(said?),
     }
 }

@@ -14,9 +14,9 @@ struct Row(RoomSummary);
 impl Show for Row {
     fn text(&self, paint: Paint) -> String {
         let room = &self.0;
-        let subject = room.subject.to_string();
+        let subject = printable(room.subject.as_str());
         let role = room.role.map_or("", words::room_role);
-        let name = if room.name == subject { String::new() } else { printable(&room.name) };
+        let name = if room.name == room.subject.as_str() { String::new() } else { printable(&room.name) };
         let state = match (room.closed, room.frozen) {
             (true, _) => "closed",
             (false, true) => "frozen by an admin of the bus",

@@ -1,7 +1,7 @@
 //! `unibus room log ROOM`
 
 use crate::commands::words;
-use crate::output::{Paint, Show, Style};
+use crate::output::{Paint, Show, Style, printable};
 use crate::session::Session;
 use anyhow::Result;
 use busauth::UserId;
@@ -53,7 +53,7 @@ impl Show for Entry {
             "{seq}  {}  {:<16} {}  {}",
             self.at,
             self.author,
-            self.what,
+            printable(&self.what),
             paint.paint(Style::Dim, hash)
         );
         match &self.statement {

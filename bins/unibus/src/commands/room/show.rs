@@ -71,7 +71,7 @@ impl Show for Shown {
             None => "none: the server can read along".to_owned(),
         };
         let mut rows = vec![
-            row("room", &paint.paint(Style::Bold, &self.subject)),
+            row("room", &paint.paint(Style::Bold, printable(&self.subject))),
             row("name", &printable(&self.name)),
             row("id", &self.id),
             row("encryption", &encryption),
