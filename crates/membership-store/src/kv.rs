@@ -238,7 +238,8 @@ impl KvStore {
         self.inner.progress.applied()
     }
 
-    /// Waits until the view holds a revision that another node has told. The caller bounds the time.
+    /// Waits until the view holds a revision that another node has told. The caller bounds the time. Fails when the view
+    /// does not follow any more, however far it has come.
     pub async fn reach(&self, revision: u64) -> Result<(), StoreError> {
         self.inner.progress.reach(revision).await
     }
@@ -261,12 +262,8 @@ impl KvStore {
             return Err(StoreError::TooLarge { bytes, limit });
         }
         let since = Instant::now();
-        let put = async {
-            let value = Bytes::copy_from_slice(text.as_bytes());
-            let revision = self.inner.buckets.ctl.store(&Key::Node(name.clone()), value).await?;
-            self.inner.progress.reach(revision).await?;
-            Ok(revision)
-        };
+        let key = Key::Node(name.clone());
+        let put = self.inner.pass(&key, Bytes::copy_from_slice(text.as_bytes()));
         Ok(Confirmed { revision: self.inner.in_time(put).await?, since })
     }
 

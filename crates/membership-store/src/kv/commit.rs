@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout_at};
 use super::Inner;
 use super::keys::Key;
 use super::messages::BarrierMessage;
-use super::progress::Found;
+use super::progress::{End, Found};
 use super::publish::{Expect, Sent, WriteId};
-use crate::StoreError;
-use crate::record;
+use crate::error::damaged;
+use crate::{StoreError, record};
 
 /// What a write comes to, given the view.
 pub(super) enum Decision<T> {
@@ -129,8 +129,21 @@ impl Inner {
 
     /// Waits until the view holds everything that was acknowledged to anybody before this call.
     pub(super) async fn barrier(&self) -> Result<u64, StoreError> {
-        let value = Bytes::from(record::encode(&BarrierMessage {})?);
-        let revision = self.buckets.ctl.store(&Key::Barrier, value).await?;
+        self.pass(&Key::Barrier, Bytes::from(record::encode(&BarrierMessage {})?)).await
+    }
+
+    /// Stores a message that nothing contradicts, and waits until the view holds everything in front of it.
+    ///
+    /// Its place is behind all that the view holds. One that is not shows that the bucket has lost its last messages: what
+    /// others write in their places now is not in this view, and never will be.
+    pub(super) async fn pass(&self, key: &Key, value: Bytes) -> Result<u64, StoreError> {
+        let before = self.progress.applied();
+        let revision = self.buckets.ctl.store(key, value).await?;
+        if revision <= before {
+            let found = format!("the bucket went back from message {before} to {revision}");
+            self.progress.end(End::Damaged(found.clone()));
+            return Err(damaged(&found));
+        }
         self.progress.reach(revision).await?;
         Ok(revision)
     }

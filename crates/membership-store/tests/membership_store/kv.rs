@@ -12,3 +12,5 @@ mod failover;
 mod nonces;
 #[path = "kv/races.rs"]
 mod races;
+#[path = "kv/rewound.rs"]
+mod rewound;
