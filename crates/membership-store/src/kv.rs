@@ -58,7 +58,7 @@ use busauth::UserId;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use room_protocol::{BlobDigest, RoomId, SealedKey};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -179,6 +179,8 @@ struct Inner {
     waiting: Semaphore,
     snapshots: Arc<Semaphore>,
     last_audit: AtomicU64,
+    /// A room was deleted here, and its messages are to be removed.
+    deleted: Notify,
     /// Writes, which run to their end, and the follower, which is stopped after them.
     writes: TaskTracker,
     tasks: TaskTracker,
@@ -217,6 +219,7 @@ impl KvStore {
             waiting: Semaphore::new(MAX_WAITING),
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
             last_audit: AtomicU64::new(0),
+            deleted: Notify::new(),
             writes: TaskTracker::new(),
             tasks: TaskTracker::new(),
         });
@@ -267,7 +270,7 @@ impl KvStore {
         Ok(Confirmed { revision: self.inner.in_time(put).await?, since })
     }
 
-    /// The last record of each node that ever put one, by name.
+    /// The last record of each node that ever put one, by name: of the 64 that put theirs last.
     pub fn nodes(&self) -> Vec<NodeRecord> {
         self.inner.memory.index.read().nodes()
     }

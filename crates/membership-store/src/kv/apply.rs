@@ -57,8 +57,13 @@ impl Loose {
     }
 
     /// The deleted rooms of which there may be messages left.
-    pub(super) fn take_leftovers(&mut self) -> Vec<RoomId> {
-        self.leftovers.drain().collect()
+    pub(super) fn leftovers(&self) -> Vec<RoomId> {
+        self.leftovers.iter().copied().collect()
+    }
+
+    /// There are no messages of this room left.
+    pub(super) fn forget_leftover(&mut self, room: &RoomId) {
+        self.leftovers.remove(room);
     }
 
     fn check(&self) -> Result<(), Damage> {

@@ -6,6 +6,8 @@ mod buckets;
 pub(crate) mod conformance;
 #[path = "kv/cuts.rs"]
 mod cuts;
+#[path = "kv/deleted.rs"]
+mod deleted;
 #[path = "kv/failover.rs"]
 mod failover;
 #[path = "kv/nonces.rs"]

@@ -141,7 +141,7 @@ pub(in crate::kv) async fn set_frozen(store: &Inner, id: RoomId, frozen: bool) -
 }
 
 /// Deletes a room; its last entry stays.
-pub(in crate::kv) async fn delete(store: &Arc<Inner>, id: RoomId, at: u64) -> Result<(), StoreError> {
+pub(in crate::kv) async fn delete(store: &Inner, id: RoomId, at: u64) -> Result<(), StoreError> {
     loop {
         let last = match store.memory.view.room(&id) {
             Some(room) => Some((room.head, store.entry(&id, room.head.seq).await?)),
@@ -157,7 +157,7 @@ pub(in crate::kv) async fn delete(store: &Arc<Inner>, id: RoomId, at: u64) -> Re
         };
         // The log may have grown since its last entry was read.
         if store.write(decide).await? {
-            store.clean_up();
+            store.deleted.notify_one();
             return Ok(());
         }
     }
