@@ -174,3 +174,26 @@ async fn a_prefix_that_is_no_name_is_refused() {
         assert!(matches!(refused, Err(KvOpenError::BadPrefix(_))), "{prefix:?}");
     }
 }
+
+/// Names that are used no more never keep a node that lives from being seen, in whatever order they are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_living_node_is_seen_however_many_there_were() {
+    let servers = Arc::new(Servers::embedded().await);
+    let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+    let store = backend.open_at(0).await;
+    let living: NodeName = "living".parse().expect("a name");
+    store.put_node(&living, "young").await.expect("it is put");
+    for n in 0..100 {
+        let name: NodeName = format!("old-{n}").parse().expect("a name");
+        store.put_node(&name, "gone").await.expect("it is put");
+    }
+    store.put_node(&living, "old").await.expect("it is put");
+    let fresh = backend.open_at(0).await;
+    for store in [&store, &fresh] {
+        store.confirm().await.expect("the view is complete");
+        let nodes = store.nodes();
+        let found = nodes.iter().find(|node| node.name == living);
+        assert_eq!(found.map(|node| node.text.as_str()), Some("old"));
+    }
+    assert_eq!(store.nodes(), fresh.nodes());
+}
