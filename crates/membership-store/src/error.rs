@@ -7,6 +7,7 @@ use std::fmt;
 
 use busauth::UserId;
 use room_protocol::{Head, RoomSubject};
+use tokio::task::JoinError;
 
 use crate::record::RecordError;
 
@@ -102,6 +103,12 @@ pub enum Conflict {
 pub(crate) fn damaged(found: &dyn fmt::Display) -> StoreError {
     tracing::error!(%found, "the membership store is damaged");
     StoreError::Corrupt
+}
+
+/// Logs that a job came to no end of its own, as when everything stops, and answers that nothing can be said now.
+pub(crate) fn job_ended(error: &JoinError) -> StoreError {
+    tracing::error!(%error, "a job of the membership store ended unexpectedly");
+    StoreError::Unavailable
 }
 
 impl From<RecordError> for StoreError {

@@ -197,3 +197,24 @@ async fn a_living_node_is_seen_however_many_there_were() {
     }
     assert_eq!(store.nodes(), fresh.nodes());
 }
+
+/// A snapshot is a convenience: one of a newer program costs time, nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_cannot_be_read_is_left_aside() {
+    let servers = Arc::new(Servers::embedded().await);
+    let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+    let store = backend.open_at(0).await;
+    let ann = Person::number(1);
+    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
+    let room = ann.new_room("room", NOW);
+    let state = room.state().clone();
+    store.create_room(room).await.expect("a room");
+    let context = servers.connect(0).await;
+    let subject = format!("$KV.{}_keys.state.{}.0", backend.prefix, state.id());
+    for snapshot in [r#"{"v":2,"data":{}}"#, r#"{"v":1,"data":{"text":1}}"#, "no JSON"] {
+        context.publish(subject.clone(), snapshot.into()).await.expect("sent").await.expect("stored");
+        let fresh = backend.open_at(0).await;
+        let read = fresh.room(&state.id()).await.map(|room| room.state.head());
+        assert_eq!(read, Ok(state.head()), "{snapshot}");
+    }
+}
