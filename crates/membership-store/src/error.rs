@@ -128,6 +128,8 @@ pub enum Bound {
     Memberships(usize),
     /// Files of all rooms together.
     Files(usize),
+    /// Rooms that were deleted: something of each stays for ever.
+    DeletedRooms(usize),
 }
 
 impl fmt::Display for Bound {
@@ -137,6 +139,7 @@ impl fmt::Display for Bound {
             Self::Rooms(n) => write!(f, "{n} rooms"),
             Self::Memberships(n) => write!(f, "{n} memberships"),
             Self::Files(n) => write!(f, "{n} files"),
+            Self::DeletedRooms(n) => write!(f, "{n} deleted rooms"),
         }
     }
 }

@@ -91,6 +91,9 @@ pub struct KvOptions {
     pub limits: ViewLimits,
     /// How many files, of all rooms together, may be recorded: each takes about 150 bytes of memory.
     pub max_files: usize,
+    /// After how many deleted rooms no new one is made: of each there stays its last statement, for ever, and every start reads
+    /// it. Deleting goes on.
+    pub max_deleted_rooms: usize,
     /// How long a write may take, the election of a new leader included. After that it is
     /// [`StoreError::Unavailable`], and may have happened.
     pub write_timeout: Duration,
@@ -105,6 +108,7 @@ impl Default for KvOptions {
             replicas: 1,
             limits: ViewLimits::default(),
             max_files: 500_000,
+            max_deleted_rooms: 100_000,
             write_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_mins(1),
         }

@@ -67,6 +67,10 @@ impl Index {
         self.deleted.contains(room)
     }
 
+    pub(super) fn deleted_count(&self) -> usize {
+        self.deleted.len()
+    }
+
     pub(super) fn is_first_start(&self) -> bool {
         !self.first_start && self.users.is_empty()
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use membership_store::{BusRole, MembershipStore as _};
+use membership_store::{Bound, BusRole, Conflict, KvOptions, KvStore, MembershipStore as _, StoreError};
 use nats_testkit::{PATIENCE, Servers};
 use tokio::time::timeout;
 
@@ -83,4 +83,34 @@ async fn closing_does_not_wait_until_deleted_rooms_are_cleaned_up() {
     };
     timeout(PATIENCE, gone).await.expect("the next start removes them");
     again.close().await;
+}
+
+/// Whoever makes and deletes rooms for ever does not fill the memory of every node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_is_made_where_too_many_were_deleted() {
+    let servers = Servers::embedded().await;
+    let options = KvOptions { max_deleted_rooms: 2, ..KvOptions::default() };
+    let store = KvStore::open(servers.connect(0).await, options.clone()).await.expect("the store opens");
+    let ann = Person::number(1);
+    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
+    let kept = ann.new_room("kept", NOW);
+    let kept_id = kept.state().id();
+    store.create_room(kept).await.expect("a room");
+    let mut deleted = Vec::new();
+    for n in 0..2 {
+        let room = ann.new_room("room", NOW + n);
+        deleted.push(room.state().id());
+        store.create_room(room).await.expect("a room");
+        store.delete_room(&deleted[deleted.len() - 1], NOW).await.expect("the room is deleted");
+    }
+    let full = Err(StoreError::Full(Bound::DeletedRooms(2)));
+    assert_eq!(store.create_room(ann.new_room("room", NOW + 2)).await, full);
+    let again = store.create_room(ann.new_room("room", NOW)).await;
+    assert_eq!(again, Err(Conflict::RoomExists.into()), "that says more");
+    store.delete_room(&kept_id, NOW).await.expect("rooms can be deleted all the same");
+    store.close().await;
+    let options = KvOptions { max_deleted_rooms: 4, ..options };
+    let store = KvStore::open(servers.connect(0).await, options).await.expect("the store opens");
+    store.create_room(ann.new_room("room", NOW + 2)).await.expect("the limit was raised");
+    store.close().await;
 }
