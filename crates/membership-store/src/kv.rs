@@ -236,7 +236,8 @@ impl KvStore {
             Err(_) => return Err(KvOpenError::Unreachable("the view was not complete in time".to_owned())),
         }
         inner.memory.view.check_loaded().map_err(KvOpenError::OverLimit)?;
-        inner.tasks.spawn(cleaning::clean(inner.clone(), stop));
+        inner.tasks.spawn(cleaning::clean_rooms(inner.clone(), stop.clone()));
+        inner.tasks.spawn(cleaning::clean_sets(inner.clone(), stop));
         Ok(store)
     }
 

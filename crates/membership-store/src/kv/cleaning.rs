@@ -106,22 +106,27 @@ async fn purge(stream: &async_nats::jetstream::stream::Stream<()>, filter: &str)
     purged.inspect_err(|error| tracing::debug!(%error, filter, "messages were not removed")).is_ok()
 }
 
-/// Cleans up at the start, after deletions and now and then, until it is stopped. What is left then is found by the next
-/// start.
-pub(super) async fn clean(store: Arc<Inner>, stop: CancellationToken) {
-    let rooms = async {
+/// Removes the messages of deleted rooms at the start, after deletions and now and then, until it is stopped. What is left
+/// then is found by the next start.
+pub(super) async fn clean_rooms(store: Arc<Inner>, stop: CancellationToken) {
+    let rounds = async {
         loop {
             store.remove_leftovers().await;
             // Rooms that others deleted are left to them for a while.
             drop(timeout(EVERY, store.deleted.notified()).await);
         }
     };
-    let sets = async {
+    stop.run_until_cancelled(rounds).await;
+}
+
+/// Removes sets without a name at the start and now and then, until it is stopped.
+pub(super) async fn clean_sets(store: Arc<Inner>, stop: CancellationToken) {
+    let rounds = async {
         let mut unnamed = HashSet::new();
         loop {
-            unnamed = store.remove_unnamed(&unnamed).await.unwrap_or_default();
+            unnamed = Box::pin(store.remove_unnamed(&unnamed)).await.unwrap_or_default();
             tokio::time::sleep(EVERY).await;
         }
     };
-    stop.run_until_cancelled(async { tokio::join!(rooms, sets) }).await;
+    stop.run_until_cancelled(rounds).await;
 }

@@ -141,7 +141,7 @@ async fn a_commit_that_meets_a_sweep_happened_whole_or_not_at_all() {
         match (committed, ended) {
             (Ok(_) | Err(BlobError::Unavailable), Ok(())) => assert_eq!(got, bytes),
             (Err(BlobError::Unavailable), Err(error)) => {
-                assert_eq!((got.len(), error), (0, BlobError::NotFound))
+                assert_eq!((got.len(), error), (0, BlobError::NotFound));
             }
             other => panic!("after {pause:?}: {other:?}"),
         }
