@@ -28,7 +28,9 @@ pub enum JetStreamOpenError {
     #[error("the file store cannot be reached: {0}")]
     Unreachable(String),
     /// The bucket is not as this program made it; used all the same, it would lose or keep what it must not.
-    #[error("bucket {bucket} is not as it must be: {what}")]
+    #[error(
+        "bucket {bucket} is not as it must be: {what}. Somebody else made or changed it: put that back, or use another bucket"
+    )]
     Unfit {
         /// The bucket.
         bucket: String,
