@@ -56,6 +56,13 @@ impl Inner {
         is_done
     }
 
+    /// The set that a message is part of, unless an entry names it.
+    fn unnamed_set(&self, subject: &str) -> Option<(RoomId, String)> {
+        let mut words = subject.strip_prefix(self.buckets.keys.prefix.as_str())?.split('.').skip(1);
+        let (room, set) = (words.next()?.parse().ok()?, words.next()?);
+        (!self.memory.index.read().names_set(&room, set)).then(|| (room, set.to_owned()))
+    }
+
     /// Removes sets that no entry names now and none named in the round before; answers those that none names now.
     async fn remove_unnamed(&self, before: &HashSet<(RoomId, String)>) -> Option<HashSet<(RoomId, String)>> {
         // Whatever was named before this is in the view then.
@@ -79,15 +86,7 @@ impl Inner {
             let before = left;
             while let Some(Ok(message)) = messages.next().await {
                 left = left.saturating_sub(1);
-                let key = message.subject.strip_prefix(self.buckets.keys.prefix.as_str()).unwrap_or_default();
-                let mut words = key.split('.').skip(1);
-                let (Some(Ok(room)), Some(set)) = (words.next().map(str::parse::<RoomId>), words.next())
-                else {
-                    continue;
-                };
-                if !self.memory.index.read().names_set(&room, set) {
-                    unnamed.insert((room, set.to_owned()));
-                }
+                unnamed.extend(self.unnamed_set(&message.subject));
             }
             if left == before {
                 break;

@@ -101,12 +101,8 @@ impl Inner {
                 }
                 Sent::Refused(error) => return Err(error),
                 Sent::Unexpected => {
-                    // The rival's message is on its way to this view, or was removed since.
-                    if tokio::time::timeout(LONGEST_PAUSE, self.progress.reach(known + 1)).await.is_err() {
-                        self.barrier().await?;
-                    }
                     // A message that the line carried twice is its own rival.
-                    if self.progress.at(known + 1, id) == Found::It {
+                    if self.behind_rival(known + 1, id).await? == Found::It {
                         return Ok(then);
                     }
                     lost += 1;
@@ -125,6 +121,15 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Waits until the view has passed the place that a rival was faster to take; answers what is there.
+    async fn behind_rival(&self, place: u64, id: WriteId) -> Result<Found, StoreError> {
+        // The rival's message is on its way to this view, or was removed since.
+        if tokio::time::timeout(LONGEST_PAUSE, self.progress.reach(place)).await.is_err() {
+            self.barrier().await?;
+        }
+        Ok(self.progress.at(place, id))
     }
 
     /// Waits until the view holds everything that was acknowledged to anybody before this call.
