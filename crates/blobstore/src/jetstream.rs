@@ -10,11 +10,13 @@
 //!
 //! An upload notes its copy, stores the chunks and, when the digest matched, one message makes the copy the blob. That
 //! message is stored only on top of the one that the upload had seen, so of two uploads of one blob each knows what the
-//! other did. Whoever replaces or removes a blob notes the copy first that it is going to leave behind. So every
-//! copy that is not a blob has a note, and what a killed process left is found by going through the notes.
+//! other did. Whoever replaces or removes a blob notes the copy first that it is going to leave behind; in a bucket without
+//! room for a note, whoever removes a blob removes its chunks first. So every copy that is not a blob has a note, and what a
+//! killed process left is found by going through the notes.
 //!
 //! An upload that stands still for [`JetStreamOptions::upload_idle`] gives itself up, and a sweep leaves alone what has
-//! moved since then: so none is swept away while it can still be committed, on whatever node it is.
+//! moved since then. An upload that does not know that it stood still, since its whole machine did, finds its note changed
+//! by the sweep, before and after it ends, and is not acknowledged.
 //!
 //! What decides is read from, and written to, the leader of the stream. Chunks never change and are read from whichever
 //! server has them; where a read finds that its copy was replaced, it goes on with the new one.
@@ -43,6 +45,7 @@ use crate::{
 };
 use bucket::{Bucket, Removed};
 use download::JetStreamDownload;
+use layout::CopyId;
 use listing::Listing;
 use object::Copy;
 use upload::JetStreamUpload;
@@ -152,12 +155,7 @@ impl Shared {
                 Some(Err(_)) | None => None,
             };
             if let Some(copy) = copy {
-                match self.bucket.note(copy, blob).await {
-                    Ok(_) => {}
-                    // Whoever makes room must not need any.
-                    Err(BlobError::Full) => tracing::warn!(%blob, "removed without a note, for want of room"),
-                    Err(error) => return Err(error),
-                }
+                self.prepare_to_leave(copy, blob).await?;
             }
             match self.bucket.delete(object.revision).await {
                 Removed::Done => {
@@ -171,6 +169,19 @@ impl Shared {
                     retry.pause(&reason).await?;
                 }
             }
+        }
+    }
+
+    /// Notes a copy that is not going to be a blob any more, so that its chunks are found whatever happens.
+    ///
+    /// Whoever makes room must not need any: where a note does not fit, the chunks go first. Cut off behind that, the blob is
+    /// damaged, but it is listed, and whoever wanted it gone removes it again.
+    async fn prepare_to_leave(&self, copy: CopyId, blob: &BlobId) -> Result<(), BlobError> {
+        match self.bucket.note(copy, blob).await {
+            Ok(_) => Ok(()),
+            Err(BlobError::Full) if self.bucket.remove_chunks(copy).await => Ok(()),
+            Err(BlobError::Full) => Err(BlobError::Unavailable),
+            Err(error) => Err(error),
         }
     }
 

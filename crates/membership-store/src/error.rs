@@ -7,6 +7,7 @@ use std::fmt;
 
 use busauth::UserId;
 use room_protocol::{Head, RoomSubject};
+use tokio::task::JoinError;
 
 use crate::record::RecordError;
 
@@ -104,6 +105,12 @@ pub(crate) fn damaged(found: &dyn fmt::Display) -> StoreError {
     StoreError::Corrupt
 }
 
+/// Logs that a job came to no end of its own, as when everything stops, and answers that nothing can be said now.
+pub(crate) fn job_ended(error: &JoinError) -> StoreError {
+    tracing::error!(%error, "a job of the membership store ended unexpectedly");
+    StoreError::Unavailable
+}
+
 impl From<RecordError> for StoreError {
     fn from(error: RecordError) -> Self {
         damaged(&error)
@@ -121,6 +128,8 @@ pub enum Bound {
     Memberships(usize),
     /// Files of all rooms together.
     Files(usize),
+    /// Rooms that were deleted: something of each stays for ever.
+    DeletedRooms(usize),
 }
 
 impl fmt::Display for Bound {
@@ -130,6 +139,7 @@ impl fmt::Display for Bound {
             Self::Rooms(n) => write!(f, "{n} rooms"),
             Self::Memberships(n) => write!(f, "{n} memberships"),
             Self::Files(n) => write!(f, "{n} files"),
+            Self::DeletedRooms(n) => write!(f, "{n} deleted rooms"),
         }
     }
 }

@@ -58,7 +58,7 @@ use busauth::UserId;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use room_protocol::{BlobDigest, RoomId, SealedKey};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -92,6 +92,9 @@ pub struct KvOptions {
     pub limits: ViewLimits,
     /// How many files, of all rooms together, may be recorded: each takes about 150 bytes of memory.
     pub max_files: usize,
+    /// After how many deleted rooms no new one is made: of each there stays its last statement, for ever, and every start reads
+    /// it. Deleting goes on.
+    pub max_deleted_rooms: usize,
     /// How long a write may take, the election of a new leader included. After that it is
     /// [`StoreError::Unavailable`], and may have happened.
     pub write_timeout: Duration,
@@ -106,6 +109,7 @@ impl Default for KvOptions {
             replicas: 1,
             limits: ViewLimits::default(),
             max_files: 500_000,
+            max_deleted_rooms: 100_000,
             write_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_mins(1),
         }
@@ -180,6 +184,8 @@ struct Inner {
     waiting: Semaphore,
     snapshots: Arc<Semaphore>,
     last_audit: AtomicU64,
+    /// A room was deleted here, and its messages are to be removed.
+    deleted: Notify,
     /// Writes, which run to their end, and the follower, which is stopped after them.
     writes: TaskTracker,
     tasks: TaskTracker,
@@ -218,6 +224,7 @@ impl KvStore {
             waiting: Semaphore::new(MAX_WAITING),
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
             last_audit: AtomicU64::new(0),
+            deleted: Notify::new(),
             writes: TaskTracker::new(),
             tasks: TaskTracker::new(),
         });
@@ -230,7 +237,8 @@ impl KvStore {
             Err(_) => return Err(KvOpenError::Unreachable("the view was not complete in time".to_owned())),
         }
         inner.memory.view.check_loaded().map_err(KvOpenError::OverLimit)?;
-        inner.tasks.spawn(cleaning::clean(inner.clone(), stop));
+        inner.tasks.spawn(cleaning::clean_rooms(inner.clone(), stop.clone()));
+        inner.tasks.spawn(cleaning::clean_sets(inner.clone(), stop));
         Ok(store)
     }
 
@@ -239,7 +247,8 @@ impl KvStore {
         self.inner.progress.applied()
     }
 
-    /// Waits until the view holds a revision that another node has told. The caller bounds the time.
+    /// Waits until the view holds a revision that another node has told. The caller bounds the time. Fails when the view
+    /// does not follow any more, however far it has come.
     pub async fn reach(&self, revision: u64) -> Result<(), StoreError> {
         self.inner.progress.reach(revision).await
     }
@@ -262,16 +271,12 @@ impl KvStore {
             return Err(StoreError::TooLarge { bytes, limit });
         }
         let since = Instant::now();
-        let put = async {
-            let value = Bytes::copy_from_slice(text.as_bytes());
-            let revision = self.inner.buckets.ctl.store(&Key::Node(name.clone()), value).await?;
-            self.inner.progress.reach(revision).await?;
-            Ok(revision)
-        };
+        let key = Key::Node(name.clone());
+        let put = self.inner.pass(&key, Bytes::copy_from_slice(text.as_bytes()));
         Ok(Confirmed { revision: self.inner.in_time(put).await?, since })
     }
 
-    /// The last record of each node that ever put one, by name.
+    /// The last record of each node that ever put one, by name: of the 64 that put theirs last.
     pub fn nodes(&self) -> Vec<NodeRecord> {
         self.inner.memory.index.read().nodes()
     }

@@ -123,7 +123,9 @@ pub enum MigrateError {
     OtherData(String),
     /// After everything was written, a table is not the same in both stores.
     #[error(
-        "{table} differ: {source_count} ({source_digest}) in the source, {target_count} ({target_digest}) in the target"
+        "{table} differ: {source_count} ({source_digest}) in the source, {target_count} ({target_digest}) in the target. The \
+         source is as it was, and nobody is let in at the target: unless the bus has ever run there, remove its buckets, then run \
+         this again"
     )]
     Differs {
         /// The table.

@@ -4,10 +4,12 @@
 //! them page by page, so that a listing of many pages asks once.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use super::AT_ONCE;
 use super::bucket::Bucket;
@@ -18,14 +20,15 @@ const KEEP: Duration = Duration::from_mins(1);
 
 /// The rest of a listing that somebody goes through.
 #[derive(Debug, Default)]
-pub(super) struct Listing(Mutex<Option<Rest>>);
+pub(super) struct Listing(Arc<Mutex<Option<Rest>>>);
 
 #[derive(Debug)]
 struct Rest {
     /// The last blob of the page before.
     after: BlobId,
     names: VecDeque<BlobId>,
-    asked: Instant,
+    /// Forgets them, unless the next page is asked for: aborted when this is dropped.
+    _forgetting: JoinSet<()>,
 }
 
 impl Listing {
@@ -37,7 +40,7 @@ impl Listing {
         limit: usize,
     ) -> Result<Vec<Found>, BlobError> {
         let kept = self.0.lock().await.take();
-        let goes_on = |rest: &Rest| Some(&rest.after) == after && rest.asked.elapsed() < KEEP;
+        let goes_on = |rest: &Rest| Some(&rest.after) == after;
         let mut names = if let Some(rest) = kept.filter(goes_on) {
             rest.names
         } else {
@@ -54,10 +57,20 @@ impl Listing {
             page.extend(found.into_iter().flatten());
         }
         if let Some(last) = page.last() {
-            let rest = Rest { after: last.blob.clone(), names, asked: Instant::now() };
+            let mut forgetting = JoinSet::new();
+            forgetting.spawn(forget(Arc::downgrade(&self.0)));
+            let rest = Rest { after: last.blob.clone(), names, _forgetting: forgetting };
             *self.0.lock().await = Some(rest);
         }
         Ok(page)
+    }
+}
+
+/// Whoever went through the names has given up.
+async fn forget(kept: Weak<Mutex<Option<Rest>>>) {
+    tokio::time::sleep(KEEP).await;
+    if let Some(kept) = kept.upgrade() {
+        kept.lock().await.take();
     }
 }
 

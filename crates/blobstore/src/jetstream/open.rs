@@ -28,7 +28,9 @@ pub enum JetStreamOpenError {
     #[error("the file store cannot be reached: {0}")]
     Unreachable(String),
     /// The bucket is not as this program made it; used all the same, it would lose or keep what it must not.
-    #[error("bucket {bucket} is not as it must be: {what}")]
+    #[error(
+        "bucket {bucket} is not as it must be: {what}. Somebody else made or changed it: put that back, or use another bucket"
+    )]
     Unfit {
         /// The bucket.
         bucket: String,
@@ -75,21 +77,7 @@ pub(super) async fn bucket(
         ..Config::default()
     };
     let deadline = Instant::now() + options.patience;
-    let info = loop {
-        let reason = match context.get_stream(&names.stream).await {
-            Ok(stream) => break stream.cached_info().clone(),
-            Err(error) if is_missing(&error.kind()) => match context.create_stream(wanted.clone()).await {
-                Ok(made) => break made.cached_info().clone(),
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() + PAUSE > deadline {
-            return Err(JetStreamOpenError::Unreachable(reason));
-        }
-        tracing::debug!(reason, stream = names.stream, "waiting for JetStream");
-        tokio::time::sleep(PAUSE).await;
-    };
+    let info = find_or_make(&context, &wanted, deadline).await?;
     if let Some(what) = unfit(&info, &wanted) {
         return Err(JetStreamOpenError::Unfit { bucket: names.bucket, what });
     }
@@ -102,6 +90,29 @@ pub(super) async fn bucket(
     let stream = context.get_stream_no_info(&names.stream).await;
     let stream = stream.map_err(|error| JetStreamOpenError::Unreachable(error.to_string()))?;
     Ok(Bucket { names, client, stream, chunk, attempt, patience: options.patience })
+}
+
+/// Finds the stream or makes it, trying until the deadline.
+async fn find_or_make(
+    context: &Context,
+    wanted: &Config,
+    deadline: Instant,
+) -> Result<Info, JetStreamOpenError> {
+    loop {
+        let reason = match context.get_stream(&wanted.name).await {
+            Ok(stream) => return Ok(stream.cached_info().clone()),
+            Err(error) if is_missing(&error.kind()) => match context.create_stream(wanted.clone()).await {
+                Ok(made) => return Ok(made.cached_info().clone()),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() + PAUSE > deadline {
+            return Err(JetStreamOpenError::Unreachable(reason));
+        }
+        tracing::debug!(reason, stream = wanted.name, "waiting for JetStream");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {

@@ -1,4 +1,7 @@
-//! A blob on its way in: chunk by chunk into a copy that nobody sees, until one message makes it the blob.
+//! A blob on its way in: chunk by chunk into a copy that nobody sees, until one message (`upload/publish.rs`) makes it the
+//! blob.
+
+mod publish;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::Shared;
-use super::bucket::{Bucket, Expect, Sent};
+use super::bucket::Sent;
 use super::chunks::Chunk;
 use super::layout::CopyId;
 use super::object::Copy;
@@ -104,6 +107,11 @@ impl JetStreamUpload {
             return Err(error);
         }
         self.shared.check_open()?;
+        self.check_moving()
+    }
+
+    /// Refuses to go on with what a sweep may take for a leftover.
+    fn check_moving(&self) -> Result<(), BlobError> {
         if self.moved.elapsed() >= self.shared.options.upload_idle {
             tracing::warn!(blob = %self.blob, "an upload stood still for too long and is given up");
             return Err(BlobError::Unavailable);
@@ -229,94 +237,6 @@ impl JetStreamUpload {
         self.shared.jobs.note_room(false);
         Ok(committed)
     }
-
-    /// The one message that makes the copy the blob.
-    async fn publish(&mut self) -> Result<Committed, BlobError> {
-        let bucket = self.shared.bucket.clone();
-        let description = self.copy.describe(&bucket.names, &self.blob);
-        let description = Bytes::from(description.map_err(|_| BlobError::Unavailable)?);
-        let mut retry = bucket.retry();
-        let mut before = look(&bucket, &self.blob).await?;
-        loop {
-            if let Seen::Copy { copy, .. } = &before {
-                bucket.note(*copy, &self.blob).await?;
-            }
-            let subject = bucket.names.object(&self.blob);
-            let expect = Expect::Replaces(before.revision());
-            let reason = match bucket.send(subject, description.clone(), expect, None).await {
-                Sent::Stored(_) => return Ok(self.published(&before)),
-                Sent::Full => return Err(self.full()),
-                Sent::Unexpected => "another upload of it ended at the same time".to_owned(),
-                Sent::Unknown(reason) => {
-                    self.left = Left::InDoubt;
-                    reason
-                }
-            };
-            retry.pause(&reason).await?;
-            let now = look(&bucket, &self.blob).await?;
-            // Whoever replaced it noted it, too, and may have been done before this note came.
-            if let Seen::Copy { copy, .. } = before
-                && now.revision() != before.revision()
-            {
-                self.discard(copy);
-            }
-            match &now {
-                // Its acknowledgement was lost.
-                Seen::Copy { copy, .. } if *copy == self.copy.id => return Ok(self.published(&before)),
-                // Somebody else stored the very same bytes since, whole. Was it on top of ours, ours is noted by them.
-                Seen::Copy { revision, .. } if *revision != before.revision() => return Ok(Committed::Again),
-                _ => {}
-            }
-            // Stored, and removed since, with its chunks?
-            if self.left == Left::InDoubt && !bucket.is_noted(self.copy.id, self.note).await? {
-                return Err(BlobError::Unavailable);
-            }
-            before = now;
-        }
-    }
-
-    /// Removes a copy that is the blob no more, beside everything else.
-    fn discard(&self, copy: CopyId) {
-        let shared = self.shared.clone();
-        drop(self.shared.jobs.spawn(async move { shared.bucket.discard(copy).await }));
-    }
-
-    /// The copy is the blob now; the one before goes.
-    fn published(&mut self, before: &Seen) -> Committed {
-        self.left = Left::Note;
-        if let Seen::Copy { copy, .. } = *before {
-            self.discard(copy);
-        }
-        if matches!(before, Seen::Nothing { .. }) { Committed::New } else { Committed::Again }
-    }
-}
-
-/// What a commit finds in the place of the blob.
-enum Seen {
-    Nothing { revision: u64 },
-    Damaged { revision: u64 },
-    Copy { revision: u64, copy: CopyId },
-}
-
-impl Seen {
-    fn revision(&self) -> u64 {
-        match self {
-            Self::Nothing { revision } | Self::Damaged { revision } | Self::Copy { revision, .. } => {
-                *revision
-            }
-        }
-    }
-}
-
-async fn look(bucket: &Bucket, blob: &BlobId) -> Result<Seen, BlobError> {
-    let Some(object) = bucket.object(blob).await? else { return Ok(Seen::Nothing { revision: 0 }) };
-    let revision = object.revision;
-    Ok(match object.copy {
-        Some(Ok(copy)) => Seen::Copy { revision, copy: copy.id },
-        // What cannot be read is replaced, too.
-        Some(Err(_)) => Seen::Damaged { revision },
-        None => Seen::Nothing { revision },
-    })
 }
 
 impl Unsettled {

@@ -9,10 +9,10 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use busauth::UserId;
-use room_protocol::RoomId;
+use room_protocol::{BlobDigest, RoomId};
 use tokio::sync::broadcast;
 
-use super::index::{Place, Seals, mark};
+use super::index::{Index, Place, Seals, mark};
 use super::keys::Key;
 use super::messages::{
     EntryMessage, FileMessage, FrozenMessage, MovingMessage, RevokedMessage, RoleMessage, SealsMessage,
@@ -57,8 +57,13 @@ impl Loose {
     }
 
     /// The deleted rooms of which there may be messages left.
-    pub(super) fn take_leftovers(&mut self) -> Vec<RoomId> {
-        self.leftovers.drain().collect()
+    pub(super) fn leftovers(&self) -> Vec<RoomId> {
+        self.leftovers.iter().copied().collect()
+    }
+
+    /// There are no messages of this room left.
+    pub(super) fn forget_leftover(&mut self, room: &RoomId) {
+        self.leftovers.remove(room);
     }
 
     fn check(&self) -> Result<(), Damage> {
@@ -79,51 +84,20 @@ pub(super) fn apply(memory: &Memory, revision: u64, key: &Key, text: &str) -> Re
     let Memory { view, index, changes, loose, .. } = memory;
     loose.lock().check()?;
     match key {
-        Key::User(id) => {
-            let user = User::from(record::decode::<UserRecord>(text)?);
-            if user.id != *id {
-                return damage(format_args!("the record of {} is in the place of {id}", user.id));
-            }
-            view.put_user(user);
-            index.write().add_user(id);
-            tell(changes, revision, Changed::User(*id));
-        }
+        Key::User(id) => user(memory, revision, id, text)?,
         Key::UserRole(id) => {
             let mut user = known_user(view, id)?;
             user.role = record::decode::<RoleMessage>(text)?.role;
             view.put_user(user);
             tell(changes, revision, Changed::User(*id));
         }
-        Key::UserRevoked(id) => {
-            let mut user = known_user(view, id)?;
-            let message: RevokedMessage = record::decode(text)?;
-            user.revoked = Some(message.at);
-            // Owners and revocations are never replaced, so every reader comes to the same rooms.
-            let frozen: Vec<RoomId> = view.rooms_orphaned_by(id).iter().map(|room| room.id).collect();
-            view.revoke(user, &frozen);
-            tell(changes, revision, Changed::User(*id));
-            for room in frozen {
-                tell(changes, revision, Changed::Room(room, Vec::new()));
-            }
-        }
+        Key::UserRevoked(id) => revoke(memory, revision, id, text)?,
         Key::Entry(room, seq) => entry(memory, revision, (*room, *seq), text)?,
         Key::Frozen(room) => {
             view.set_frozen(room, record::decode::<FrozenMessage>(text)?.frozen);
             tell(changes, revision, Changed::Room(*room, Vec::new()));
         }
-        Key::File(room, digest) => {
-            let message: FileMessage = record::decode(text)?;
-            let mut index = index.write();
-            match message.file {
-                // Of a deleted room, until its messages are removed.
-                Some(_) if index.is_deleted(room) => {}
-                Some(file) => {
-                    let (size, uploader, at) = (file.size, file.uploader, file.at);
-                    index.put_file(*room, BlobRecord { digest: *digest, size, uploader, at });
-                }
-                None => index.remove_file(room, digest),
-            }
-        }
+        Key::File(room, digest) => file(&mut index.write(), room, digest, text)?,
         Key::Deleted(room) => delete(memory, revision, *room),
         Key::FirstStart => index.write().mark_first_start(),
         Key::Moving => index.write().set_moving(record::decode::<MovingMessage>(text)?.moving),
@@ -138,6 +112,44 @@ fn known_user(view: &View, id: &UserId) -> Result<User, Damage> {
         Some(user) => Ok(User::clone(&user)),
         None => damage(format_args!("the record of user {id} is missing")),
     }
+}
+
+fn user(memory: &Memory, revision: u64, id: &UserId, text: &str) -> Result<(), Damage> {
+    let user = User::from(record::decode::<UserRecord>(text)?);
+    if user.id != *id {
+        return damage(format_args!("the record of {} is in the place of {id}", user.id));
+    }
+    memory.view.put_user(user);
+    memory.index.write().add_user(id);
+    tell(&memory.changes, revision, Changed::User(*id));
+    Ok(())
+}
+
+fn revoke(memory: &Memory, revision: u64, id: &UserId, text: &str) -> Result<(), Damage> {
+    let mut user = known_user(&memory.view, id)?;
+    let message: RevokedMessage = record::decode(text)?;
+    user.revoked = Some(message.at);
+    // Owners and revocations are never replaced, so every reader comes to the same rooms.
+    let frozen: Vec<RoomId> = memory.view.rooms_orphaned_by(id).iter().map(|room| room.id).collect();
+    memory.view.revoke(user, &frozen);
+    tell(&memory.changes, revision, Changed::User(*id));
+    for room in frozen {
+        tell(&memory.changes, revision, Changed::Room(room, Vec::new()));
+    }
+    Ok(())
+}
+
+fn file(index: &mut Index, room: &RoomId, digest: &BlobDigest, text: &str) -> Result<(), Damage> {
+    match record::decode::<FileMessage>(text)?.file {
+        // Of a deleted room, until its messages are removed.
+        Some(_) if index.is_deleted(room) => {}
+        Some(file) => {
+            let (size, uploader, at) = (file.size, file.uploader, file.at);
+            index.put_file(*room, BlobRecord { digest: *digest, size, uploader, at });
+        }
+        None => index.remove_file(room, digest),
+    }
+    Ok(())
 }
 
 fn entry(memory: &Memory, revision: u64, (room, seq): (RoomId, u64), text: &str) -> Result<(), Damage> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
 use room_protocol::RoomId;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
@@ -15,31 +16,51 @@ use super::Inner;
 const EVERY: Duration = Duration::from_hours(1);
 /// How many sets without a name are remembered from one round to the next.
 const MAX_UNNAMED: usize = 10_000;
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_millis(500);
+/// After how long a room is tried again of which something could not be removed.
+const AGAIN: Duration = Duration::from_secs(5);
 const BATCH: usize = 500;
 const BATCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 impl Inner {
-    /// Removes the messages of deleted rooms, beside everything else.
-    pub(super) fn clean_up(self: &Arc<Self>) {
-        let store = self.clone();
-        self.writes.spawn(async move { store.remove_leftovers().await });
+    /// Removes the messages of deleted rooms, until there are none left.
+    async fn remove_leftovers(&self) {
+        loop {
+            let rooms = self.memory.loose.lock().leftovers();
+            let mut is_done = true;
+            for room in rooms {
+                if self.remove_leftover(&room).await {
+                    self.memory.loose.lock().forget_leftover(&room);
+                } else {
+                    is_done = false;
+                    break;
+                }
+            }
+            if is_done {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
-    async fn remove_leftovers(&self) {
-        let rooms = self.memory.loose.lock().take_leftovers();
-        for room in rooms {
-            // The bucket that decides access last: as long as it has messages of the room, somebody finds them.
-            let keys = format!("{}*.{room}.>", self.buckets.keys.prefix);
-            let ctl = format!("{}room.{room}.>", self.buckets.ctl.prefix);
-            let is_done =
-                purge(&self.buckets.keys.stream, &keys).await && purge(&self.buckets.ctl.stream, &ctl).await;
-            if !is_done {
-                tracing::warn!(%room, "messages of a deleted room are left until the next start");
-            }
+    /// Removes the messages of a deleted room; says whether none are left.
+    async fn remove_leftover(&self, room: &RoomId) -> bool {
+        // The bucket that decides access last: as long as it has messages of the room, somebody finds them.
+        let keys = format!("{}*.{room}.>", self.buckets.keys.prefix);
+        let ctl = format!("{}room.{room}.>", self.buckets.ctl.prefix);
+        let is_done =
+            purge(&self.buckets.keys.stream, &keys).await && purge(&self.buckets.ctl.stream, &ctl).await;
+        if !is_done {
+            tracing::warn!(%room, "messages of a deleted room could not be removed; it is tried again");
         }
+        is_done
+    }
+
+    /// The set that a message is part of, unless an entry names it.
+    fn unnamed_set(&self, subject: &str) -> Option<(RoomId, String)> {
+        let mut words = subject.strip_prefix(self.buckets.keys.prefix.as_str())?.split('.').skip(1);
+        let (room, set) = (words.next()?.parse().ok()?, words.next()?);
+        (!self.memory.index.read().names_set(&room, set)).then(|| (room, set.to_owned()))
     }
 
     /// Removes sets that no entry names now and none named in the round before; answers those that none names now.
@@ -65,15 +86,7 @@ impl Inner {
             let before = left;
             while let Some(Ok(message)) = messages.next().await {
                 left = left.saturating_sub(1);
-                let key = message.subject.strip_prefix(self.buckets.keys.prefix.as_str()).unwrap_or_default();
-                let mut words = key.split('.').skip(1);
-                let (Some(Ok(room)), Some(set)) = (words.next().map(str::parse::<RoomId>), words.next())
-                else {
-                    continue;
-                };
-                if !self.memory.index.read().names_set(&room, set) {
-                    unnamed.insert((room, set.to_owned()));
-                }
+                unnamed.extend(self.unnamed_set(&message.subject));
             }
             if left == before {
                 break;
@@ -88,33 +101,31 @@ impl Inner {
 }
 
 async fn purge(stream: &async_nats::jetstream::stream::Stream<()>, filter: &str) -> bool {
-    for _ in 0..ATTEMPTS {
-        match stream.purge().filter(filter).await {
-            Ok(_) => return true,
-            Err(error) => {
-                tracing::debug!(%error, filter, "removing messages goes on");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-    false
+    let purged = stream.purge().filter(filter).await;
+    purged.inspect_err(|error| tracing::debug!(%error, filter, "messages were not removed")).is_ok()
 }
 
-/// Cleans up at the start and now and then, until it is stopped.
-pub(super) async fn clean(store: Arc<Inner>, stop: CancellationToken) {
-    let mut unnamed = HashSet::new();
-    loop {
-        let round = async {
+/// Removes the messages of deleted rooms at the start, after deletions and now and then, until it is stopped. What is left
+/// then is found by the next start.
+pub(super) async fn clean_rooms(store: Arc<Inner>, stop: CancellationToken) {
+    let rounds = async {
+        loop {
             store.remove_leftovers().await;
-            store.remove_unnamed(&unnamed).await
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            found = round => unnamed = found.unwrap_or_default(),
+            // Rooms that others deleted are left to them for a while.
+            drop(timeout(EVERY, store.deleted.notified()).await);
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+    };
+    stop.run_until_cancelled(rounds).await;
+}
+
+/// Removes sets without a name at the start and now and then, until it is stopped.
+pub(super) async fn clean_sets(store: Arc<Inner>, stop: CancellationToken) {
+    let rounds = async {
+        let mut unnamed = HashSet::new();
+        loop {
+            unnamed = Box::pin(store.remove_unnamed(&unnamed)).await.unwrap_or_default();
+            tokio::time::sleep(EVERY).await;
         }
-    }
+    };
+    stop.run_until_cancelled(rounds).await;
 }

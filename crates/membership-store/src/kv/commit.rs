@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout_at};
 use super::Inner;
 use super::keys::Key;
 use super::messages::BarrierMessage;
-use super::progress::Found;
+use super::progress::{End, Found};
 use super::publish::{Expect, Sent, WriteId};
-use crate::StoreError;
-use crate::record;
+use crate::error::damaged;
+use crate::{StoreError, record};
 
 /// What a write comes to, given the view.
 pub(super) enum Decision<T> {
@@ -101,12 +101,8 @@ impl Inner {
                 }
                 Sent::Refused(error) => return Err(error),
                 Sent::Unexpected => {
-                    // The rival's message is on its way to this view, or was removed since.
-                    if tokio::time::timeout(LONGEST_PAUSE, self.progress.reach(known + 1)).await.is_err() {
-                        self.barrier().await?;
-                    }
                     // A message that the line carried twice is its own rival.
-                    if self.progress.at(known + 1, id) == Found::It {
+                    if self.behind_rival(known + 1, id).await? == Found::It {
                         return Ok(then);
                     }
                     lost += 1;
@@ -127,10 +123,32 @@ impl Inner {
         }
     }
 
+    /// Waits until the view has passed the place that a rival was faster to take; answers what is there.
+    async fn behind_rival(&self, place: u64, id: WriteId) -> Result<Found, StoreError> {
+        // The rival's message is on its way to this view, or was removed since.
+        if tokio::time::timeout(LONGEST_PAUSE, self.progress.reach(place)).await.is_err() {
+            self.barrier().await?;
+        }
+        Ok(self.progress.at(place, id))
+    }
+
     /// Waits until the view holds everything that was acknowledged to anybody before this call.
     pub(super) async fn barrier(&self) -> Result<u64, StoreError> {
-        let value = Bytes::from(record::encode(&BarrierMessage {})?);
-        let revision = self.buckets.ctl.store(&Key::Barrier, value).await?;
+        self.pass(&Key::Barrier, Bytes::from(record::encode(&BarrierMessage {})?)).await
+    }
+
+    /// Stores a message that nothing contradicts, and waits until the view holds everything in front of it.
+    ///
+    /// Its place is behind all that the view holds. One that is not shows that the bucket has lost its last messages: what
+    /// others write in their places now is not in this view, and never will be.
+    pub(super) async fn pass(&self, key: &Key, value: Bytes) -> Result<u64, StoreError> {
+        let before = self.progress.applied();
+        let revision = self.buckets.ctl.store(key, value).await?;
+        if revision <= before {
+            let found = format!("the bucket went back from message {before} to {revision}");
+            self.progress.end(End::Damaged(found.clone()));
+            return Err(damaged(&found));
+        }
         self.progress.reach(revision).await?;
         Ok(revision)
     }

@@ -1,8 +1,9 @@
 //! Keeps memory in line with the bucket: one task, which reads every message of it in order.
 //!
 //! The consumer is thrown away and made anew whenever anything about it is in doubt: a gap in its own count, a missed
-//! heartbeat, an error. It then starts behind the last message that was applied, so nothing is applied twice or
-//! left out. Making one takes milliseconds, or for ever while a leader is missing: so it is given little time at first,
+//! heartbeat, an error. What was applied is not applied again, and nothing is left out. The last messages that were applied
+//! are read again all the same: a bucket that has others in their places lost its end and has grown anew since, and what is
+//! in the view is not what is in the bucket. Making a consumer takes milliseconds, or for ever while a leader is missing: so it is given little time at first,
 //! and given up when there is a new leader to ask.
 
 use std::sync::Arc;
@@ -102,7 +103,7 @@ async fn read(inner: &Inner, patience: Duration) -> Stopped {
     }
 }
 
-/// Makes a consumer behind the last message that was applied.
+/// Makes a consumer that begins with the last messages that were applied.
 async fn consume(inner: &Inner) -> Result<pull::Stream, Stopped> {
     let ctl = &inner.buckets.ctl;
     let applied = inner.progress.applied();
@@ -115,7 +116,7 @@ async fn consume(inner: &Inner) -> Result<pull::Stream, Stopped> {
         return Err(Stopped::Lost("the bucket is shorter than it was".to_owned()));
     }
     let config = pull::Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: applied + 1 },
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: inner.progress.resume_from() },
         ack_policy: AckPolicy::None,
         inactive_threshold: FORGOTTEN_AFTER,
         memory_storage: true,
@@ -137,7 +138,13 @@ async fn follow_messages(inner: &Inner, mut messages: pull::Stream) -> Result<()
             return Err(Stopped::Lost(format!("message {expected} of the consumer did not arrive")));
         }
         expected += 1;
-        let revision = place.stream_sequence;
+        let (revision, id) = (place.stream_sequence, WriteId::of(message.headers.as_ref()));
+        if revision <= inner.progress.applied() {
+            if inner.progress.contradicts(revision, id) {
+                return Err(Damage(format!("another message is in the place of {revision}")).into());
+            }
+            continue;
+        }
         let subject = message.subject.as_str();
         match subject.strip_prefix(ctl.prefix.as_str()).and_then(Key::parse) {
             Some(key) => {
@@ -147,7 +154,7 @@ async fn follow_messages(inner: &Inner, mut messages: pull::Stream) -> Result<()
             // Left out, an unknown right or revocation could be left out.
             None => return Err(Damage(format!("the key of {subject} is not known to this program")).into()),
         }
-        inner.progress.applied_to(revision, WriteId::of(message.headers.as_ref()));
+        inner.progress.applied_to(revision, id);
     }
     Ok(())
 }

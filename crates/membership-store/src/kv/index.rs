@@ -60,13 +60,17 @@ fn clamp(bytes: u128) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// How many nodes are remembered; the bucket belongs to one cluster.
+/// How many nodes are remembered; the bucket belongs to one cluster. Of more, those who said something last.
 const MAX_NODES: usize = 64;
 
 /// Reading.
 impl Index {
     pub(super) fn is_deleted(&self, room: &RoomId) -> bool {
         self.deleted.contains(room)
+    }
+
+    pub(super) fn deleted_count(&self) -> usize {
+        self.deleted.len()
     }
 
     pub(super) fn is_first_start(&self) -> bool {
@@ -201,8 +205,16 @@ impl Index {
     }
 
     pub(super) fn put_node(&mut self, name: NodeName, revision: u64, text: String) {
-        if self.nodes.len() < MAX_NODES || self.nodes.contains_key(&name) {
-            self.nodes.insert(name, (revision, text));
+        self.nodes.insert(name, (revision, text));
+        if self.nodes.len() <= MAX_NODES {
+            return;
+        }
+        // Whoever lives says something all the time.
+        let oldest =
+            self.nodes.iter().min_by_key(|(_, (revision, _))| *revision).map(|(name, _)| name.clone());
+        if let Some(oldest) = oldest {
+            tracing::error!(node = %oldest, limit = MAX_NODES, "there are too many nodes: one is forgotten");
+            self.nodes.remove(&oldest);
         }
     }
 }

@@ -5,7 +5,7 @@ mod clock;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, Stream};
 use async_trait::async_trait;
 use busauth::http_signature::{HttpNonce, MAX_AHEAD_SECONDS, NONCE_LIFETIME_SECONDS};
 use busauth::{Freshness, MemoryNonceStore, NonceLimits, NonceStore, NonceStoreError, UserId};
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::elections::Elections;
-use super::keys::prefix_of;
+use super::keys::{prefix_of, stream_of};
 use super::open::{self, KvOpenError, bucket_config};
 use super::publish::{Bucket, Expect, Sent, WriteId};
 use crate::StoreError;
@@ -68,9 +68,23 @@ pub struct KvNonceStore {
     here: MemoryNonceStore,
 }
 
+fn name(options: &KvNonceOptions) -> String {
+    format!("{}_nonces", options.prefix)
+}
+
 fn config(options: &KvNonceOptions) -> Config {
-    let bucket = format!("{}_nonces", options.prefix);
-    Config { max_age: MAX_AGE, max_bytes: MAX_BYTES, ..bucket_config(&bucket, options.replicas) }
+    Config { max_age: MAX_AGE, max_bytes: MAX_BYTES, ..bucket_config(&name(options), options.replicas) }
+}
+
+/// The bucket, whose stream was found or made.
+fn bucket(context: &Context, options: &KvNonceOptions, stream: Stream<()>) -> Bucket {
+    let name = name(options);
+    Bucket {
+        prefix: prefix_of(&name),
+        client: context.client(),
+        stream,
+        elections: Elections::of(context.client(), &stream_of(&name)),
+    }
 }
 
 /// Until when requests were accepted elsewhere; 0 where that is long ago.
@@ -105,11 +119,8 @@ impl KvNonceStore {
         now: u64,
     ) -> Result<(), KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
-        let wanted = config(options);
-        let elections = Elections::of(context.client(), &wanted.name);
-        let (stream, _) = open::find_or_make(context, wanted, deadline).await?;
-        let prefix = prefix_of(&format!("{}_nonces", options.prefix));
-        let bucket = Bucket { prefix, client: context.client(), stream, elections };
+        let (stream, _) = open::find_or_make(context, config(options), deadline).await?;
+        let bucket = bucket(context, options, stream);
         let stored = timeout_at(deadline, bucket.store(&SINCE, Bytes::from(now.to_string())));
         match stored.await {
             Ok(Ok(_)) => Ok(()),
@@ -125,12 +136,9 @@ impl KvNonceStore {
     pub async fn open(mut context: Context, options: KvNonceOptions) -> Result<Self, KvOpenError> {
         let deadline = Instant::now() + options.open_timeout;
         context.set_timeout(open::REQUEST);
-        let wanted = config(&options);
-        let elections = Elections::of(context.client(), &wanted.name);
-        let (stream, info) = open::find_made(&context, wanted, deadline).await?;
+        let (stream, info) = open::find_made(&context, config(&options), deadline).await?;
         let made = u64::try_from(info.created.unix_timestamp()).unwrap_or(u64::MAX);
-        let prefix = prefix_of(&format!("{}_nonces", options.prefix));
-        let bucket = Bucket { prefix, client: context.client(), stream, elections };
+        let bucket = bucket(&context, &options, stream);
         let since = timeout_at(deadline, since(&bucket)).await;
         let since =
             since.map_err(|_| KvOpenError::Unreachable("a nonce was not read in time".to_owned()))??;

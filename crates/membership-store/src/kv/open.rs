@@ -29,13 +29,17 @@ pub enum KvOpenError {
     #[error("JetStream does not answer: {0}")]
     Unreachable(String),
     /// A bucket that does not exist yet is to be kept by more servers than there are now.
-    #[error("there are fewer than {0} servers to keep the buckets now")]
+    #[error(
+        "there are fewer than {0} servers to keep the buckets now: start the others, or ask for fewer replicas"
+    )]
     TooFewServers(usize),
     /// The bucket does not exist, and is not made at this point.
     #[error("there is no bucket {0}: it is made when the cluster is set up")]
     NoBucket(String),
     /// The bucket is not as this program made it; used all the same, it would lose or keep what it must not.
-    #[error("bucket {bucket} is not as it must be: {what}")]
+    #[error(
+        "bucket {bucket} is not as it must be: {what}. Somebody else made or changed it: put that back, or use another prefix"
+    )]
     Unfit {
         /// The bucket.
         bucket: String,
@@ -43,7 +47,9 @@ pub enum KvOpenError {
         what: &'static str,
     },
     /// What is in the bucket is not what this program, in this or an earlier version, wrote there.
-    #[error("bucket {bucket} is damaged: {detail}; it was left as it is")]
+    #[error(
+        "bucket {bucket} is damaged: {detail}; it was left as it is. If a newer version has used it, start that one, else restore a backup"
+    )]
     Corrupt {
         /// The bucket.
         bucket: String,

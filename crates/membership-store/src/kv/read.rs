@@ -15,7 +15,7 @@ use super::Inner;
 use super::keys::Key;
 use super::messages::EntryMessage;
 use super::publish::Bucket;
-use crate::error::damaged;
+use crate::error::{damaged, job_ended};
 use crate::record::{self, TombstoneRecord};
 use crate::rules::LOG_PAGE_BYTES;
 use crate::{Page, StoreError, Tombstone};
@@ -136,7 +136,7 @@ impl Inner {
         let entries: Vec<String> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
         // Parsing thousands of keys and checking signatures takes milliseconds.
         let state = tokio::task::spawn_blocking(move || replay(known.as_deref(), &entries)).await;
-        let state = Arc::new(state.map_err(|error| damaged(&error))??);
+        let state = Arc::new(state.map_err(|error| job_ended(&error))??);
         if state.head() != head {
             return Err(damaged(&format_args!("the log of room {room} does not end at its head")));
         }

@@ -44,6 +44,16 @@ fn part_of(recipient: &UserId, parts: u16) -> u16 {
     u16::try_from(mark(recipient) % u32::from(parts.max(1))).unwrap_or(0)
 }
 
+/// Keys, added when the log had `log` entries, by their shelves.
+fn on_shelves(log: u64, keys: &[(u64, SealedKey)]) -> BTreeMap<u64, Vec<AddedKey>> {
+    let mut shelves: BTreeMap<u64, Vec<AddedKey>> = BTreeMap::new();
+    for (epoch, sealed) in keys {
+        let key = AddedKey { epoch: *epoch, log, sealed: *sealed };
+        shelves.entry(epoch / EPOCHS_IN_SHELF).or_default().push(key);
+    }
+    shelves
+}
+
 /// Writes keys where an entry can name them; answers what the entry has to say.
 pub(super) async fn stage(
     store: &Inner,
@@ -81,12 +91,8 @@ pub(super) async fn add(
     log: u64,
     keys: Vec<(u64, SealedKey)>,
 ) -> Result<(), StoreError> {
-    let mut shelves: BTreeMap<u64, Vec<AddedKey>> = BTreeMap::new();
-    for (epoch, sealed) in keys {
-        shelves.entry(epoch / EPOCHS_IN_SHELF).or_default().push(AddedKey { epoch, log, sealed });
-    }
     let all = async {
-        for (shelf, keys) in shelves {
+        for (shelf, keys) in on_shelves(log, &keys) {
             add_to_shelf(store, &shelf_key(room, recipient, since, shelf), &keys).await?;
         }
         Ok(())
@@ -109,13 +115,8 @@ pub(super) async fn import(
     log: u64,
     keys: &[(u64, SealedKey)],
 ) -> Result<Imported, StoreError> {
-    let mut shelves: BTreeMap<u64, Vec<AddedKey>> = BTreeMap::new();
-    for (epoch, sealed) in keys {
-        let key = AddedKey { epoch: *epoch, log, sealed: *sealed };
-        shelves.entry(epoch / EPOCHS_IN_SHELF).or_default().push(key);
-    }
     let mut imported = Imported::Already;
-    for (shelf, keys) in shelves {
+    for (shelf, keys) in on_shelves(log, keys) {
         let key = shelf_key(&place.room, &place.recipient, place.since, shelf);
         match import_shelf(store, &key, AddedKeysMessage { keys }).await? {
             Imported::Already => {}

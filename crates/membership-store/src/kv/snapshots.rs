@@ -11,6 +11,7 @@ use room_protocol::{RoomId, RoomState};
 use super::Inner;
 use super::messages::SnapshotMessage;
 use super::publish::WriteId;
+use crate::error::job_ended;
 use crate::{StoreError, record, rules};
 
 /// How much of a snapshot is in one message.
@@ -43,7 +44,7 @@ impl Inner {
     pub(super) async fn put_snapshot(&self, state: &Arc<RoomState>) -> Result<(), StoreError> {
         let encoded = state.clone();
         let text = tokio::task::spawn_blocking(move || record::encode_state(&encoded)).await;
-        let text = text.map_err(|_| StoreError::Unavailable)??;
+        let text = text.map_err(|error| job_ended(&error))??;
         let mut pieces = Vec::new();
         let mut rest = text.as_str();
         while !rest.is_empty() {
@@ -70,7 +71,10 @@ impl Inner {
         let mut first: Option<(String, u16)> = None;
         for n in 0..MAX_PARTS {
             let Some(value) = self.buckets.keys.get(&part_key(room, n)).await? else { return Ok(None) };
-            let message: SnapshotMessage = record::decode(&value.text)?;
+            // Of a newer program, perhaps, while the nodes are being updated one after the other.
+            let Ok(message) = record::decode::<SnapshotMessage>(&value.text) else {
+                return Ok(unreadable(room));
+            };
             let (id, parts) = first.get_or_insert((message.id.clone(), message.parts));
             if *id != message.id {
                 return Ok(None);
@@ -83,10 +87,12 @@ impl Inner {
         let (room, decoded) = (*room, tokio::task::spawn_blocking(move || record::decode_state(&text)).await);
         match decoded {
             Ok(Ok(state)) if state.id() == room => Ok(Some(Arc::new(state))),
-            _ => {
-                tracing::warn!(%room, "the snapshot of a room cannot be read; its whole log is");
-                Ok(None)
-            }
+            _ => Ok(unreadable(&room)),
         }
     }
+}
+
+fn unreadable(room: &RoomId) -> Option<Arc<RoomState>> {
+    tracing::warn!(%room, "the snapshot of a room cannot be read; its whole log is");
+    None
 }

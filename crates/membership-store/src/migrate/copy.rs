@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use room_protocol::{RoomId, RoomState, SealedKey, SignedStatement};
 
 use super::{Counts, MigrateError, Progress, Step};
-use crate::error::damaged;
+use crate::error::{damaged, job_ended};
 use crate::kv::Imported;
 use crate::{KvStore, MembershipStore as _, Page, RoomAccess, SqliteStore, StoreError, rules};
 
@@ -281,5 +281,5 @@ async fn step(
         };
         Ok((entry, Arc::new(after.map_err(|violation| damaged(&violation))?)))
     });
-    stepped.await.map_err(|error| damaged(&error))?
+    stepped.await.map_err(|error| job_ended(&error))?
 }

@@ -9,6 +9,7 @@ use room_protocol::{RoomId, RoomState, SealedKey, SignedStatement};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::errors::damaged;
+use crate::error::job_ended;
 use crate::record::{self, RoomHeader, TombstoneRecord, UserRecord};
 use crate::rules::LOG_PAGE_BYTES;
 use crate::{
@@ -53,7 +54,7 @@ pub(super) async fn room(readers: &SqlitePool, id: &RoomId) -> Result<RoomRecord
     let header = RoomAccess::from(record::decode::<RoomHeader>(&header)?);
     // Parsing thousands of keys takes milliseconds.
     let state = tokio::task::spawn_blocking(move || restore(&snapshot, &entries)).await;
-    let state = state.map_err(|error| damaged(&error))??;
+    let state = state.map_err(|error| job_ended(&error))??;
     if state.head() != header.head {
         return Err(damaged(&format_args!("the log of room {id} does not end at its head")));
     }

@@ -6,9 +6,13 @@ mod buckets;
 pub(crate) mod conformance;
 #[path = "kv/cuts.rs"]
 mod cuts;
+#[path = "kv/deleted.rs"]
+mod deleted;
 #[path = "kv/failover.rs"]
 mod failover;
 #[path = "kv/nonces.rs"]
 mod nonces;
 #[path = "kv/races.rs"]
 mod races;
+#[path = "kv/rewound.rs"]
+mod rewound;

@@ -1,5 +1,8 @@
 //! A bucket without room, and servers that are not there.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -111,4 +114,63 @@ async fn small_messages_make_small_chunks() {
     let options = blobstore::JetStreamOptions { patience: Duration::from_secs(5), ..Default::default() };
     let refused = JetStreamStore::open(servers.connect(0).await, options).await;
     assert!(matches!(refused, Err(JetStreamOpenError::SmallPayload(_))), "{refused:?}");
+}
+
+/// Goes on with it until it has waited so often, as a process that is killed then.
+async fn killed_after<F: Future>(waits: usize, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), waits);
+    poll_fn(move |context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Fills the bucket up to the last byte, past the store.
+async fn fill(bucket: &Bucket) {
+    let context = bucket.servers.connect(0).await;
+    let subject = format!("$O.{}.U.filler", bucket.options.bucket);
+    for (n, size) in [100_000, 10_000, 1_000, 100, 10, 0].into_iter().enumerate() {
+        for m in 0_u32.. {
+            let sent =
+                context.publish(format!("{subject}-{n}-{m}"), vec![0; size].into()).await.expect("sent");
+            if sent.await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// A full bucket has no room for a note of what is being removed: at no moment its chunks are forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_while_making_room_in_a_full_bucket_leaves_nothing_that_nobody_finds() {
+    let servers = embedded().await;
+    let mut is_done = false;
+    for waits in 0.. {
+        if is_done {
+            break;
+        }
+        let mut bucket = Bucket::new(&servers, &format!("full-{waits}"));
+        bucket.options.max_bytes = Some(600_000);
+        let store = bucket.open(0).await;
+        let blob = put(&store, &content(400_000)).await.expect("it fits");
+        store.close().await;
+        fill(&bucket).await;
+        let store = bucket.open(0).await;
+        is_done = killed_after(waits, store.remove(&blob)).await.is_some();
+        store.close().await;
+        let notes = bucket.subjects("U.>").await.into_iter().filter(|note| !note.starts_with("U.filler"));
+        let is_known = !bucket.subjects("M.>").await.is_empty() || notes.count() > 0;
+        let chunks = bucket.subjects("C.>").await.len();
+        assert!(is_known || chunks == 0, "killed after {waits}: {chunks} chunks that nobody knows of");
+        let store = bucket.open(0).await;
+        store.remove(&blob).await.expect("it can be removed again");
+        assert_eq!(store.stat(&blob).await, Err(BlobError::NotFound));
+        store.close().await;
+        bucket.delete().await;
+    }
 }

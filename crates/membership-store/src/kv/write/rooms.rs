@@ -12,7 +12,7 @@ use super::super::seals;
 use crate::record::{RoomHeader, TombstoneRecord};
 use crate::rules::check_sealed;
 use crate::view::MemberChange;
-use crate::{Append, Appended, Conflict, NewRoom, RoomAccess, StoreError, Tombstone};
+use crate::{Append, Appended, Bound, Conflict, NewRoom, RoomAccess, StoreError, Tombstone};
 
 /// Creates a room.
 pub(in crate::kv) async fn create(store: &Arc<Inner>, new: NewRoom) -> Result<(), StoreError> {
@@ -20,9 +20,7 @@ pub(in crate::kv) async fn create(store: &Arc<Inner>, new: NewRoom) -> Result<()
     let access = RoomAccess::of(state, false, new.at());
     // What is refused anyway leaves no keys behind.
     let check = |store: &Inner| {
-        if store.memory.index.read().is_deleted(&state.id()) {
-            return Err(Conflict::RoomExists.into());
-        }
+        check_deleted(store, &state.id())?;
         let change = store.memory.view.check_new_room(state)?;
         check_sealed(state, new.sealed())?;
         Ok::<_, StoreError>(change)
@@ -39,6 +37,19 @@ pub(in crate::kv) async fn create(store: &Arc<Inner>, new: NewRoom) -> Result<()
         }
         seals = Staged::of(store, state, new.sealed(), || true).await?;
     }
+}
+
+/// Refuses a room that was deleted, and any when there are too many of those.
+fn check_deleted(store: &Inner, room: &RoomId) -> Result<(), StoreError> {
+    let index = store.memory.index.read();
+    if index.is_deleted(room) {
+        return Err(Conflict::RoomExists.into());
+    }
+    let limit = store.options.max_deleted_rooms;
+    if index.deleted_count() >= limit {
+        return Err(StoreError::Full(Bound::DeletedRooms(limit)));
+    }
+    Ok(())
 }
 
 /// Appends a statement if the head is the expected one.
@@ -141,7 +152,7 @@ pub(in crate::kv) async fn set_frozen(store: &Inner, id: RoomId, frozen: bool) -
 }
 
 /// Deletes a room; its last entry stays.
-pub(in crate::kv) async fn delete(store: &Arc<Inner>, id: RoomId, at: u64) -> Result<(), StoreError> {
+pub(in crate::kv) async fn delete(store: &Inner, id: RoomId, at: u64) -> Result<(), StoreError> {
     loop {
         let last = match store.memory.view.room(&id) {
             Some(room) => Some((room.head, store.entry(&id, room.head.seq).await?)),
@@ -157,7 +168,7 @@ pub(in crate::kv) async fn delete(store: &Arc<Inner>, id: RoomId, at: u64) -> Re
         };
         // The log may have grown since its last entry was read.
         if store.write(decide).await? {
-            store.clean_up();
+            store.deleted.notify_one();
             return Ok(());
         }
     }

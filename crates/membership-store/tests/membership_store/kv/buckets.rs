@@ -174,3 +174,47 @@ async fn a_prefix_that_is_no_name_is_refused() {
         assert!(matches!(refused, Err(KvOpenError::BadPrefix(_))), "{prefix:?}");
     }
 }
+
+/// Names that are used no more never keep a node that lives from being seen, in whatever order they are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_living_node_is_seen_however_many_there_were() {
+    let servers = Arc::new(Servers::embedded().await);
+    let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+    let store = backend.open_at(0).await;
+    let living: NodeName = "living".parse().expect("a name");
+    store.put_node(&living, "young").await.expect("it is put");
+    for n in 0..100 {
+        let name: NodeName = format!("old-{n}").parse().expect("a name");
+        store.put_node(&name, "gone").await.expect("it is put");
+    }
+    store.put_node(&living, "old").await.expect("it is put");
+    let fresh = backend.open_at(0).await;
+    for store in [&store, &fresh] {
+        store.confirm().await.expect("the view is complete");
+        let nodes = store.nodes();
+        let found = nodes.iter().find(|node| node.name == living);
+        assert_eq!(found.map(|node| node.text.as_str()), Some("old"));
+    }
+    assert_eq!(store.nodes(), fresh.nodes());
+}
+
+/// A snapshot is a convenience: one of a newer program costs time, nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_cannot_be_read_is_left_aside() {
+    let servers = Arc::new(Servers::embedded().await);
+    let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
+    let store = backend.open_at(0).await;
+    let ann = Person::number(1);
+    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
+    let room = ann.new_room("room", NOW);
+    let state = room.state().clone();
+    store.create_room(room).await.expect("a room");
+    let context = servers.connect(0).await;
+    let subject = format!("$KV.{}_keys.state.{}.0", backend.prefix, state.id());
+    for snapshot in [r#"{"v":2,"data":{}}"#, r#"{"v":1,"data":{"text":1}}"#, "no JSON"] {
+        context.publish(subject.clone(), snapshot.into()).await.expect("sent").await.expect("stored");
+        let fresh = backend.open_at(0).await;
+        let read = fresh.room(&state.id()).await.map(|room| room.state.head());
+        assert_eq!(read, Ok(state.head()), "{snapshot}");
+    }
+}
