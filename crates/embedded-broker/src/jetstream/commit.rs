@@ -11,6 +11,7 @@
 mod committer;
 mod group;
 mod removal;
+mod restoring;
 mod touched;
 
 use std::{

@@ -325,6 +325,13 @@ impl Engine {
     pub(super) fn store_health(&self) -> StoreHealth {
         let mut health = self.files.health();
         health.problems.extend(self.problems.lock().iter().cloned());
+        for stream in self.streams().iter().filter(|stream| stream.is_unread()) {
+            health.problems.push(format!(
+                "stream {:?} could not be read back after a failure, and takes nothing: it is tried again each second; \
+                 look at the disk and the log",
+                &*stream.name
+            ));
+        }
         if self.threads.lock().iter().any(JoinHandle::is_finished) {
             health.problems.push("a thread of JetStream has ended: restart the broker".to_owned());
             health.writable = false;

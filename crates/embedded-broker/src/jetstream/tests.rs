@@ -5,6 +5,7 @@ mod failures;
 mod model;
 mod parts;
 mod removal;
+mod restoring;
 mod running;
 mod store;
 mod sync;

@@ -1,11 +1,16 @@
 //! The committer's thread.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{
     CommitQueue, Done, Failure, Item, Operation, Publish, Reply, Seen, Skip, Then, Work, group::Group,
+    restoring::Restoring,
 };
 use crate::jetstream::{
     acknowledgement,
@@ -20,6 +25,9 @@ use crate::jetstream::{
 /// Items that an empty queue keeps room for.
 const KEEP_ITEMS: usize = 4096;
 
+/// After a failure, so long nothing is tried again that nobody waits for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The thread that writes.
 pub(crate) struct Committer {
     queue: Arc<CommitQueue>,
@@ -31,6 +39,10 @@ pub(crate) struct Committer {
     synced: Instant,
     /// Something is applied to the files and not synced.
     unsynced: bool,
+    /// The files failed, and were not synced since: nobody can say whether what can be read of them is durable.
+    is_doubtful: bool,
+    /// Streams that go back to what is stored.
+    restoring: Restoring,
     /// Operations that were too much for one group.
     unfinished: Vec<Job>,
     /// State of consumers that could not be written: a later state of theirs is written on top of it, so it must not be
@@ -65,7 +77,7 @@ enum Effect {
     Refuse { reply: Box<str>, stream: Arc<Stream>, failure: Failure },
     Finish(Job),
     Continue(Job),
-    Abandon(Job),
+    Abandon(Job, Failure),
 }
 
 /// What is done to the streams of one store together.
@@ -94,6 +106,8 @@ impl Committer {
             sender,
             synced: Instant::now(),
             unsynced: false,
+            is_doubtful: false,
+            restoring: Restoring::default(),
             unfinished: Vec::new(),
             unsaved: BTreeMap::new(),
             undropped: Vec::new(),
@@ -105,7 +119,8 @@ impl Committer {
     pub(crate) fn run(mut self) {
         loop {
             let (left, spare) = (!self.unfinished.is_empty(), std::mem::take(&mut self.spare));
-            let Some(work) = self.queue.take(left, self.next_sync(), spare) else { break };
+            let due = [self.next_sync(), self.next_try()].into_iter().flatten().min();
+            let Some(work) = self.queue.take(left, due, spare) else { break };
             self.commit(work);
         }
         self.drop_streams();
@@ -116,6 +131,10 @@ impl Committer {
 
     fn commit(&mut self, Work { mut items, changed }: Work) {
         self.drop_streams();
+        self.restoring.read();
+        if !self.is_doubtful {
+            self.restoring.show(Storage::File, None);
+        }
         let (mut files, mut memory) = (Batch::default(), Batch::default());
         let replies = self.ask_followers(&changed, &mut files, &mut memory);
         let unfinished = std::mem::take(&mut self.unfinished).into_iter().map(Step::Job);
@@ -150,6 +169,9 @@ impl Committer {
         self.sender.flush();
         let on_disk = self.commit_to(Storage::File, files);
         self.sync_when_due();
+        if self.next_try().is_some_and(|due| due <= Instant::now()) {
+            self.restore();
+        }
         if in_memory && on_disk {
             // Without them a client asks again.
             for reply in &replies {
@@ -212,7 +234,7 @@ impl Committer {
             return true;
         };
         tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");
-        group.roll_back();
+        self.roll_back(storage, group);
         let failure = Failure::from(&error);
         let mut again = Batch { states, ..Batch::default() };
         for effect in effects {
@@ -285,8 +307,9 @@ impl Committer {
         group.finish()?;
         if storage == Storage::File {
             self.unsynced = true;
-            if self.sync == SyncPolicy::Always && group.needs_sync {
+            if (self.sync == SyncPolicy::Always && group.needs_sync) || self.is_doubtful {
                 self.sync_files()?;
+                self.restoring.show(storage, Some(group));
             }
         }
         Ok(())
@@ -296,7 +319,44 @@ impl Committer {
         self.synced = Instant::now();
         self.files.sync()?;
         self.unsynced = false;
+        self.is_doubtful = false;
         Ok(())
+    }
+
+    /// Goes back to what is stored, as far as a group has changed it.
+    fn roll_back(&mut self, storage: Storage, group: Group) {
+        group.roll_back(&mut self.restoring);
+        self.restoring.read_anew(storage);
+        match storage {
+            Storage::Memory => {
+                self.restoring.read();
+                self.restoring.show(storage, None);
+            }
+            Storage::File => {
+                self.is_doubtful = true;
+                self.restore();
+            }
+        }
+    }
+
+    /// Makes what is stored durable, reads it back where a group has failed, and lets it show.
+    fn restore(&mut self) {
+        let synced = self.sync_files();
+        if synced.is_err() {
+            self.restoring.read_anew(Storage::File);
+        }
+        self.restoring.read();
+        match synced {
+            Ok(()) => self.restoring.show(Storage::File, None),
+            Err(error) => {
+                tracing::error!(%error, "what is stored cannot be made durable; it does not show until it is")
+            }
+        }
+    }
+
+    /// When what failed is tried again, though nobody asks.
+    fn next_try(&self) -> Option<Instant> {
+        (self.is_doubtful || !self.restoring.is_empty()).then(|| self.synced + RETRY_AFTER)
     }
 
     /// When what is applied has to be synced, where not every group is.
@@ -359,7 +419,7 @@ impl Committer {
             Effect::Refuse { reply, stream, failure } => self.refuse(&reply, &stream, &failure),
             Effect::Finish(Job { then, removed, .. }) => then(Ok(Done { removed }), &mut self.sender),
             Effect::Continue(job) => self.unfinished.push(job),
-            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
+            Effect::Abandon(job, failure) => (job.then)(Err(failure), &mut self.sender),
         }
     }
 
@@ -375,7 +435,7 @@ impl Committer {
                 }
                 (job.then)(Err(failure.clone()), &mut self.sender);
             }
-            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
+            Effect::Abandon(job, failure) => (job.then)(Err(failure), &mut self.sender),
         }
     }
 
@@ -397,8 +457,14 @@ impl Step {
     /// Why it cannot be done, whatever the store does.
     fn is_void(&self) -> Option<Failure> {
         let stream = self.stream();
-        if stream.is_forgotten() && !matches!(self, Self::Job(Job { operation: Operation::Drop, .. })) {
+        if matches!(self, Self::Job(Job { operation: Operation::Drop, .. })) {
+            return None;
+        }
+        if stream.is_forgotten() {
             return Some(Failure::Gone);
+        }
+        if stream.is_unread() {
+            return Some(Failure::Failed("the stream cannot be read back yet".to_owned()));
         }
         let epoch = match self {
             Self::Message(Publish { epoch, .. })
@@ -425,7 +491,7 @@ impl Step {
     fn refused(self, failure: Failure) -> Option<Effect> {
         match self.effect()? {
             Effect::Acknowledge { reply, stream, .. } => Some(Effect::Refuse { reply, stream, failure }),
-            Effect::Finish(job) => Some(Effect::Abandon(job)),
+            Effect::Finish(job) => Some(Effect::Abandon(job, failure)),
             effect => Some(effect),
         }
     }

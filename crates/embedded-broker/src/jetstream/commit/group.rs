@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     Operation, Publish, Skip,
+    restoring::Restoring,
     touched::{Replacing, TouchedStream, Waiting},
 };
 use crate::jetstream::{
@@ -230,17 +231,16 @@ impl Group {
         }
     }
 
-    /// Goes back to what is stored.
-    pub(super) fn roll_back(self) {
+    /// Has everything that was touched go back to what is stored.
+    pub(super) fn roll_back(self, restoring: &mut Restoring) {
         for touched in self.touched.into_values() {
-            let stream = &touched.stream;
-            if let Err(error) = stream.reload() {
-                tracing::error!(stream = %stream.name, %error, "cannot be read back; it takes nothing any more");
-                stream.close();
-            }
-            stream.show(&[], &[], &[]);
-            stream.arm_expiry(true, None);
+            restoring.add(touched);
         }
+    }
+
+    /// What it did to a stream, if it did something.
+    pub(super) fn touched(&mut self, stream: &Stream) -> Option<&mut TouchedStream> {
+        self.touched.get_mut(&stream.id.0)
     }
 }
 

@@ -92,7 +92,8 @@ impl Stream {
     }
 
     /// Puts what is stored in place of what was decided, after a group could not be written: whatever was assigned is
-    /// void, and so is a configuration that was not stored.
+    /// void, and so is a configuration that was not stored. What readers see stays as it is. Nothing is taken before it has
+    /// succeeded.
     pub(in crate::jetstream) fn reload(&self) -> Result<(), RecoverError> {
         {
             // Read without the lock, which publishers need; they are refused meanwhile.
@@ -110,14 +111,39 @@ impl Stream {
         let mut state = self.state.lock();
         self.tail.clear();
         let before = state.bytes();
-        let was_purged = state.was_purged;
-        *state = StreamState::new(committed, Dedupe::default());
-        state.was_purged = was_purged;
+        let (was_purged, shown, shown_subjects) = (state.was_purged, state.shown, state.shown_subjects);
+        // What was not synced does not show yet.
+        *state = StreamState {
+            was_purged,
+            shown,
+            shown_subjects,
+            ..StreamState::new(committed, Dedupe::default())
+        };
         state.dedupe.add_all(ids);
         state.assigned.last_msg_id = last;
         self.usage.subtract(self.storage, before);
         self.usage.add(self.storage, state.bytes());
         Ok(())
+    }
+
+    /// The messages that are committed and do not show.
+    pub(in crate::jetstream) fn unshown(&self) -> Vec<(Seq, Arc<str>)> {
+        let (from, to) = {
+            let state = self.state.lock();
+            (state.shown.last_seq.saturating_add(1), state.committed.totals.last_seq)
+        };
+        let mut unshown = Vec::new();
+        if from > to {
+            return unshown;
+        }
+        let scanned = self.store.scan(self.id, from..=to, &mut |seq, record| {
+            unshown.extend(record.ok().map(|record| (seq, record.subject)));
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = scanned {
+            tracing::error!(stream = %self.name, %error, "consumers count too little until they have read on");
+        }
+        unshown
     }
 
     /// The message id of the last message.

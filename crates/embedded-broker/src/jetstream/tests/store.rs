@@ -24,6 +24,8 @@ pub(super) enum Mood {
     Failing,
     /// What is applied cannot be made durable.
     Unsynced,
+    /// Nothing is applied, and nothing can be read.
+    Closed,
 }
 
 /// A store in memory with moods.
@@ -81,6 +83,11 @@ impl MoodyStore {
         }
     }
 
+    /// Whether something can be read.
+    fn read(&self) -> Result<(), StoreError> {
+        if self.state.lock().mood == Mood::Closed { Err(told_to()) } else { Ok(()) }
+    }
+
     /// How often it was to make durable what was applied.
     pub(super) fn syncs(&self) -> usize {
         self.state.lock().syncs
@@ -100,6 +107,10 @@ impl MoodyStore {
         self.state.lock().held = false;
         self.changed.notify_all();
     }
+}
+
+fn told_to() -> StoreError {
+    StoreError::Failed("told to".into())
 }
 
 impl StreamStore for MoodyStore {
@@ -124,7 +135,7 @@ impl StreamStore for MoodyStore {
         let grows = changes.iter().any(|change| matches!(change, Change::Put { .. }));
         match state.mood {
             Mood::Full if grows => Err(StoreError::Full),
-            Mood::Failing => Err(StoreError::Failed("told to".into())),
+            Mood::Failing | Mood::Closed => Err(told_to()),
             _ => self.inner.apply(changes),
         }
     }
@@ -135,12 +146,13 @@ impl StreamStore for MoodyStore {
         state.synced = Instant::now();
         self.changed.notify_all();
         match state.mood {
-            Mood::Failing | Mood::Unsynced => Err(StoreError::Failed("told to".into())),
+            Mood::Failing | Mood::Unsynced | Mood::Closed => Err(told_to()),
             Mood::Well | Mood::Full => Ok(()),
         }
     }
 
     fn get(&self, stream: StreamId, seq: Seq) -> Result<Option<Record>, StoreError> {
+        self.read()?;
         self.inner.get(stream, seq)
     }
 
@@ -150,6 +162,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan(stream, range, visit)
     }
 
@@ -159,6 +172,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan_back(stream, range, visit)
     }
 
@@ -169,6 +183,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan_subject(stream, subject, range, visit)
     }
 
@@ -178,10 +193,12 @@ impl StreamStore for MoodyStore {
         subject: &str,
         range: RangeInclusive<Seq>,
     ) -> Result<Option<Seq>, StoreError> {
+        self.read()?;
         self.inner.last_of_subject(stream, subject, range)
     }
 
     fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.read()?;
         self.inner.state(stream, key)
     }
 
@@ -191,6 +208,7 @@ impl StreamStore for MoodyStore {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan_state(stream, prefix, visit)
     }
 
