@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    commit::{CommitQueue, Done, Failure, Operation, Purge, PurgeBound},
+    commit::{CommitQueue, Done, Failure, Operation, Purge},
     direct_get::DirectGets,
     follower::{Follower, Purged},
     scheduler::{Scheduler, Turn},
@@ -35,6 +35,7 @@ use super::{
 use consumers::Consumers;
 use expiry::Expiry;
 pub(crate) use filters::Filters;
+pub(crate) use recover::RecoverError;
 pub(crate) use state::{Committed, StreamState};
 use tail::Tail;
 pub(crate) use tail::Tails;
@@ -194,11 +195,8 @@ impl Stream {
     ) {
         // Under the state's lock, so that sequences that are given away from now on are queued after it.
         let mut state = self.state.lock();
-        if let PurgeBound::Before(seq) = purge.bound
-            && purge.filter.is_everything()
-        {
-            // Purging beyond the end moves the end.
-            state.assigned.last_seq = state.assigned.last_seq.max(seq.saturating_sub(1));
+        if let Some(end) = purge.end() {
+            state.promise(end);
         }
         self.commit.operate(self, Operation::Purge(purge), then);
     }

@@ -7,5 +7,7 @@ mod parts;
 mod removal;
 mod restoring;
 mod running;
+mod sequences;
+mod settled;
 mod store;
 mod sync;

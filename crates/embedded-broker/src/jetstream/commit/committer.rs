@@ -25,6 +25,9 @@ use crate::jetstream::{
 /// Items that an empty queue keeps room for.
 const KEEP_ITEMS: usize = 4096;
 
+/// What a message takes on the disk besides its bytes, with its subject's totals.
+const MESSAGE_BYTES: usize = 1000;
+
 /// After a failure, so long nothing is tried again that nobody waits for.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub(crate) struct Committer {
     unsynced: bool,
     /// The files failed, and were not synced since: nobody can say whether what can be read of them is durable.
     is_doubtful: bool,
+    /// The disk was full when messages were to be stored last: before others are, it is looked at.
+    is_full: bool,
     /// Streams that go back to what is stored.
     restoring: Restoring,
     /// Operations that were too much for one group.
@@ -107,6 +112,7 @@ impl Committer {
             synced: Instant::now(),
             unsynced: false,
             is_doubtful: false,
+            is_full: false,
             restoring: Restoring::default(),
             unfinished: Vec::new(),
             unsaved: BTreeMap::new(),
@@ -151,8 +157,8 @@ impl Committer {
                 refusals.push(reply);
                 None
             }
-            Item::Then(go) => {
-                then.push(go);
+            Item::Then { job, .. } => {
+                then.push(job);
                 None
             }
         });
@@ -214,6 +220,9 @@ impl Committer {
             return true;
         }
         let grows = steps.iter().any(|step| matches!(step, Step::Message(_)));
+        if storage == Storage::File && self.is_full && grows {
+            self.look_for_room(&steps);
+        }
         let mut group = Group::new(Arc::clone(self.store(storage)));
         group.changes.extend(states.iter().cloned());
         group.needs_sync = needs_sync;
@@ -234,18 +243,24 @@ impl Committer {
             return true;
         };
         tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");
-        self.roll_back(storage, group);
         let failure = Failure::from(&error);
         let mut again = Batch { states, ..Batch::default() };
-        for effect in effects {
-            match effect {
-                Effect::Finish(job) | Effect::Continue(job) if failure == Failure::Full && grows => {
-                    again.steps.push(Step::Job(job));
-                }
-                effect => self.fail(effect, &failure),
+        let is_again = |effect: &mut Effect| {
+            failure == Failure::Full && grows && matches!(effect, Effect::Finish(_) | Effect::Continue(_))
+        };
+        for effect in effects.extract_if(.., is_again) {
+            let (Effect::Finish(job) | Effect::Continue(job)) = effect else { continue };
+            if let Operation::Purge(purge) = &job.operation {
+                purge.end().into_iter().for_each(|end| job.stream.state.lock().promise(end));
             }
+            again.steps.push(Step::Job(job));
+        }
+        self.roll_back(storage, group);
+        for effect in effects {
+            self.fail(effect, &failure);
         }
         if failure == Failure::Full && grows {
+            self.is_full |= storage == Storage::File;
             // Deletes and acknowledgements make room; it was the messages there was no room for.
             self.commit_to(storage, again);
         } else if storage == Storage::File {
@@ -265,6 +280,24 @@ impl Committer {
         let mut failed = None;
         for step in steps {
             let stream = Arc::clone(step.stream());
+            if let Step::Job(Job { operation: Operation::Purge(purge), .. }) = &step {
+                purge.end().into_iter().for_each(|end| stream.state.lock().redeem(end));
+            }
+            let step = match step {
+                Step::Message(publish)
+                    if self.is_full && storage == Storage::File && group.leave_out(&publish) =>
+                {
+                    // Nothing of it is applied, so nothing has to be read back.
+                    let Publish { stream, reply, .. } = publish;
+                    effects.extend(reply.map(|reply| Effect::Refuse {
+                        reply,
+                        stream,
+                        failure: Failure::Full,
+                    }));
+                    continue;
+                }
+                step => step,
+            };
             if let Some(failure) = step.is_void() {
                 effects.extend(step.refused(failure));
                 continue;
@@ -315,6 +348,20 @@ impl Committer {
         Ok(())
     }
 
+    /// Looks whether the disk that was full has room for messages again.
+    fn look_for_room(&mut self, steps: &[Step]) {
+        let bytes = steps.iter().map(|step| match step {
+            Step::Message(publish) => {
+                MESSAGE_BYTES + publish.record.data.len() + publish.record.subject.len()
+            }
+            _ => 0,
+        });
+        match self.files.has_room(bytes.sum()) {
+            Ok(has_room) => self.is_full = !has_room,
+            Err(error) => tracing::debug!(%error, "cannot see whether the disk has room again"),
+        }
+    }
+
     fn sync_files(&mut self) -> Result<(), StoreError> {
         self.synced = Instant::now();
         self.files.sync()?;
@@ -349,7 +396,7 @@ impl Committer {
         match synced {
             Ok(()) => self.restoring.show(Storage::File, None),
             Err(error) => {
-                tracing::error!(%error, "what is stored cannot be made durable; it does not show until it is")
+                tracing::error!(%error, "what is stored cannot be made durable; it does not show until it is");
             }
         }
     }

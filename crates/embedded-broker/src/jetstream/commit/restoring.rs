@@ -63,6 +63,7 @@ impl Restoring {
                     if stream.set_unread(false) {
                         tracing::info!(stream = %stream.name, "is read back, and takes messages again");
                     }
+                    stream.put_off_expiry();
                     stream.arm_expiry(true, None);
                 }
                 Err(error) if stream.set_unread(true) => {

@@ -35,6 +35,9 @@ pub(crate) enum RecoverError {
     /// The stream was written by a newer version, or what was written is damaged.
     #[error("the stored configuration of stream number {0} cannot be read")]
     Config(u32),
+    /// The same of a consumer. Without it, messages that it waits for would be deleted.
+    #[error("the stored configuration of consumer {0:?} cannot be read: use the version that wrote it")]
+    Consumer(String),
 }
 
 /// What is stored of a stream besides its messages and totals.
@@ -111,19 +114,37 @@ impl Stream {
         let mut state = self.state.lock();
         self.tail.clear();
         let before = state.bytes();
+        let promised = std::mem::take(&mut state.promised);
         let (was_purged, shown, shown_subjects) = (state.was_purged, state.shown, state.shown_subjects);
         // What was not synced does not show yet.
         *state = StreamState {
-            was_purged,
             shown,
             shown_subjects,
+            was_purged,
             ..StreamState::new(committed, Dedupe::default())
         };
+        state.promised = promised;
+        state.keep_promises();
         state.dedupe.add_all(ids);
         state.assigned.last_msg_id = last;
         self.usage.subtract(self.storage, before);
         self.usage.add(self.storage, state.bytes());
         Ok(())
+    }
+
+    /// Whatever was assigned is void, and nothing of it is written: so what is committed is as it was, and nothing has to be
+    /// read back but an id. For the committer.
+    pub(in crate::jetstream) fn void_assigned(&self) {
+        // The committer alone changes what is committed.
+        let last = self.committed_totals().last_seq;
+        let last_id = self.last_id(last).unwrap_or_else(|error| {
+            tracing::error!(stream = %self.name, %error, "who expects a last message id is refused");
+            None
+        });
+        let mut state = self.state.lock();
+        self.epoch.fetch_add(1, SeqCst);
+        self.usage.subtract(self.storage, state.assigned.bytes);
+        state.void_assigned(last_id);
     }
 
     /// The messages that are committed and do not show.

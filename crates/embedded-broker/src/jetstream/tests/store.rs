@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::jetstream::store::{
     Change, FoundStream, Lost, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore,
-    memory::MemoryStore,
+    memory::MemoryStore, only,
 };
 
 /// How a store behaves.
@@ -35,12 +35,24 @@ pub(super) struct MoodyStore {
     changed: Condvar,
 }
 
+/// Who has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Nobody,
+    WhoeverApplies,
+    WhoeverSyncs,
+}
+
 struct State {
     mood: Mood,
-    /// Whoever applies waits.
-    held: bool,
+    /// Who waits.
+    held: Held,
     /// Somebody waits.
     waits: bool,
+    /// When somebody asked whether there is room.
+    looks: Vec<Instant>,
+    /// How often a stream's subjects were read, which reading it back takes.
+    read_back: usize,
     /// Says that streams are to be counted again.
     is_damaged: bool,
     /// How often it was to make durable what was applied, and when last.
@@ -52,8 +64,10 @@ impl MoodyStore {
     pub(super) fn new() -> Arc<Self> {
         let state = State {
             mood: Mood::Well,
-            held: false,
+            held: Held::Nobody,
             waits: false,
+            looks: Vec::new(),
+            read_back: 0,
             is_damaged: false,
             syncs: 0,
             synced: Instant::now(),
@@ -72,10 +86,29 @@ impl MoodyStore {
 
     /// Lets whoever applies next wait.
     pub(super) fn hold(&self) {
-        self.state.lock().held = true;
+        self.state.lock().held = Held::WhoeverApplies;
     }
 
-    /// Waits until somebody waits to apply.
+    /// Lets whoever syncs next wait.
+    pub(super) fn hold_sync(&self) {
+        self.state.lock().held = Held::WhoeverSyncs;
+    }
+
+    /// How often streams were read back.
+    pub(super) fn read_back(&self) -> usize {
+        self.state.lock().read_back
+    }
+
+    /// Waits until somebody has asked so often whether there is room; answers when.
+    pub(super) fn until_looked(&self, times: usize) -> Vec<Instant> {
+        let mut state = self.state.lock();
+        while state.looks.len() < times {
+            self.changed.wait(&mut state);
+        }
+        state.looks.clone()
+    }
+
+    /// Waits until somebody waits to apply or to sync.
     pub(super) fn until_waiting(&self) {
         let mut state = self.state.lock();
         while !state.waits {
@@ -104,7 +137,7 @@ impl MoodyStore {
 
     /// Lets whoever waits go on.
     pub(super) fn release(&self) {
-        self.state.lock().held = false;
+        self.state.lock().held = Held::Nobody;
         self.changed.notify_all();
     }
 }
@@ -126,7 +159,7 @@ impl StreamStore for MoodyStore {
 
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while state.held {
+        while state.held == Held::WhoeverApplies {
             state.waits = true;
             self.changed.notify_all();
             self.changed.wait(&mut state);
@@ -140,8 +173,21 @@ impl StreamStore for MoodyStore {
         }
     }
 
+    fn has_room(&self, _bytes: usize) -> Result<bool, StoreError> {
+        let mut state = self.state.lock();
+        state.looks.push(Instant::now());
+        self.changed.notify_all();
+        Ok(state.mood != Mood::Full)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
+        while state.held == Held::WhoeverSyncs {
+            state.waits = true;
+            self.changed.notify_all();
+            self.changed.wait(&mut state);
+        }
+        state.waits = false;
         state.syncs += 1;
         state.synced = Instant::now();
         self.changed.notify_all();
@@ -209,6 +255,7 @@ impl StreamStore for MoodyStore {
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.read()?;
+        self.state.lock().read_back += usize::from(prefix == [only::SUBJECT]);
         self.inner.scan_state(stream, prefix, visit)
     }
 

@@ -26,7 +26,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const OVERHEAD: usize = 200;
 
 /// Why nothing can be read or written.
-pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet";
+pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet: that is tried each second; \
+     look at the disk and the log";
 
 /// Whether the user of the store knows of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
