@@ -279,10 +279,11 @@ impl CommitQueue {
         waiting.items.is_empty() && !waiting.busy
     }
 
-    /// How much waits.
+    /// Bytes that jobs hold which wait.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.waiting.lock().items.len()
+    pub(super) fn held_by_jobs(&self) -> usize {
+        let waiting = self.waiting.lock();
+        waiting.items.iter().filter(|item| matches!(item, Item::Then { .. })).map(Item::bytes).sum()
     }
 
     /// Runs `job`, which holds so many bytes, once everything that was queued before is durable: at once when nothing
