@@ -120,7 +120,7 @@ impl ApiQueue {
             self.dropped.fetch_add(1, Relaxed);
         } else {
             let queue = Arc::clone(self);
-            commit.after(move || {
+            commit.after(bytes, move || {
                 queue.waiting.lock().requests.push_back(request);
                 queue.wake();
             });
@@ -150,7 +150,7 @@ impl ApiQueue {
     fn pause(self: &Arc<Self>, commit: &CommitQueue) {
         self.waiting.lock().paused = true;
         let queue = Arc::clone(self);
-        commit.after(move || {
+        commit.after(0, move || {
             queue.waiting.lock().paused = false;
             queue.wake();
         });
@@ -274,7 +274,9 @@ fn pull(engine: &Arc<Engine>, rest: &str, message: &Inbound<'_>) -> Taken {
         let _pressure = consumer.tell(event);
         scheduler.nudge();
     };
-    engine.commit.push_in_batch(Item::Then(Box::new(job))).map_or(Taken::Yes, Taken::Pressed)
+    let item =
+        Item::Then { job: Box::new(job), bytes: reply.len() + message.subject.len() + size_of::<Event>() };
+    engine.commit.push_in_batch(item).map_or(Taken::Yes, Taken::Pressed)
 }
 
 /// A consumer that wants no acknowledgements is nobody who takes one.

@@ -11,10 +11,14 @@
 mod committer;
 mod group;
 mod removal;
+mod restoring;
 mod touched;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,8 +42,8 @@ const MAX_ITEMS: usize = 256 * 1024;
 /// Counted for each item besides its message, so that small ones have a bound too.
 const ITEM_BYTES: usize = 128;
 
-/// How long a worker waits for the committer. It is longer than any group takes: only a committer that has ended lets
-/// it pass.
+/// How long a worker waits for the committer to come to what it wants of it. That takes a group, which is short, unless the
+/// store has to be opened again, and for ever when the committer has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be done, in its turn.
@@ -54,8 +58,8 @@ pub(crate) enum Item {
     Operation { stream: Arc<Stream>, operation: Operation, then: Then },
     /// An answer that is sent once everything before it is durable.
     Reply(Reply),
-    /// Something to be done once everything before it is durable.
-    Then(Box<dyn FnOnce() + Send>),
+    /// Something to be done once everything before it is durable, and the bytes that it holds.
+    Then { job: Box<dyn FnOnce() + Send>, bytes: usize },
 }
 
 /// What follows an operation, once it is durable or has failed.
@@ -140,6 +144,16 @@ pub(crate) enum Operation {
 pub(crate) struct Purge {
     pub(crate) filter: Filters,
     pub(crate) bound: PurgeBound,
+}
+
+impl Purge {
+    /// Where it moves the end of the stream to, if the stream ends before.
+    pub(crate) fn end(&self) -> Option<Seq> {
+        match self.bound {
+            PurgeBound::Before(seq) if self.filter.is_everything() => Some(seq.saturating_sub(1)),
+            _ => None,
+        }
+    }
 }
 
 /// Where a purge ends.
@@ -265,28 +279,57 @@ impl CommitQueue {
         waiting.items.is_empty() && !waiting.busy
     }
 
-    /// Runs `job` once everything that was queued before is durable: at once when nothing waits.
+    /// Bytes that jobs hold which wait.
+    #[cfg(test)]
+    pub(super) fn held_by_jobs(&self) -> usize {
+        let waiting = self.waiting.lock();
+        waiting.items.iter().filter(|item| matches!(item, Item::Then { .. })).map(Item::bytes).sum()
+    }
+
+    /// Runs `job`, which holds so many bytes, once everything that was queued before is durable: at once when nothing
+    /// waits.
     ///
     /// Answers whom to wait for before queueing more, when too much waits.
-    pub(crate) fn after(&self, job: impl FnOnce() + Send + 'static) -> Option<Arc<Pressure>> {
+    pub(crate) fn after(&self, bytes: usize, job: impl FnOnce() + Send + 'static) -> Option<Arc<Pressure>> {
         if self.is_idle() {
             job();
             return None;
         }
-        self.push(Item::Then(Box::new(job)))
+        self.push(Item::Then { job: Box::new(job), bytes })
     }
 
     /// Runs `job` on the committer's thread, between two groups: nothing of any stream changes meanwhile. Waits for it;
-    /// `None` when the committer has ended.
+    /// `None` when the committer did not come to it: then it does not run later either.
     pub(crate) fn between_groups<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
+        self.between_groups_within(PATIENCE, job)
+    }
+
+    fn between_groups_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
-        // Whoever asked may have stopped waiting.
-        let run = move || drop(answer.send(job()));
-        let _pressure = self.push(Item::Then(Box::new(run)));
-        answered.recv_timeout(PATIENCE).ok()
+        // Whoever takes it first decides whether the job runs.
+        let decided = Arc::new(AtomicBool::new(false));
+        let run = {
+            let decided = Arc::clone(&decided);
+            move || {
+                if !decided.swap(true, SeqCst) {
+                    drop(answer.send(job()));
+                }
+            }
+        };
+        let _pressure = self.push(Item::Then { job: Box::new(run), bytes: 0 });
+        match answered.recv_timeout(patience) {
+            Ok(seen) => Some(seen),
+            Err(_) if !decided.swap(true, SeqCst) => None,
+            // It runs.
+            Err(_) => answered.recv().ok(),
+        }
     }
 
     /// Lets the committer end when it has done what is queued.
@@ -334,7 +377,8 @@ impl Item {
             Self::Skip(Skip { reply, .. }) => reply.as_ref().map_or(0, |reply| reply.len()),
             Self::Seen(seen) => seen.reply.len(),
             Self::Reply(reply) => reply.to.len() + reply.body.len(),
-            Self::Operation { .. } | Self::Then(_) => 0,
+            Self::Then { bytes, .. } => *bytes,
+            Self::Operation { .. } => 0,
         }
     }
 }
@@ -349,5 +393,38 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn send(&self, sender: &mut Sender) {
         let _receivers = sender.publish(&self.to, &self.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(queue: &CommitQueue) -> usize {
+        let work = queue.take(true, None, Vec::new()).unwrap();
+        let jobs = work.items.into_iter().map(|item| match item {
+            Item::Then { job, .. } => job(),
+            _ => panic!("only jobs are queued"),
+        });
+        jobs.count()
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_done_later() {
+        let queue = CommitQueue::new(1000);
+        let done = Arc::new(AtomicBool::new(false));
+        let later = Arc::clone(&done);
+        let seen = queue.between_groups_within(Duration::ZERO, move || later.store(true, SeqCst));
+        assert_eq!(seen, None);
+        assert_eq!(run(&queue), 1);
+        assert!(!done.load(SeqCst));
+    }
+
+    #[test]
+    fn jobs_count_for_what_they_hold() {
+        let queue = CommitQueue::new(10 * ITEM_BYTES);
+        assert!(queue.push(Item::Then { job: Box::new(|| {}), bytes: 8 * ITEM_BYTES }).is_none());
+        assert!(queue.push(Item::Then { job: Box::new(|| {}), bytes: 8 * ITEM_BYTES }).is_some());
+        assert_eq!(run(&queue), 2);
     }
 }

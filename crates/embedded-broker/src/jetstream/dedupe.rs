@@ -40,6 +40,15 @@ impl Dedupe {
         }
     }
 
+    /// Forgets the ids of messages behind this one, which are void.
+    pub(crate) fn forget_after(&mut self, last: Seq) {
+        while let Some((_, seq, id)) = self.order.pop_back_if(|(_, seq, _)| *seq > last) {
+            if self.seqs.get(&id) == Some(&seq) {
+                self.seqs.remove(&id);
+            }
+        }
+    }
+
     fn forget_old(&mut self, now: i64, window: i64) {
         while self.order.front().is_some_and(|(time, ..)| now.saturating_sub(*time) > window) {
             self.forget_oldest();

@@ -1,16 +1,17 @@
 //! Direct get: messages of a stream, read past its API (ADR-31). The answer is the message itself, with headers that
 //! say where it is from.
 
+mod look;
+mod request;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use busauth::SubjectFilter;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Deserialize;
 
 use super::{
     clock,
@@ -21,9 +22,9 @@ use super::{
     sender::Sender,
     store::{Record, Seq},
     stream::{Filters, Stream},
-    stream_config::Storage,
 };
 use crate::protocol::MessageFrame;
+use request::Wanted;
 
 /// Requests of one stream that wait. More are not taken: whoever asks sees that nobody answers, and asks again.
 const MAX_WAITING: usize = 4096;
@@ -34,9 +35,6 @@ const STEP_BYTES: usize = 1024 * 1024;
 
 /// Bytes of the requests of one stream that wait.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
-
-/// Subjects of one request for the last message of each.
-const MAX_SUBJECTS: usize = 1024;
 
 /// A long answer gives its turn away after this.
 const TURN: Duration = Duration::from_millis(20);
@@ -85,10 +83,23 @@ pub(crate) struct DirectGet {
 pub(crate) enum Ask {
     /// It has yet to be read: a body, and a subject of which the last message is wanted.
     Unread { body: Bytes, last_of: Option<Box<str>> },
+    /// It was read and looked for.
+    Found(Found),
     /// The rest of a batch.
     Batch(Batch),
     /// The request cannot be answered; this is why.
     Refused(&'static str),
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A status without more.
+    Status(&'static str),
+    /// One message, or that there is none; with its headers or without.
+    One(Option<(Seq, Record)>, bool),
+    /// Several, and the first of them.
+    Batch(Batch, Vec<(Seq, Record)>),
 }
 
 /// A batch on its way.
@@ -107,28 +118,14 @@ pub(crate) struct Batch {
     multi: bool,
 }
 
-/// The body of a request. Unknown members are ignored here, as nats-server does.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Request {
-    seq: Option<u64>,
-    last_by_subj: Option<String>,
-    next_by_subj: Option<String>,
-    start_time: Option<String>,
-    batch: Option<i64>,
-    max_bytes: Option<i64>,
-    multi_last: Option<Vec<String>>,
-    up_to_seq: Option<u64>,
-    up_to_time: Option<String>,
-    no_hdr: Option<bool>,
-}
-
 impl Ask {
     /// What it takes in a queue before it is read.
     fn bytes(&self) -> usize {
         match self {
-            Self::Unread { body, .. } => body.len(),
-            Self::Batch(_) | Self::Refused(_) => 0,
+            Self::Unread { body, last_of } => {
+                body.len() + last_of.as_ref().map_or(0, |subject| subject.len())
+            }
+            Self::Found(_) | Self::Batch(_) | Self::Refused(_) => 0,
         }
     }
 }
@@ -151,7 +148,9 @@ impl Stream {
         } else {
             // A client that published before it asks is to see what it published.
             let scheduler = Arc::clone(&self.scheduler);
-            let _pressure = self.commit.push_in_batch(Item::Then(Box::new(move || scheduler.wake(&run))));
+            let job = Box::new(move || scheduler.wake(&run));
+            // What the request holds counts with those of its stream.
+            let _pressure = self.commit.push_in_batch(Item::Then { job, bytes: 0 });
         }
         true
     }
@@ -184,23 +183,40 @@ impl Stream {
     }
 
     /// Answers one request, or a part of it; then the rest is returned.
-    fn answer(&self, get: DirectGet, worker: &mut Worker) -> Option<DirectGet> {
+    fn answer(self: &Arc<Self>, get: DirectGet, worker: &mut Worker) -> Option<DirectGet> {
         let DirectGet { reply, ask, origin } = get;
+        let found = match ask {
+            Ask::Unread { body, last_of } => match Wanted::read(&body, last_of.as_deref()) {
+                Err(status) => Found::Status(status),
+                Ok(wanted) => {
+                    if let Some(found) = self.find(&wanted) {
+                        found
+                    } else {
+                        self.find_between_groups(wanted, reply, origin);
+                        return None;
+                    }
+                }
+            },
+            Ask::Found(found) => found,
+            Ask::Refused(status) => Found::Status(status),
+            Ask::Batch(mut batch) => {
+                let page = self.read_batch(&mut batch);
+                Found::Batch(batch, page)
+            }
+        };
         let engine = Arc::clone(&worker.engine);
         let mut answer = Answer { stream: self, reply: &reply, sender: &mut worker.sender };
-        let ask = match ask {
-            Ask::Unread { body, last_of } => match self.read_request(&body, last_of, &mut answer) {
-                Some(batch) => Ask::Batch(batch),
-                None => return None,
-            },
-            Ask::Refused(status) => {
+        let (mut batch, page) = match found {
+            Found::Status(status) => {
                 answer.status(status, "");
                 return None;
             }
-            ask @ Ask::Batch(_) => ask,
+            Found::One(found, with_headers) => {
+                answer.one(found, with_headers);
+                return None;
+            }
+            Found::Batch(batch, page) => (batch, page),
         };
-        let Ask::Batch(mut batch) = ask else { return None };
-        let page = self.read_batch(&mut batch);
         let allowed = engine.deliveries.read();
         if origin.as_ref().is_some_and(|origin| !origin.may_go_on()) {
             answer.status("409 Consumer Deleted", "");
@@ -211,148 +227,30 @@ impl Stream {
         more.then_some(DirectGet { reply, ask: Ask::Batch(batch), origin })
     }
 
-    /// Reads a request and answers it, unless it is a batch.
-    fn read_request(&self, body: &[u8], last_of: Option<Box<str>>, answer: &mut Answer<'_>) -> Option<Batch> {
-        let request = match body.trim_ascii().first() {
-            None if last_of.is_some() => Some(Request::default()),
-            None => {
-                answer.status("408 Empty Request", "");
-                return None;
-            }
-            // A list is none, also where it could be read as one.
-            Some(b'[') => None,
-            Some(_) => serde_json::from_slice::<Request>(body).ok(),
-        };
-        let Some(mut request) = request else {
-            answer.status("408 Malformed Request", "");
-            return None;
-        };
-        if let Some(subject) = last_of {
-            if request.last_by_subj.as_deref().is_some_and(|subject| !subject.is_empty()) {
-                answer.status("408 Bad Request", "");
-                return None;
-            }
-            request.last_by_subj = Some(subject.into());
+    /// Looks for what is wanted. `None` when a group changes the stream at this moment, and what it does not find may be
+    /// what the group has replaced and not made durable yet.
+    fn find(&self, wanted: &Wanted) -> Option<Found> {
+        if let Some(found) = self.between_groups(|| self.look(wanted)) {
+            return Some(found);
         }
-        if request.multi_last.as_ref().is_some_and(|subjects| !subjects.is_empty()) {
-            return self.multi_last(&request, answer);
-        }
-        let time = match request.start_time.as_deref().filter(|text| !text.is_empty()).map(clock::parse) {
-            Some(None) => {
-                answer.status("408 Malformed Request", "");
-                return None;
-            }
-            time => time.flatten(),
-        };
-        let seq = request.seq.filter(|seq| *seq > 0);
-        let last_by = request.last_by_subj.as_deref().filter(|subject| !subject.is_empty());
-        let next_by = request.next_by_subj.as_deref().filter(|subject| !subject.is_empty());
-        let batch = request.batch.filter(|batch| *batch != 0);
-        if seq.is_none() && last_by.is_none() && next_by.is_none() && time.is_none() {
-            answer.status("408 Empty Request", "");
-            return None;
-        }
-        if (seq.is_some() && (last_by.is_some() || time.is_some()))
-            || (last_by.is_some() && (next_by.is_some() || time.is_some() || batch.is_some()))
-        {
-            answer.status("408 Bad Request", "");
-            return None;
-        }
-        let with_headers = !request.no_hdr.unwrap_or(false);
-        if let Some(subject) = last_by {
-            answer.last_of(subject, with_headers);
-            return None;
-        }
-        let filters = match next_by.map(str::parse::<SubjectFilter>) {
-            None => Filters::everything(),
-            Some(Ok(filter)) => Filters::any_of([filter]),
-            Some(Err(_)) => {
-                answer.status("408 Bad Request", "");
-                return None;
-            }
-        };
-        let from = match time {
-            Some(time) => self.seq_at(time).unwrap_or(Seq::MAX),
-            None => seq.unwrap_or(1),
-        };
-        let Some(most) = batch else {
-            let found = match (seq, next_by) {
-                (Some(seq), None) => self.get(seq).map(|record| record.map(|record| (seq, record))),
-                _ => self.next(&filters, from),
-            };
-            answer.one(found.ok().flatten(), with_headers);
-            return None;
-        };
-        let upto = self.last_seq();
-        Some(Batch {
-            pending: self.count(&filters, from..=upto).unwrap_or(0),
-            filters,
-            seqs: None,
-            next: from,
-            upto,
-            // Less than none is none, and is answered as the end of a batch.
-            left: usize::try_from(most).unwrap_or(0),
-            bytes_left: bytes_left(&request),
-            last_sent: 0,
-            with_headers,
-            multi: false,
-        })
+        // A message that is found is there, whatever the group does.
+        let found = self.look(wanted);
+        matches!(found, Found::One(Some(_), _)).then_some(found)
     }
 
-    fn multi_last(&self, request: &Request, answer: &mut Answer<'_>) -> Option<Batch> {
-        let subjects = request.multi_last.as_deref().unwrap_or_default();
-        let filters: Result<Vec<SubjectFilter>, _> = subjects.iter().map(|subject| subject.parse()).collect();
-        let upto_time = request.up_to_time.as_deref().filter(|text| !text.is_empty());
-        let upto_seq = request.up_to_seq.filter(|seq| *seq > 0);
-        let named = |subject: &Option<String>| subject.as_ref().is_some_and(|subject| !subject.is_empty());
-        let conflict = (upto_time.is_some() && upto_seq.is_some())
-            || named(&request.last_by_subj)
-            || named(&request.next_by_subj);
-        let (Ok(filters), false) = (filters, conflict) else {
-            answer.status("408 Bad Request", "");
-            return None;
-        };
-        let upto = match upto_time.map(clock::parse) {
-            // A file store of nats-server finds nothing up to a sequence that is still to come.
-            None if self.storage == Storage::File && upto_seq.is_some_and(|seq| seq > self.last_seq()) => {
-                answer.status("404 No Results", "");
-                return None;
-            }
-            None => upto_seq.unwrap_or_else(|| self.last_seq()),
-            Some(Some(time)) => self.seq_at(time.saturating_add(1)).unwrap_or(1).saturating_sub(1),
-            Some(None) => {
-                answer.status("408 Malformed Request", "");
-                return None;
+    /// Looks between this group and the next one, where groups follow one another without a pause too. Where a group has
+    /// failed and nobody knows yet what is durable, nobody answers: whoever asks asks again.
+    fn find_between_groups(self: &Arc<Self>, wanted: Wanted, reply: Box<str>, origin: Option<Origin>) {
+        let stream = Arc::clone(self);
+        let bytes = reply.len() + wanted.bytes();
+        let job = move || {
+            if let Some(found) = stream.between_groups(|| stream.look(&wanted)) {
+                stream.gets.0.lock().gets.push_back(DirectGet { reply, ask: Ask::Found(found), origin });
+                let run: Arc<dyn Run> = Arc::clone(&stream) as _;
+                stream.scheduler.wake(&run);
             }
         };
-        let mut seqs = self.last_per_subject(&Filters::any_of(filters), upto).unwrap_or_default();
-        seqs.dedup();
-        let from = request.seq.unwrap_or(0);
-        seqs.retain(|seq| *seq >= from);
-        if seqs.len() > MAX_SUBJECTS {
-            answer.status("413 Too Many Results", "");
-            return None;
-        }
-        if seqs.is_empty() {
-            answer.status("404 No Results", "");
-            return None;
-        }
-        Some(Batch {
-            filters: Filters::everything(),
-            pending: seqs.len() as u64,
-            seqs: Some(seqs.into()),
-            next: 0,
-            upto,
-            left: request
-                .batch
-                .and_then(|batch| usize::try_from(batch).ok())
-                .filter(|n| *n > 0)
-                .unwrap_or(usize::MAX),
-            bytes_left: bytes_left(request),
-            last_sent: 0,
-            with_headers: !request.no_hdr.unwrap_or(false),
-            multi: true,
-        })
+        let _pressure = self.commit.push(Item::Then { job: Box::new(job), bytes });
     }
 
     /// The next messages of a batch.
@@ -387,14 +285,6 @@ impl Stream {
     }
 }
 
-fn bytes_left(request: &Request) -> usize {
-    request
-        .max_bytes
-        .and_then(|most| usize::try_from(most).ok())
-        .filter(|most| *most > 0)
-        .unwrap_or(usize::MAX)
-}
-
 /// An answer on its way to who asked.
 struct Answer<'a> {
     stream: &'a Stream,
@@ -406,14 +296,6 @@ impl Answer<'_> {
     fn status(&mut self, status: &str, headers: &str) {
         let block = format!("NATS/1.0 {status}\r\n{headers}\r\n");
         self.send(block.len(), block.as_bytes());
-    }
-
-    fn last_of(&mut self, subject: &str, with_headers: bool) {
-        let found = match subject.parse::<SubjectFilter>() {
-            Ok(filter) => self.stream.last(&Filters::any_of([filter]), Seq::MAX).ok().flatten(),
-            Err(_) => None,
-        };
-        self.one(found, with_headers);
     }
 
     fn one(&mut self, found: Option<(Seq, Record)>, with_headers: bool) {

@@ -98,18 +98,33 @@ impl ApiCounters {
     }
 }
 
-/// Why JetStream could not be started.
+/// Why JetStream could not be started. The text has the whole chain of causes, so there is no source besides.
 #[derive(Debug, thiserror::Error)]
 pub enum JetStreamError {
     /// The directory cannot be used; the text says why and what to do.
-    #[error("the store of JetStream cannot be opened: {0}")]
-    Open(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the store of JetStream in {} cannot be opened: {why}", directory.display())]
+    Open {
+        /// The directory.
+        directory: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
     /// What is stored cannot be read.
     #[error("the store of JetStream cannot be read: {0}")]
-    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Read(String),
     /// The system has no thread to give.
     #[error("a thread of JetStream cannot be started: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // Some say theirs themselves.
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 impl Engine {
@@ -125,7 +140,10 @@ impl Engine {
             Store::Memory => Arc::new(MemoryStore::new()),
             Store::Directory(directory) => {
                 let opened = FjallStore::open(directory, SpaceLimits::default());
-                Arc::new(opened.map_err(|error| JetStreamError::Open(Box::new(error)))?)
+                Arc::new(opened.map_err(|error| JetStreamError::Open {
+                    directory: directory.clone(),
+                    why: chain(&error),
+                })?)
             }
         };
         Self::with_stores(config, files, memory, index, server_name, clients)
@@ -325,6 +343,13 @@ impl Engine {
     pub(super) fn store_health(&self) -> StoreHealth {
         let mut health = self.files.health();
         health.problems.extend(self.problems.lock().iter().cloned());
+        for stream in self.streams().iter().filter(|stream| stream.is_unread()) {
+            health.problems.push(format!(
+                "stream {:?} could not be read back after a failure, and takes nothing: it is tried again each second; \
+                 look at the disk and the log",
+                &*stream.name
+            ));
+        }
         if self.threads.lock().iter().any(JoinHandle::is_finished) {
             health.problems.push("a thread of JetStream has ended: restart the broker".to_owned());
             health.writable = false;

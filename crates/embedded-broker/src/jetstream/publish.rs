@@ -15,7 +15,7 @@ use super::{
     clock,
     commit::{Item, Publish, Rollup, Seen, Skip},
     headers::{FIRST_LINE, Headers},
-    store::{Record, Seq},
+    store::{MAX_DATA, MAX_SUBJECT, Record, Seq},
     stream::{Stream, StreamState, message_bytes},
     stream_config::{Discard, Retention, Storage, StreamConfig},
     ttl::{self, Ttl},
@@ -87,8 +87,13 @@ impl Stream {
         if state.is_reloading {
             return Err(ApiError::store_failed("the message could not be stored"));
         }
-        if config.max_msg_size().is_some_and(|most| message.body.len() as u64 > most) {
+        let most = config.max_msg_size().unwrap_or(u64::MAX).min(MAX_DATA as u64);
+        if message.body.len() as u64 > most {
             return Err(ApiError::message_exceeds_maximum());
+        }
+        // Here, and not when it is stored: that would refuse everything else of its group.
+        if message.subject.len() > MAX_SUBJECT {
+            return Err(ApiError::store_failed("the subject is too long to be stored"));
         }
         let headers = Headers::new(message.header_len, message.body);
         let conditions = Conditions::read(headers)?;
@@ -105,7 +110,9 @@ impl Stream {
         if message.header_len > MAX_HEADERS {
             return Err(ApiError::header_exceeds_maximum());
         }
-        let (seq, epoch, stream) = (state.assigned.last_seq + 1, self.epoch(), Arc::clone(self));
+        let seq =
+            state.next_seq().ok_or_else(|| ApiError::store_failed("no sequence is left in the stream"))?;
+        let (epoch, stream) = (self.epoch(), Arc::clone(self));
         if config.retention == Retention::Interest && !self.is_wanted(message.subject) {
             state.assigned.last_seq = seq;
             state.assigned.last_time = now;
@@ -186,7 +193,8 @@ impl Stream {
         if self.is_closed() {
             return;
         }
-        let (seq, bytes) = (state.assigned.last_seq + 1, message_bytes(self.storage, &record));
+        let Some(seq) = state.next_seq() else { return };
+        let bytes = message_bytes(self.storage, &record);
         // It takes the place of a message, and lives for a while only: the bound of all streams is not asked.
         self.usage.add(self.storage, bytes);
         state.assigned.add(seq, &record, bytes);

@@ -32,6 +32,15 @@ use bytes::Bytes;
 /// Sequence of a message in its stream: from 1, never reused.
 pub(crate) type Seq = u64;
 
+/// The last sequence a stream can give away. Counting on from it, and asking for what is behind it, never overflows.
+pub(crate) const MAX_SEQ: Seq = i64::MAX as u64;
+
+/// Longest subject of a stored message, in bytes: with stream and sequence it has to fit a key of the engine.
+pub(crate) const MAX_SUBJECT: usize = 65_000;
+
+/// Largest stored message, headers included, in bytes: it has to fit a value of the engine.
+pub(crate) const MAX_DATA: usize = 1 << 30;
+
 /// Number of a stream in its store: from 1, never reused, unlike the stream's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StreamId(pub(crate) u32);
@@ -156,6 +165,10 @@ pub(crate) trait StreamStore: Send + Sync {
     /// Applies all changes, in order, in one atomic step. Visible to readers when it returns, durable after the next
     /// [`StreamStore::sync`]. On [`StoreError::Full`] nothing was applied; on another error that is unknown.
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Whether there is room for messages of so many bytes, as far as can be seen: to ask before each message is offered,
+    /// once one was refused.
+    fn has_room(&self, bytes: usize) -> Result<bool, StoreError>;
 
     /// Makes everything that was applied durable.
     fn sync(&self) -> Result<(), StoreError>;

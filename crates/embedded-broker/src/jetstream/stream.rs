@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    commit::{CommitQueue, Done, Failure, Operation, Purge, PurgeBound},
+    commit::{CommitQueue, Done, Failure, Operation, Purge},
     direct_get::DirectGets,
     follower::{Follower, Purged},
     scheduler::{Scheduler, Turn},
@@ -35,10 +35,14 @@ use super::{
 use consumers::Consumers;
 use expiry::Expiry;
 pub(crate) use filters::Filters;
+pub(crate) use recover::RecoverError;
 pub(crate) use state::{Committed, StreamState};
 use tail::Tail;
 pub(crate) use tail::Tails;
 pub(crate) use totals::{Listing, SubjectTotals, Totals, message_bytes};
+
+/// One step of [`Stream::changing`]: a group, and a failed one that does not show yet, are two at the same time at most.
+const CHANGED: u64 = 1 << 8;
 
 /// A stream.
 pub(crate) struct Stream {
@@ -63,7 +67,10 @@ pub(crate) struct Stream {
     forgotten: AtomicBool,
     /// Raised when a group of the stream could not be written: what was assigned before is void.
     epoch: AtomicU64,
-    /// Raised when a group begins to change what is committed, and when that shows: odd in between.
+    /// It could not be read back after a group failed: nothing is taken or written until it can.
+    unread: AtomicBool,
+    /// How often what is committed began or ceased to differ from what shows, in steps of [`CHANGED`], and in the bits
+    /// below how many hold it so at this moment.
     changing: AtomicU64,
     /// Held while the committer tells followers of a group, and while one joins.
     joining: Mutex<()>,
@@ -116,6 +123,7 @@ impl Stream {
             closed: AtomicBool::new(false),
             forgotten: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             changing: AtomicU64::new(0),
             joining: Mutex::new(()),
             followers: RwLock::new(Vec::new()),
@@ -187,11 +195,8 @@ impl Stream {
     ) {
         // Under the state's lock, so that sequences that are given away from now on are queued after it.
         let mut state = self.state.lock();
-        if let PurgeBound::Before(seq) = purge.bound
-            && purge.filter.is_everything()
-        {
-            // Purging beyond the end moves the end.
-            state.assigned.last_seq = state.assigned.last_seq.max(seq.saturating_sub(1));
+        if let Some(end) = purge.end() {
+            state.promise(end);
         }
         self.commit.operate(self, Operation::Purge(purge), then);
     }
@@ -267,7 +272,7 @@ impl Stream {
     /// be half of what the group did.
     pub(crate) fn between_groups<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
         let before = self.changing.load(SeqCst);
-        if before % 2 == 1 {
+        if !before.is_multiple_of(CHANGED) {
             return None;
         }
         let seen = look();
@@ -277,7 +282,17 @@ impl Stream {
     /// Whether a group changes what is committed at this moment: what is read may miss what it removes, which is told when
     /// it shows.
     pub(crate) fn is_changing(&self) -> bool {
-        self.changing.load(SeqCst) % 2 == 1
+        !self.changing.load(SeqCst).is_multiple_of(CHANGED)
+    }
+
+    /// Whether it could not be read back after a group failed, and has yet to be.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(SeqCst)
+    }
+
+    /// Notes whether it could be read back; answers whether it could before. For the committer.
+    pub(super) fn set_unread(&self, unread: bool) -> bool {
+        self.unread.swap(unread, SeqCst)
     }
 
     /// Takes somebody out. What is taken from now on is taken without it.
@@ -306,14 +321,14 @@ pub(super) struct Changing(Arc<Stream>);
 
 impl Changing {
     pub(super) fn begin(stream: &Arc<Stream>) -> Self {
-        stream.changing.fetch_add(1, SeqCst);
+        stream.changing.fetch_add(CHANGED + 1, SeqCst);
         Self(Arc::clone(stream))
     }
 }
 
 impl Drop for Changing {
     fn drop(&mut self) {
-        self.0.changing.fetch_add(1, SeqCst);
+        self.0.changing.fetch_add(CHANGED - 1, SeqCst);
     }
 }
 

@@ -64,17 +64,36 @@ fn found(engine: &Engine, name: &str, request: &ApiRequest) -> Result<Found, Api
     }
     let wanted: GetRequest = json::read(&request.body)?;
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;
-    let (seq, record) = look_up(&stream, &wanted)?.ok_or_else(ApiError::no_message_found)?;
+    let no_hdr = wanted.no_hdr;
+    let (seq, record) = look_up_settled(engine, stream, wanted)?.ok_or_else(ApiError::no_message_found)?;
     let (headers, data) = record.data.split_at(record.header_len);
     Ok(Found {
         message: Message {
             subject: record.subject.to_string(),
             seq,
-            hdrs: if wanted.no_hdr { String::new() } else { STANDARD.encode(headers) },
+            hdrs: if no_hdr { String::new() } else { STANDARD.encode(headers) },
             data: STANDARD.encode(data),
             time: clock::rfc3339(record.time),
         },
     })
+}
+
+/// Looks a message up. Whether there is none is known between groups only: a group may have replaced what it was, and not
+/// made that durable yet.
+fn look_up_settled(
+    engine: &Engine,
+    stream: Arc<Stream>,
+    wanted: GetRequest,
+) -> Result<Option<(Seq, Record)>, ApiError> {
+    if let Some(found) = stream.between_groups(|| look_up(&stream, &wanted)) {
+        return found;
+    }
+    if let Some(found) = look_up(&stream, &wanted)? {
+        return Ok(Some(found));
+    }
+    let look = move || stream.between_groups(|| look_up(&stream, &wanted));
+    let unsettled = || ApiError::store_failed("it is not known yet what the stream holds");
+    engine.commit.between_groups(look).flatten().ok_or_else(unsettled)?
 }
 
 fn look_up(stream: &Stream, wanted: &GetRequest) -> Result<Option<(Seq, Record)>, ApiError> {

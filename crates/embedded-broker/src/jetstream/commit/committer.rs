@@ -1,11 +1,16 @@
 //! The committer's thread.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{
     CommitQueue, Done, Failure, Item, Operation, Publish, Reply, Seen, Skip, Then, Work, group::Group,
+    restoring::Restoring,
 };
 use crate::jetstream::{
     acknowledgement,
@@ -20,6 +25,12 @@ use crate::jetstream::{
 /// Items that an empty queue keeps room for.
 const KEEP_ITEMS: usize = 4096;
 
+/// What a message takes on the disk besides its bytes, with its subject's totals.
+const MESSAGE_BYTES: usize = 1000;
+
+/// After a failure, so long nothing is tried again that nobody waits for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The thread that writes.
 pub(crate) struct Committer {
     queue: Arc<CommitQueue>,
@@ -31,6 +42,12 @@ pub(crate) struct Committer {
     synced: Instant,
     /// Something is applied to the files and not synced.
     unsynced: bool,
+    /// The files failed, and were not synced since: nobody can say whether what can be read of them is durable.
+    is_doubtful: bool,
+    /// The disk was full when messages were to be stored last: before others are, it is looked at.
+    is_full: bool,
+    /// Streams that go back to what is stored.
+    restoring: Restoring,
     /// Operations that were too much for one group.
     unfinished: Vec<Job>,
     /// State of consumers that could not be written: a later state of theirs is written on top of it, so it must not be
@@ -65,7 +82,7 @@ enum Effect {
     Refuse { reply: Box<str>, stream: Arc<Stream>, failure: Failure },
     Finish(Job),
     Continue(Job),
-    Abandon(Job),
+    Abandon(Job, Failure),
 }
 
 /// What is done to the streams of one store together.
@@ -94,6 +111,9 @@ impl Committer {
             sender,
             synced: Instant::now(),
             unsynced: false,
+            is_doubtful: false,
+            is_full: false,
+            restoring: Restoring::default(),
             unfinished: Vec::new(),
             unsaved: BTreeMap::new(),
             undropped: Vec::new(),
@@ -105,7 +125,8 @@ impl Committer {
     pub(crate) fn run(mut self) {
         loop {
             let (left, spare) = (!self.unfinished.is_empty(), std::mem::take(&mut self.spare));
-            let Some(work) = self.queue.take(left, self.next_sync(), spare) else { break };
+            let due = [self.next_sync(), self.next_try()].into_iter().flatten().min();
+            let Some(work) = self.queue.take(left, due, spare) else { break };
             self.commit(work);
         }
         self.drop_streams();
@@ -116,6 +137,10 @@ impl Committer {
 
     fn commit(&mut self, Work { mut items, changed }: Work) {
         self.drop_streams();
+        self.restoring.read();
+        if !self.is_doubtful {
+            self.restoring.show(Storage::File, None);
+        }
         let (mut files, mut memory) = (Batch::default(), Batch::default());
         let replies = self.ask_followers(&changed, &mut files, &mut memory);
         let unfinished = std::mem::take(&mut self.unfinished).into_iter().map(Step::Job);
@@ -132,8 +157,8 @@ impl Committer {
                 refusals.push(reply);
                 None
             }
-            Item::Then(go) => {
-                then.push(go);
+            Item::Then { job, .. } => {
+                then.push(job);
                 None
             }
         });
@@ -150,6 +175,9 @@ impl Committer {
         self.sender.flush();
         let on_disk = self.commit_to(Storage::File, files);
         self.sync_when_due();
+        if self.next_try().is_some_and(|due| due <= Instant::now()) {
+            self.restore();
+        }
         if in_memory && on_disk {
             // Without them a client asks again.
             for reply in &replies {
@@ -192,6 +220,9 @@ impl Committer {
             return true;
         }
         let grows = steps.iter().any(|step| matches!(step, Step::Message(_)));
+        if storage == Storage::File && self.is_full && grows {
+            self.look_for_room(&steps);
+        }
         let mut group = Group::new(Arc::clone(self.store(storage)));
         group.changes.extend(states.iter().cloned());
         group.needs_sync = needs_sync;
@@ -212,18 +243,24 @@ impl Committer {
             return true;
         };
         tracing::error!(%error, "a group could not be written: what was to be stored with it is refused");
-        group.roll_back();
         let failure = Failure::from(&error);
         let mut again = Batch { states, ..Batch::default() };
-        for effect in effects {
-            match effect {
-                Effect::Finish(job) | Effect::Continue(job) if failure == Failure::Full && grows => {
-                    again.steps.push(Step::Job(job));
-                }
-                effect => self.fail(effect, &failure),
+        let is_again = |effect: &mut Effect| {
+            failure == Failure::Full && grows && matches!(effect, Effect::Finish(_) | Effect::Continue(_))
+        };
+        for effect in effects.extract_if(.., is_again) {
+            let (Effect::Finish(job) | Effect::Continue(job)) = effect else { continue };
+            if let Operation::Purge(purge) = &job.operation {
+                purge.end().into_iter().for_each(|end| job.stream.state.lock().promise(end));
             }
+            again.steps.push(Step::Job(job));
+        }
+        self.roll_back(storage, group);
+        for effect in effects {
+            self.fail(effect, &failure);
         }
         if failure == Failure::Full && grows {
+            self.is_full |= storage == Storage::File;
             // Deletes and acknowledgements make room; it was the messages there was no room for.
             self.commit_to(storage, again);
         } else if storage == Storage::File {
@@ -243,6 +280,24 @@ impl Committer {
         let mut failed = None;
         for step in steps {
             let stream = Arc::clone(step.stream());
+            if let Step::Job(Job { operation: Operation::Purge(purge), .. }) = &step {
+                purge.end().into_iter().for_each(|end| stream.state.lock().redeem(end));
+            }
+            let step = match step {
+                Step::Message(publish)
+                    if self.is_full && storage == Storage::File && group.leave_out(&publish) =>
+                {
+                    // Nothing of it is applied, so nothing has to be read back.
+                    let Publish { stream, reply, .. } = publish;
+                    effects.extend(reply.map(|reply| Effect::Refuse {
+                        reply,
+                        stream,
+                        failure: Failure::Full,
+                    }));
+                    continue;
+                }
+                step => step,
+            };
             if let Some(failure) = step.is_void() {
                 effects.extend(step.refused(failure));
                 continue;
@@ -285,18 +340,70 @@ impl Committer {
         group.finish()?;
         if storage == Storage::File {
             self.unsynced = true;
-            if self.sync == SyncPolicy::Always && group.needs_sync {
+            if (self.sync == SyncPolicy::Always && group.needs_sync) || self.is_doubtful {
                 self.sync_files()?;
+                self.restoring.show(storage, Some(group));
             }
         }
         Ok(())
+    }
+
+    /// Looks whether the disk that was full has room for messages again.
+    fn look_for_room(&mut self, steps: &[Step]) {
+        let bytes = steps.iter().map(|step| match step {
+            Step::Message(publish) => {
+                MESSAGE_BYTES + publish.record.data.len() + publish.record.subject.len()
+            }
+            _ => 0,
+        });
+        match self.files.has_room(bytes.sum()) {
+            Ok(has_room) => self.is_full = !has_room,
+            Err(error) => tracing::debug!(%error, "cannot see whether the disk has room again"),
+        }
     }
 
     fn sync_files(&mut self) -> Result<(), StoreError> {
         self.synced = Instant::now();
         self.files.sync()?;
         self.unsynced = false;
+        self.is_doubtful = false;
         Ok(())
+    }
+
+    /// Goes back to what is stored, as far as a group has changed it.
+    fn roll_back(&mut self, storage: Storage, group: Group) {
+        group.roll_back(&mut self.restoring);
+        self.restoring.read_anew(storage);
+        match storage {
+            Storage::Memory => {
+                self.restoring.read();
+                self.restoring.show(storage, None);
+            }
+            Storage::File => {
+                self.is_doubtful = true;
+                self.restore();
+            }
+        }
+    }
+
+    /// Makes what is stored durable, reads it back where a group has failed, and lets it show.
+    fn restore(&mut self) {
+        let synced = self.sync_files();
+        if synced.is_err() {
+            self.restoring.read_anew(Storage::File);
+        }
+        self.restoring.read();
+        match synced {
+            Ok(()) => self.restoring.show(Storage::File, None),
+            Err(error) => {
+                tracing::error!(%error, "what is stored cannot be made durable; it does not show until it is");
+            }
+        }
+    }
+
+    /// When what failed is tried again, though nobody asks.
+    fn next_try(&self) -> Option<Instant> {
+        (self.is_doubtful || !self.restoring.is_empty()).then(|| self.synced + RETRY_AFTER)
     }
 
     /// When what is applied has to be synced, where not every group is.
@@ -359,7 +466,7 @@ impl Committer {
             Effect::Refuse { reply, stream, failure } => self.refuse(&reply, &stream, &failure),
             Effect::Finish(Job { then, removed, .. }) => then(Ok(Done { removed }), &mut self.sender),
             Effect::Continue(job) => self.unfinished.push(job),
-            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
+            Effect::Abandon(job, failure) => (job.then)(Err(failure), &mut self.sender),
         }
     }
 
@@ -375,7 +482,7 @@ impl Committer {
                 }
                 (job.then)(Err(failure.clone()), &mut self.sender);
             }
-            Effect::Abandon(job) => (job.then)(Err(Failure::Gone), &mut self.sender),
+            Effect::Abandon(job, failure) => (job.then)(Err(failure), &mut self.sender),
         }
     }
 
@@ -397,8 +504,14 @@ impl Step {
     /// Why it cannot be done, whatever the store does.
     fn is_void(&self) -> Option<Failure> {
         let stream = self.stream();
-        if stream.is_forgotten() && !matches!(self, Self::Job(Job { operation: Operation::Drop, .. })) {
+        if matches!(self, Self::Job(Job { operation: Operation::Drop, .. })) {
+            return None;
+        }
+        if stream.is_forgotten() {
             return Some(Failure::Gone);
+        }
+        if stream.is_unread() {
+            return Some(Failure::Failed("the stream cannot be read back yet".to_owned()));
         }
         let epoch = match self {
             Self::Message(Publish { epoch, .. })
@@ -425,7 +538,7 @@ impl Step {
     fn refused(self, failure: Failure) -> Option<Effect> {
         match self.effect()? {
             Effect::Acknowledge { reply, stream, .. } => Some(Effect::Refuse { reply, stream, failure }),
-            Effect::Finish(job) => Some(Effect::Abandon(job)),
+            Effect::Finish(job) => Some(Effect::Abandon(job, failure)),
             effect => Some(effect),
         }
     }

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     Operation, Publish, Skip,
+    restoring::Restoring,
     touched::{Replacing, TouchedStream, Waiting},
 };
 use crate::jetstream::{
@@ -21,6 +22,8 @@ pub(super) struct Group {
     pub(super) changes: Vec<Change>,
     /// By number of the stream.
     touched: HashMap<u32, TouchedStream, RandomState>,
+    /// Streams of which messages were left out.
+    left_out: Vec<StreamId>,
     /// Something in it is to be on disk before it shows.
     pub(super) needs_sync: bool,
     /// What is too much for one group, and goes on in the next one.
@@ -44,7 +47,14 @@ impl Outcome {
 
 impl Group {
     pub(super) fn new(store: Arc<dyn StreamStore>) -> Self {
-        Self { store, changes: Vec::new(), touched: HashMap::default(), needs_sync: false, rests: Vec::new() }
+        Self {
+            store,
+            changes: Vec::new(),
+            touched: HashMap::default(),
+            left_out: Vec::new(),
+            needs_sync: false,
+            rests: Vec::new(),
+        }
     }
 
     /// Adds a message.
@@ -60,6 +70,22 @@ impl Group {
         // What it replaces goes after what there is no room for, and before those that come next: what is left is not
         // to depend on what is written together.
         if rollup.is_some() && stream.config().discards_oldest() { self.apply() } else { Ok(()) }
+    }
+
+    /// Leaves a message out that there is no room for, and with it all that was taken after it. What was taken before
+    /// counts. Answers whether it is one of those; else it is void already, because of what a group before has left out.
+    pub(super) fn leave_out(&mut self, publish: &Publish) -> bool {
+        let stream = &publish.stream;
+        if publish.epoch != stream.epoch() {
+            return self.left_out.contains(&stream.id);
+        }
+        self.left_out.push(stream.id);
+        if let Some(touched) = self.touched(stream) {
+            touched.count();
+        }
+        stream.void_assigned();
+        stream.put_off_expiry();
+        true
     }
 
     /// Adds a sequence without a message.
@@ -230,17 +256,16 @@ impl Group {
         }
     }
 
-    /// Goes back to what is stored.
-    pub(super) fn roll_back(self) {
+    /// Has everything that was touched go back to what is stored.
+    pub(super) fn roll_back(self, restoring: &mut Restoring) {
         for touched in self.touched.into_values() {
-            let stream = &touched.stream;
-            if let Err(error) = stream.reload() {
-                tracing::error!(stream = %stream.name, %error, "cannot be read back; it takes nothing any more");
-                stream.close();
-            }
-            stream.show(&[], &[], &[]);
-            stream.arm_expiry(true, None);
+            restoring.add(touched);
         }
+    }
+
+    /// What it did to a stream, if it did something.
+    pub(super) fn touched(&mut self, stream: &Stream) -> Option<&mut TouchedStream> {
+        self.touched.get_mut(&stream.id.0)
     }
 }
 

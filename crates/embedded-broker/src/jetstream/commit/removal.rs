@@ -177,11 +177,8 @@ impl Group {
             PurgeBound::Within(from, end) => (from, end),
             PurgeBound::Keep(keep) => (0, end_of_older(stream, filter, keep)?.unwrap_or(0)),
         };
-        if let PurgeBound::Before(seq) = *bound
-            && filter.is_everything()
-        {
-            // Purging beyond the end moves the end.
-            stream.state.lock().committed.jump(seq);
+        if let Some(end) = purge.end() {
+            stream.state.lock().committed.jump(end.saturating_add(1));
             self.touch(stream).dirty = true;
         }
         let end_of_messages = end.min(totals.last_seq);

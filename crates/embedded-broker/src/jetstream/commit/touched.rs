@@ -50,7 +50,7 @@ pub(super) struct TouchedStream {
     /// The first of the deadlines that were added.
     pub(super) deadline: Option<i64>,
     /// Until what was done shows, or is taken back.
-    _changing: Changing,
+    changing: Changing,
 }
 
 /// A message that replaces those before it.
@@ -80,7 +80,7 @@ pub(super) enum Waiting {
 impl TouchedStream {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
         Self {
-            _changing: Changing::begin(&stream),
+            changing: Changing::begin(&stream),
             stream,
             added: Vec::new(),
             removed: Vec::new(),
@@ -214,6 +214,11 @@ impl TouchedStream {
                 totals.unlisted = None;
             }
         }
+    }
+
+    /// The stream, and that it is being changed: what was done is taken back.
+    pub(super) fn into_parts(self) -> (Arc<Stream>, Changing) {
+        (self.stream, self.changing)
     }
 
     /// Lets everybody see what was done.

@@ -26,9 +26,9 @@ use crate::jetstream::{
 pub(crate) enum NotJoined {
     #[error(transparent)]
     Unreadable(#[from] StoreError),
-    /// Nothing is committed any more.
-    #[error("the broker is stopping")]
-    Stopping,
+    /// Nothing was committed for so long that nobody waits any more.
+    #[error("nothing is stored at this moment: the broker is stopping, or its disk does not answer")]
+    Stuck,
 }
 
 impl Consumer {
@@ -42,7 +42,7 @@ impl Consumer {
     ) -> Result<Arc<Self>, NotJoined> {
         let state = State::new(Progress::default(), Vec::new());
         let consumer = Self::with_state(engine, stream, name, config, clock::now(), creator, state);
-        consumer.at_one_moment(|consumer| {
+        let joined = consumer.at_one_moment(|consumer| {
             let config = consumer.config();
             let (next, listed) = beginning(&consumer.stream, &config.filters(), &config)?;
             let mut progress = Progress::starting_at(next);
@@ -55,7 +55,13 @@ impl Consumer {
             }
             *consumer.state.lock() = state;
             consumer.join()
-        })?;
+        });
+        if let Err(error) = joined {
+            // What it would have wanted is not to be kept for it.
+            let follower: Arc<dyn Follower> = Arc::clone(&consumer) as _;
+            consumer.stream.unfollow(&follower);
+            return Err(error);
+        }
         consumer.watch();
         Ok(consumer)
     }
@@ -100,7 +106,7 @@ impl Consumer {
             return Ok(seen?);
         }
         let (me, commit): (_, Arc<CommitQueue>) = (Arc::clone(self), Arc::clone(&self.commit));
-        let seen = commit.between_groups(move || look(&me)).ok_or(NotJoined::Stopping)?;
+        let seen = commit.between_groups(move || look(&me)).ok_or(NotJoined::Stuck)?;
         Ok(seen?)
     }
 

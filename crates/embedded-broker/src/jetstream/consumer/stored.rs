@@ -14,7 +14,7 @@ use super::{
 use crate::jetstream::{
     engine::Engine,
     store::{Change, Seq, StoreError},
-    stream::Stream,
+    stream::{RecoverError, Stream},
 };
 
 /// What the keys of configurations begin with; the name follows.
@@ -96,17 +96,21 @@ impl Consumer {
     }
 
     /// The consumers of a stream, as they were stored.
-    pub(crate) fn recover(engine: &Engine, stream: &Arc<Stream>) -> Result<Vec<Arc<Self>>, StoreError> {
-        let mut found = Vec::new();
+    pub(crate) fn recover(engine: &Engine, stream: &Arc<Stream>) -> Result<Vec<Arc<Self>>, RecoverError> {
+        let (mut found, mut unreadable) = (Vec::new(), None);
         stream.scan_state(&[CONFIG], &mut |key, value| {
             let name = std::str::from_utf8(&key[1..]).ok();
             if let (Some(name), Ok(stored)) = (name, serde_json::from_slice::<Stored>(&value)) {
                 found.push((name.to_owned(), stored));
+                ControlFlow::Continue(())
             } else {
-                tracing::error!(stream = %stream.name, "the configuration of a consumer cannot be read");
+                unreadable = Some(String::from_utf8_lossy(&key[1..]).into_owned());
+                ControlFlow::Break(())
             }
-            ControlFlow::Continue(())
         })?;
+        if let Some(name) = unreadable {
+            return Err(RecoverError::Consumer(name));
+        }
         let mut consumers = Vec::new();
         for (name, Stored { created, config, creator }) in found {
             let state = recover_state(stream, &name)?;

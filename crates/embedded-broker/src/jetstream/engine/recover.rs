@@ -15,7 +15,7 @@ impl Engine {
     /// Reads the streams back. A stream that cannot be read is passed over, and is a problem of the store: the others
     /// are not to suffer for it.
     pub(super) fn recover(self: &Arc<Self>) -> Result<(), JetStreamError> {
-        let read = |error: StoreError| JetStreamError::Read(Box::new(error));
+        let read = |error: StoreError| JetStreamError::Read(super::chain(&error));
         let found = self.files.streams().map_err(read)?;
         self.next_stream.store(self.files.next_stream().map_err(read)?.0, Relaxed);
         let mut repairs = Vec::new();

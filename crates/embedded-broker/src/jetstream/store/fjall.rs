@@ -49,7 +49,7 @@ use layout::Layout;
 use parking_lot::{Mutex, RwLock};
 use read::Reader;
 use record::Salt;
-use space::Space;
+use space::{Purpose, Space};
 use std::{
     collections::BTreeSet,
     ops::{ControlFlow, RangeInclusive},
@@ -175,6 +175,10 @@ impl StreamStore for FjallStore {
             self.keeper.lock().sweep();
         }
         Ok(())
+    }
+
+    fn has_room(&self, bytes: usize) -> Result<bool, StoreError> {
+        self.shared.space.has_room(Purpose::Growth, bytes).map_err(failed)
     }
 
     fn sync(&self) -> Result<(), StoreError> {

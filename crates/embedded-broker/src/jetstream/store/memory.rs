@@ -149,6 +149,10 @@ impl StreamStore for MemoryStore {
         Ok(())
     }
 
+    fn has_room(&self, _bytes: usize) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -34,6 +34,8 @@ struct Waiting {
     next: Option<(i64, Instant)>,
     /// Messages before this one stay, whatever the age limit.
     staying: Seq,
+    /// Nothing is looked for before: what it comes to could not be stored.
+    not_before: i64,
 }
 
 impl Stream {
@@ -69,6 +71,11 @@ impl Stream {
         self.scheduler.at(fires, stream);
     }
 
+    /// Looks for what has expired in a while only: something could not be stored.
+    pub(in crate::jetstream) fn put_off_expiry(&self) {
+        self.expiry.0.lock().not_before = clock::now() + 100 * BREATH;
+    }
+
     /// To be called when the age limit may have changed.
     pub(in crate::jetstream) fn look_at_all_ages(&self) {
         self.expiry.0.lock().staying = 0;
@@ -90,7 +97,8 @@ impl Stream {
         let next = if config.allow_msg_ttl { ttl::next(self)? } else { None };
         let next = [oldest, next].into_iter().flatten().min();
         // What is overdue because it could not be removed is not tried again without a breath.
-        Ok(next.map(|next| next.max(clock::now() + BREATH)))
+        let earliest = self.expiry.0.lock().not_before.max(clock::now() + BREATH);
+        Ok(next.map(|next| next.max(earliest)))
     }
 
     /// When the oldest message was stored that does not stay for ever.

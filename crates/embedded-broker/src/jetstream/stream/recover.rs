@@ -35,6 +35,9 @@ pub(crate) enum RecoverError {
     /// The stream was written by a newer version, or what was written is damaged.
     #[error("the stored configuration of stream number {0} cannot be read")]
     Config(u32),
+    /// The same of a consumer. Without it, messages that it waits for would be deleted.
+    #[error("the stored configuration of consumer {0:?} cannot be read: use the version that wrote it")]
+    Consumer(String),
 }
 
 /// What is stored of a stream besides its messages and totals.
@@ -92,7 +95,8 @@ impl Stream {
     }
 
     /// Puts what is stored in place of what was decided, after a group could not be written: whatever was assigned is
-    /// void, and so is a configuration that was not stored.
+    /// void, and so is a configuration that was not stored. What readers see stays as it is. Nothing is taken before it has
+    /// succeeded.
     pub(in crate::jetstream) fn reload(&self) -> Result<(), RecoverError> {
         {
             // Read without the lock, which publishers need; they are refused meanwhile.
@@ -110,14 +114,57 @@ impl Stream {
         let mut state = self.state.lock();
         self.tail.clear();
         let before = state.bytes();
-        let was_purged = state.was_purged;
-        *state = StreamState::new(committed, Dedupe::default());
-        state.was_purged = was_purged;
+        let promised = std::mem::take(&mut state.promised);
+        let (was_purged, shown, shown_subjects) = (state.was_purged, state.shown, state.shown_subjects);
+        // What was not synced does not show yet.
+        *state = StreamState {
+            shown,
+            shown_subjects,
+            was_purged,
+            ..StreamState::new(committed, Dedupe::default())
+        };
+        state.promised = promised;
+        state.keep_promises();
         state.dedupe.add_all(ids);
         state.assigned.last_msg_id = last;
         self.usage.subtract(self.storage, before);
         self.usage.add(self.storage, state.bytes());
         Ok(())
+    }
+
+    /// Whatever was assigned is void, and nothing of it is written: so what is committed is as it was, and nothing has to be
+    /// read back but an id. For the committer.
+    pub(in crate::jetstream) fn void_assigned(&self) {
+        // The committer alone changes what is committed.
+        let last = self.committed_totals().last_seq;
+        let last_id = self.last_id(last).unwrap_or_else(|error| {
+            tracing::error!(stream = %self.name, %error, "who expects a last message id is refused");
+            None
+        });
+        let mut state = self.state.lock();
+        self.epoch.fetch_add(1, SeqCst);
+        self.usage.subtract(self.storage, state.assigned.bytes);
+        state.void_assigned(last_id);
+    }
+
+    /// The messages that are committed and do not show.
+    pub(in crate::jetstream) fn unshown(&self) -> Vec<(Seq, Arc<str>)> {
+        let (from, to) = {
+            let state = self.state.lock();
+            (state.shown.last_seq.saturating_add(1), state.committed.totals.last_seq)
+        };
+        let mut unshown = Vec::new();
+        if from > to {
+            return unshown;
+        }
+        let scanned = self.store.scan(self.id, from..=to, &mut |seq, record| {
+            unshown.extend(record.ok().map(|record| (seq, record.subject)));
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = scanned {
+            tracing::error!(stream = %self.name, %error, "consumers count too little until they have read on");
+        }
+        unshown
     }
 
     /// The message id of the last message.

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use super::totals::{SubjectTotals, Totals};
 use crate::jetstream::{
     dedupe::Dedupe,
-    store::{Record, Seq},
+    store::{MAX_SEQ, Record, Seq},
 };
 
 /// The changing parts of a stream.
@@ -27,6 +27,9 @@ pub(crate) struct StreamState {
     pub(crate) shown_subjects: usize,
     /// It was purged, so that its first sequence is known also when it never had a message.
     pub(crate) was_purged: bool,
+    /// Where purges end that are queued and go beyond the end: what is given away meanwhile is behind them, also when what
+    /// was taken before them is void.
+    pub(crate) promised: Vec<Seq>,
     /// A group could not be written, and what is stored is being read: nothing is taken meanwhile.
     pub(crate) is_reloading: bool,
 }
@@ -59,16 +62,48 @@ impl StreamState {
 
     pub(crate) fn new(committed: Committed, dedupe: Dedupe) -> Self {
         let (shown, shown_subjects) = (committed.totals, committed.subjects.len());
-        let Totals { last_seq, last_time, .. } = shown;
-        let assigned = Assigned {
-            last_seq,
-            last_time,
-            last_msg_id: None,
-            messages: 0,
-            bytes: 0,
-            subjects: HashMap::default(),
-        };
-        Self { committed, assigned, dedupe, shown, shown_subjects, was_purged: false, is_reloading: false }
+        let assigned = Assigned::behind(&shown);
+        Self {
+            committed,
+            assigned,
+            dedupe,
+            shown,
+            shown_subjects,
+            was_purged: false,
+            promised: Vec::new(),
+            is_reloading: false,
+        }
+    }
+
+    /// Goes back to what is committed: what was assigned is void. `last_msg_id` is that of the last committed message.
+    pub(crate) fn void_assigned(&mut self, last_msg_id: Option<Box<str>>) {
+        self.dedupe.forget_after(self.committed.totals.last_seq);
+        self.assigned = Assigned { last_msg_id, ..Assigned::behind(&self.committed.totals) };
+        self.keep_promises();
+    }
+
+    /// The sequence that is given away next; none when all are used.
+    pub(crate) fn next_seq(&self) -> Option<Seq> {
+        self.assigned.last_seq.checked_add(1).filter(|seq| *seq <= MAX_SEQ)
+    }
+
+    /// What is given away from now on is behind this sequence, which a purge is going to move the end to.
+    pub(crate) fn promise(&mut self, end: Seq) {
+        self.promised.push(end);
+        self.keep_promises();
+    }
+
+    /// A purge that was to move the end is done, or void.
+    pub(crate) fn redeem(&mut self, end: Seq) {
+        if let Some(at) = self.promised.iter().position(|promised| *promised == end) {
+            self.promised.swap_remove(at);
+        }
+    }
+
+    /// Goes on behind everything that was promised.
+    pub(crate) fn keep_promises(&mut self) {
+        let end = self.promised.iter().max().copied().unwrap_or(0);
+        self.assigned.last_seq = self.assigned.last_seq.max(end);
     }
 
     /// The last sequence of a subject, assigned ones included; 0 when it has no message.
@@ -103,6 +138,18 @@ impl StreamState {
 }
 
 impl Assigned {
+    /// Nothing, behind what is committed.
+    fn behind(committed: &Totals) -> Self {
+        Self {
+            last_seq: committed.last_seq,
+            last_time: committed.last_time,
+            last_msg_id: None,
+            messages: 0,
+            bytes: 0,
+            subjects: HashMap::default(),
+        }
+    }
+
     /// Notes a message that was given the next sequence.
     pub(crate) fn add(&mut self, seq: Seq, record: &Record, bytes: u64) {
         self.last_seq = seq;

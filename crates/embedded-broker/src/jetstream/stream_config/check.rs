@@ -3,7 +3,7 @@
 use busauth::SubjectFilter;
 
 use super::{ConsumerLimits, Discard, REQUIRED_LEVEL, StreamConfig};
-use crate::jetstream::api_error::ApiError;
+use crate::jetstream::{api_error::ApiError, store::MAX_SEQ};
 
 const MILLISECOND: i64 = 1_000_000;
 const SECOND: i64 = 1000 * MILLISECOND;
@@ -135,6 +135,9 @@ impl StreamConfig {
         }
         if mirror && self.sources.is_some() {
             return Err(ApiError::mirror_with_sources());
+        }
+        if self.first_seq.is_some_and(|seq| seq > MAX_SEQ) {
+            return Err(ApiError::stream_config("first sequence is too large"));
         }
         if mirror && self.first_seq.is_some() {
             return Err(ApiError::mirror_with_first_seq());

@@ -228,3 +228,79 @@ fn a_restart_finds_everything_again() {
     let held = running.engine.usage.held(Storage::File);
     assert_eq!(json!(held), running.state()["bytes"]);
 }
+
+#[test]
+fn a_full_disk_is_looked_at_and_streams_are_not_read_again_and_again() {
+    let mut running = Running::new();
+    running.stream("");
+    assert_eq!(running.ask("s.a", "1")["seq"], 1);
+    let held = running.engine.usage.held(Storage::File);
+    running.set(Mood::Full);
+    let before = running.files.read_back();
+    let id = [("Nats-Msg-Id", "x")];
+    for _ in 0..20 {
+        let inbox = running.send("s.a", &id, "2");
+        assert_eq!(refusal(&running.answer(&inbox)), NO_ROOM);
+    }
+    assert!(running.files.read_back() <= before + 1, "each refused message reads the stream");
+    assert_eq!(running.engine.usage.held(Storage::File), held);
+    let expecting = running.send("s.a", &[("Nats-Expected-Last-Sequence", "1")], "2");
+    assert_eq!(refusal(&running.answer(&expecting)), NO_ROOM, "what was refused has no sequence");
+    running.set(Mood::Well);
+    let inbox = running.send("s.a", &id, "3");
+    let answer = running.answer(&inbox);
+    assert_eq!((&answer["seq"], &answer["duplicate"]), (&json!(2), &json!(null)), "its id was forgotten");
+    let expecting = running.send("s.a", &[("Nats-Expected-Last-Msg-Id", "x")], "4");
+    assert_eq!(running.answer(&expecting)["seq"], 3);
+}
+
+#[test]
+fn several_messages_of_one_group_are_refused_alike() {
+    let mut running = Running::new();
+    running.stream("");
+    running.set(Mood::Full);
+    assert_eq!(refusal(&running.ask("s.a", "1")), NO_ROOM);
+    running.files.hold();
+    running.api_later("STREAM.UPDATE.S", r#"{"name":"S","subjects":["s.>"],"max_msgs":10}"#);
+    running.files.until_waiting();
+    let sent: Vec<_> = (0..3).map(|_| running.send("s.a", &[], "1")).collect();
+    running.files.release();
+    for inbox in sent {
+        assert_eq!(refusal(&running.answer(&inbox)), NO_ROOM);
+    }
+    running.set(Mood::Well);
+    assert_eq!(running.ask("s.a", "1")["seq"], 1);
+}
+
+#[test]
+fn a_marker_that_there_is_no_room_for_is_tried_again_after_a_while() {
+    let mut running = Running::new();
+    let members =
+        r#""max_age":100000000,"duplicate_window":100000000,"subject_delete_marker_ttl":1000000000"#;
+    running.stream(members);
+    assert_eq!(running.ask("s.a", "1")["seq"], 1);
+    running.set(Mood::Full);
+    let looks = running.files.until_looked(4);
+    let took = looks[3].duration_since(looks[0]);
+    assert!(took.as_millis() > 500, "four in {took:?}");
+    running.set(Mood::Well);
+    while running.state()["last_seq"] != 2 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_stored_is_refused_alone() {
+    let mut running = Running::new();
+    running.stream("");
+    running.files.hold();
+    let first = running.send("s.a", &[], "1");
+    running.files.until_waiting();
+    let long = running.send(&format!("s.{}", "x".repeat(65_000)), &[], "2");
+    let other = running.send("s.b", &[], "3");
+    running.files.release();
+    let answers: std::collections::HashMap<_, _> = running.answered(3).into_iter().collect();
+    assert_eq!(answers[&first]["seq"], 1);
+    assert_eq!(refusal(&answers[&long]), NOT_STORED);
+    assert_eq!(answers[&other]["seq"], 2);
+}

@@ -133,6 +133,21 @@ impl Running {
         self.ask(&format!("$JS.API.{call}"), body)
     }
 
+    /// Asks the API, and does not wait for the answer.
+    pub(super) fn api_later(&mut self, call: &str, body: &str) -> String {
+        self.send(&format!("$JS.API.{call}"), &[], body)
+    }
+
+    /// The reply subject of the next answer, which need not be JSON.
+    pub(super) fn next_answer(&mut self) -> String {
+        self.answers.recv_timeout(PATIENCE).expect("an answer").0
+    }
+
+    /// The same, if there is one already.
+    pub(super) fn early_answer(&mut self) -> Option<String> {
+        self.answers.try_recv().ok().map(|(to, _)| to)
+    }
+
     /// Makes a stream called `S`, whose configuration has these members too.
     pub(super) fn stream(&mut self, members: &str) -> Arc<Stream> {
         let comma = if members.is_empty() { "" } else { "," };

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::jetstream::store::{
     Change, FoundStream, Lost, Record, Seq, StoreError, StoreHealth, StreamId, StreamStore,
-    memory::MemoryStore,
+    memory::MemoryStore, only,
 };
 
 /// How a store behaves.
@@ -24,6 +24,8 @@ pub(super) enum Mood {
     Failing,
     /// What is applied cannot be made durable.
     Unsynced,
+    /// Nothing is applied, and nothing can be read.
+    Closed,
 }
 
 /// A store in memory with moods.
@@ -33,12 +35,24 @@ pub(super) struct MoodyStore {
     changed: Condvar,
 }
 
+/// Who has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Nobody,
+    WhoeverApplies,
+    WhoeverSyncs,
+}
+
 struct State {
     mood: Mood,
-    /// Whoever applies waits.
-    held: bool,
+    /// Who waits.
+    held: Held,
     /// Somebody waits.
     waits: bool,
+    /// When somebody asked whether there is room.
+    looks: Vec<Instant>,
+    /// How often a stream's subjects were read, which reading it back takes.
+    read_back: usize,
     /// Says that streams are to be counted again.
     is_damaged: bool,
     /// How often it was to make durable what was applied, and when last.
@@ -50,8 +64,10 @@ impl MoodyStore {
     pub(super) fn new() -> Arc<Self> {
         let state = State {
             mood: Mood::Well,
-            held: false,
+            held: Held::Nobody,
             waits: false,
+            looks: Vec::new(),
+            read_back: 0,
             is_damaged: false,
             syncs: 0,
             synced: Instant::now(),
@@ -70,15 +86,39 @@ impl MoodyStore {
 
     /// Lets whoever applies next wait.
     pub(super) fn hold(&self) {
-        self.state.lock().held = true;
+        self.state.lock().held = Held::WhoeverApplies;
     }
 
-    /// Waits until somebody waits to apply.
+    /// Lets whoever syncs next wait.
+    pub(super) fn hold_sync(&self) {
+        self.state.lock().held = Held::WhoeverSyncs;
+    }
+
+    /// How often streams were read back.
+    pub(super) fn read_back(&self) -> usize {
+        self.state.lock().read_back
+    }
+
+    /// Waits until somebody has asked so often whether there is room; answers when.
+    pub(super) fn until_looked(&self, times: usize) -> Vec<Instant> {
+        let mut state = self.state.lock();
+        while state.looks.len() < times {
+            self.changed.wait(&mut state);
+        }
+        state.looks.clone()
+    }
+
+    /// Waits until somebody waits to apply or to sync.
     pub(super) fn until_waiting(&self) {
         let mut state = self.state.lock();
         while !state.waits {
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Whether something can be read.
+    fn read(&self) -> Result<(), StoreError> {
+        if self.state.lock().mood == Mood::Closed { Err(told_to()) } else { Ok(()) }
     }
 
     /// How often it was to make durable what was applied.
@@ -97,9 +137,13 @@ impl MoodyStore {
 
     /// Lets whoever waits go on.
     pub(super) fn release(&self) {
-        self.state.lock().held = false;
+        self.state.lock().held = Held::Nobody;
         self.changed.notify_all();
     }
+}
+
+fn told_to() -> StoreError {
+    StoreError::Failed("told to".into())
 }
 
 impl StreamStore for MoodyStore {
@@ -115,7 +159,7 @@ impl StreamStore for MoodyStore {
 
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while state.held {
+        while state.held == Held::WhoeverApplies {
             state.waits = true;
             self.changed.notify_all();
             self.changed.wait(&mut state);
@@ -124,23 +168,37 @@ impl StreamStore for MoodyStore {
         let grows = changes.iter().any(|change| matches!(change, Change::Put { .. }));
         match state.mood {
             Mood::Full if grows => Err(StoreError::Full),
-            Mood::Failing => Err(StoreError::Failed("told to".into())),
+            Mood::Failing | Mood::Closed => Err(told_to()),
             _ => self.inner.apply(changes),
         }
     }
 
+    fn has_room(&self, _bytes: usize) -> Result<bool, StoreError> {
+        let mut state = self.state.lock();
+        state.looks.push(Instant::now());
+        self.changed.notify_all();
+        Ok(state.mood != Mood::Full)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
+        while state.held == Held::WhoeverSyncs {
+            state.waits = true;
+            self.changed.notify_all();
+            self.changed.wait(&mut state);
+        }
+        state.waits = false;
         state.syncs += 1;
         state.synced = Instant::now();
         self.changed.notify_all();
         match state.mood {
-            Mood::Failing | Mood::Unsynced => Err(StoreError::Failed("told to".into())),
+            Mood::Failing | Mood::Unsynced | Mood::Closed => Err(told_to()),
             Mood::Well | Mood::Full => Ok(()),
         }
     }
 
     fn get(&self, stream: StreamId, seq: Seq) -> Result<Option<Record>, StoreError> {
+        self.read()?;
         self.inner.get(stream, seq)
     }
 
@@ -150,6 +208,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq, Result<Record, StoreError>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan(stream, range, visit)
     }
 
@@ -159,6 +218,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan_back(stream, range, visit)
     }
 
@@ -169,6 +229,7 @@ impl StreamStore for MoodyStore {
         range: RangeInclusive<Seq>,
         visit: &mut dyn FnMut(Seq) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
         self.inner.scan_subject(stream, subject, range, visit)
     }
 
@@ -178,10 +239,12 @@ impl StreamStore for MoodyStore {
         subject: &str,
         range: RangeInclusive<Seq>,
     ) -> Result<Option<Seq>, StoreError> {
+        self.read()?;
         self.inner.last_of_subject(stream, subject, range)
     }
 
     fn state(&self, stream: StreamId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.read()?;
         self.inner.state(stream, key)
     }
 
@@ -191,6 +254,8 @@ impl StreamStore for MoodyStore {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.read()?;
+        self.state.lock().read_back += usize::from(prefix == [only::SUBJECT]);
         self.inner.scan_state(stream, prefix, visit)
     }
 

@@ -15,6 +15,7 @@ use crate::jetstream::{
     engine::Engine,
     json,
     scheduler::Worker,
+    store::MAX_SEQ,
     stream::{Filters, Stream},
     stream_config::{StreamConfig, StreamRequest},
     usage::Usage,
@@ -209,7 +210,7 @@ fn purge_of(
 ) -> Result<(Arc<Stream>, Option<Purge>), ApiError> {
     request.check_level()?;
     let wanted: PurgeRequest = json::read_or_default(&request.body)?;
-    if wanted.seq > 0 && wanted.keep > 0 {
+    if (wanted.seq > 0 && wanted.keep > 0) || wanted.seq > MAX_SEQ {
         return Err(ApiError::bad_request());
     }
     let stream = engine.stream(name).ok_or_else(ApiError::stream_not_found)?;

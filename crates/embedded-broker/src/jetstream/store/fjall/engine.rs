@@ -67,7 +67,10 @@ impl Engine {
 
     /// Makes everything durable that was committed.
     pub(super) fn persist(&self) -> fjall::Result<()> {
-        self.database.persist(PersistMode::SyncData)
+        self.database.persist(PersistMode::SyncData)?;
+        // The engine syncs on a thread of its own as well. A failure is told once: if it was told there, this one has heard
+        // of none, and the engine is poisoned by now.
+        self.database.persist(PersistMode::Buffer)
     }
 }
 

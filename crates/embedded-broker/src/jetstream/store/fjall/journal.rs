@@ -5,6 +5,9 @@
 //! there, and whether its place in the engine's order is right. What is torn at the end is cut off; what is damaged
 //! before is taken out, and told.
 //!
+//! What is behind the marks in the last journal was perhaps never synced, or its sync has failed: then the operating system
+//! shows what is not on the disk, and says of a later sync that all is well. So it is written again before anybody sees it.
+//!
 //! A batch is: 1, entries (4), the engine's number (8); for each entry 2, kind (1), compression (1), keyspace (8), length
 //! of the key (2), of the value (4), of the stored value (4), key, value; then 3, xxh3 of all entries (8), "FJL", 3.
 
@@ -12,7 +15,7 @@ use super::{
     batch::Head,
     engine::MESSAGES,
     keys,
-    layout::{replace, sync_directory},
+    layout::{replace, rewrite, sync_directory},
     marks::Marks,
     record::Salt,
 };
@@ -222,14 +225,21 @@ pub(super) fn check(
     mut keep: impl FnMut(&Path) -> io::Result<()>,
 ) -> io::Result<Checked> {
     let journals = list(database)?;
-    let mut check =
-        Check { salt, marks, checked: Checked::default(), last_of: BTreeMap::new(), engine: None };
+    let mut check = Check {
+        salt,
+        marks,
+        checked: Checked::default(),
+        last_of: BTreeMap::new(),
+        engine: None,
+        unproven: None,
+    };
     for (index, path) in journals.iter().enumerate() {
         let bytes = read_written(path)?;
         // All that is in a journal was synced before the next one was begun.
         let is_sealed = index + 1 < journals.len();
+        check.unproven = None;
         match check.journal(&bytes, is_sealed) {
-            Outcome::Whole => {}
+            Outcome::Whole => check.prove(path, &bytes, is_sealed)?,
             Outcome::Torn { end, is_doubtful } => {
                 if is_doubtful {
                     keep(path)?;
@@ -238,6 +248,7 @@ pub(super) fn check(
                 file.set_len(end as u64)?;
                 file.sync_all()?;
                 sync_directory(database)?;
+                check.prove(path, &bytes, is_sealed)?;
             }
             Outcome::Damaged { whole } => {
                 keep(path)?;
@@ -273,6 +284,8 @@ struct Check<'a> {
     checked: Checked,
     last_of: BTreeMap<StreamId, Seq>,
     engine: Option<u64>,
+    /// Where in this journal the batches are that nothing says to be durable.
+    unproven: Option<Range<usize>>,
 }
 
 /// Where in a journal a batch was found.
@@ -352,7 +365,19 @@ impl Check<'_> {
         is_durable
     }
 
+    /// Makes what is in the last journal durable that may not be.
+    fn prove(&mut self, path: &Path, bytes: &[u8], is_sealed: bool) -> io::Result<()> {
+        match self.unproven.take() {
+            Some(place) if !is_sealed => rewrite(path, place.start as u64, &bytes[place]),
+            _ => Ok(()),
+        }
+    }
+
     fn accept(&mut self, batch: &Batch<'_>) {
+        if batch.head.number > self.marks.batch {
+            let start = self.unproven.as_ref().map_or(batch.place.start, |place| place.start);
+            self.unproven = Some(start..batch.place.end);
+        }
         self.checked.last = Some(batch.head.number);
         self.engine = Some(batch.engine_number);
         for (stream, (first, last)) in batch.messages() {

@@ -4,7 +4,7 @@ use super::record::Salt;
 use rustix::fs::FlockOperation;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -192,6 +192,15 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
     path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Writes what is in a file at a place once more, durably. It takes no more space, and a power failure in between changes
+/// nothing.
+pub(super) fn rewrite(path: &Path, at: u64, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Makes names in a directory durable.

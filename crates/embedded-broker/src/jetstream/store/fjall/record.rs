@@ -9,7 +9,7 @@
 //! checksum (4), numbers little endian.
 
 use super::keys;
-use crate::jetstream::store::{Record, Seq, StreamId};
+use crate::jetstream::store::{MAX_SUBJECT, Record, Seq, StreamId};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -30,9 +30,6 @@ pub(super) enum Unstorable {
     #[error("a message of {data} bytes with {headers} bytes of headers cannot be stored")]
     Lengths { data: usize, headers: usize },
 }
-
-/// Longest subject: with stream and sequence it has to fit a key of the engine.
-const MAX_SUBJECT: usize = 65_000;
 
 /// The salt of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,9 +22,13 @@ use std::{collections::BTreeSet, fs, io, panic::AssertUnwindSafe, path::Path};
 pub(crate) enum OpenError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    #[error("cannot use the files of the streams")]
+    #[error(
+        "cannot use the files of the streams: see that they can be read and written, and that their disk has space"
+    )]
     Io(#[from] io::Error),
-    #[error("the storage engine cannot open the streams")]
+    #[error(
+        "the storage engine cannot open the streams: see that its files can be read and written, and that their disk has space"
+    )]
     Engine(#[source] fjall::Error),
     #[error("the streams are damaged, and cannot be repaired")]
     Salvage(#[from] SalvageError),

@@ -26,7 +26,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const OVERHEAD: usize = 200;
 
 /// Why nothing can be read or written.
-pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet";
+pub(super) const NOT_OPEN: &str = "the storage engine failed, and could not be opened again yet: that is tried each second; \
+     look at the disk and the log";
 
 /// Whether the user of the store knows of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ enum Notice {
 enum Durability {
     Durable,
     Unsynced,
-    /// The engine failed after something was applied that was not synced: nobody can say.
+    /// The engine failed after something was applied that was not synced, and that is not known to be there.
     Doubtful,
 }
 
@@ -321,7 +322,12 @@ impl Shared {
         let opened = recovery::open(&self.layout, check)?;
         self.damaged.found(opened.marks.damage.as_ref());
         let (opened, mut new, problems) = Writer::new(opened);
-        new.durability = writer.durability;
+        // What is there was made durable when it was opened. Batches are lost from the last one on.
+        let all_there = new.number >= writer.number;
+        new.durability = match writer.durability {
+            Durability::Doubtful if all_there => Durability::Unsynced,
+            durability => durability,
+        };
         new.applied = std::mem::take(&mut writer.applied);
         new.highest = new.highest.max(writer.highest);
         *writer = new;

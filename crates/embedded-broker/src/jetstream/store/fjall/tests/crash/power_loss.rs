@@ -71,6 +71,11 @@ impl PowerLoss {
             .env("POWER_LOSS_GRAVES", &self.graves);
     }
 
+    /// Has a sync of a journal fail in a child, the so-and-so-many-th one.
+    pub(super) fn fail_sync(child: &mut Command, number: u32) {
+        child.env("POWER_LOSS_FAILS", number.to_string());
+    }
+
     /// Forgets what was logged: all of it reached the disk.
     pub(super) fn forget(&self) -> io::Result<()> {
         match fs::remove_file(&self.log) {
@@ -128,6 +133,8 @@ impl PowerLoss {
         let mut rest = bytes.as_slice();
         let mut changes = Vec::new();
         let mut is_durable: Vec<bool> = Vec::new();
+        // A sync that failed has lost it: a later one does not make it durable.
+        let mut is_lost: Vec<bool> = Vec::new();
         // For each change which file it is about, and in which directory.
         let mut about: Vec<(u64, u64)> = Vec::new();
         // The library counts records, syncs among them.
@@ -143,9 +150,13 @@ impl PowerLoss {
             let path = || PathBuf::from(String::from_utf8_lossy(payload).into_owned());
             let grave = |number: u64| (number > 0).then(|| self.graves.join(format!("{child}-{number}")));
             let change = match header[0] {
-                b'S' => {
-                    for index in 0..changes_before.get(a as usize).copied().unwrap_or(changes.len()) {
-                        is_durable[index] |= about[index].0 == inode || about[index].1 == inode;
+                kind @ (b'S' | b'F') => {
+                    let synced = changes_before.get(a as usize).copied().unwrap_or(changes.len());
+                    let concerned =
+                        (0..synced).filter(|index| [about[*index].0, about[*index].1].contains(&inode));
+                    for index in concerned {
+                        is_durable[index] |= kind == b'S' && !is_lost[index];
+                        is_lost[index] |= kind == b'F' && !is_durable[index];
                     }
                     continue;
                 }
@@ -168,6 +179,7 @@ impl PowerLoss {
             });
             changes.push(change);
             is_durable.push(false);
+            is_lost.push(false);
         }
         Ok((changes, is_durable))
     }

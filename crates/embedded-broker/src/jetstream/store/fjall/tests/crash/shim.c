@@ -2,7 +2,8 @@
  *
  * Each change below the directory in POWER_LOSS_DIRECTORY is written to the file in POWER_LOSS_LOG before it is made, with
  * what is needed to undo it; each sync that succeeded is written there as well. Syncs themselves are left out: the log
- * says what they would have made durable. What is replaced or deleted is kept as a link in POWER_LOSS_GRAVES.
+ * says what they would have made durable. With POWER_LOSS_FAILS=n the n-th fdatasync of a journal fails, and what it was to make
+ * durable is lost unless it is written again, although later syncs succeed: as a kernel does it. What is replaced or deleted is kept as a link in POWER_LOSS_GRAVES.
  *
  * Memory maps, copies inside the kernel and I/O of the kernel's own are not seen: copies are refused, so that callers
  * fall back to reading and writing. */
@@ -39,6 +40,7 @@ static const char *graves;
 static int log_fd = -1;
 static uint64_t records;
 static uint64_t grave;
+static long fails;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -51,6 +53,7 @@ __attribute__((constructor)) static void start(void) {
     const char *path = getenv("POWER_LOSS_LOG");
     directory = getenv("POWER_LOSS_DIRECTORY");
     graves = getenv("POWER_LOSS_GRAVES");
+    if (getenv("POWER_LOSS_FAILS")) fails = atol(getenv("POWER_LOSS_FAILS"));
     if (!path || !directory || !graves) {
         directory = NULL;
         return;
@@ -204,17 +207,27 @@ int close(int fd) {
     return REAL(close)(fd);
 }
 
-static int synced(int fd) {
+static int is_journal(int fd) {
+    char link[64], path[MAX_PATH];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path);
+    return length > 4 && !memcmp(path + length - 4, ".jnl", 4);
+}
+
+static int synced(int fd, int may_fail) {
     struct stat found;
     if (fstat(fd, &found)) return -1;
     pthread_mutex_lock(&lock);
-    record('S', found.st_ino, records, 0, "", 0);
+    int failed = may_fail && fails > 0 && is_journal(fd) && --fails == 0;
+    record(failed ? 'F' : 'S', found.st_ino, records, 0, "", 0);
     pthread_mutex_unlock(&lock);
-    return 0;
+    if (!failed) return 0;
+    errno = EIO;
+    return -1;
 }
 
-int fsync(int fd) { return is_tracked(fd) ? synced(fd) : REAL(fsync)(fd); }
-int fdatasync(int fd) { return is_tracked(fd) ? synced(fd) : REAL(fdatasync)(fd); }
+int fsync(int fd) { return is_tracked(fd) ? synced(fd, 0) : REAL(fsync)(fd); }
+int fdatasync(int fd) { return is_tracked(fd) ? synced(fd, 1) : REAL(fdatasync)(fd); }
 
 static int renamed(const char *from, const char *to, int (*real)(int, const char *, int, const char *, unsigned), unsigned flags) {
     if (!is_below(from)) return real(AT_FDCWD, from, AT_FDCWD, to, flags);
