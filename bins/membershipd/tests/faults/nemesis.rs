@@ -19,7 +19,7 @@ const UNTIL_RELOADED: Duration = Duration::from_secs(45);
 const FILL_AGAIN: Duration = Duration::from_millis(250);
 
 /// For how long a node may come back without its operator.
-const BY_ITSELF: Duration = Duration::from_secs(20);
+const BY_ITSELF: Duration = Duration::from_secs(60);
 
 /// Why something cannot be done to this cluster. It is left out then, and that is said.
 fn is_impossible(cluster: &Cluster, fault: Fault) -> Option<&'static str> {
@@ -148,7 +148,6 @@ async fn execute_step(world: &World, step: &Step) {
             tokio::time::timeout(step.lasts, filling).await.unwrap_err();
             disk.free();
             if !cluster.is_whole_within(BY_ITSELF).await {
-                // A nats-server that met a full disk keeps nothing until it is started again.
                 let (_, health) = cluster.ask(node, "healthz").await.unwrap_or_default();
                 println!(
                     "           node {node} is started anew, for its disk was full: {}",
