@@ -15,7 +15,7 @@ use control_plane::{
     AccessTable, ControlPlane, Drained, Orphans, Parts, ReconcileError, Reconciled, RoomStreams, Server,
     ServerConfig, ServerLimits,
 };
-use membership_store::MembershipStore;
+use membership_store::{MembershipStore, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -293,7 +293,7 @@ async fn bring_in_line(store: &dyn MembershipStore, plane: &RunningPlane) -> Res
     Ok(())
 }
 
-/// Servers that elect a leader do not answer, or refuse, for some seconds.
+/// Servers that elect a leader do not answer, or refuse, for some seconds; and a store that they keep is not available.
 async fn reconcile_patiently(
     store: &dyn MembershipStore,
     rooms: &dyn RoomStreams,
@@ -301,7 +301,9 @@ async fn reconcile_patiently(
     let deadline = Instant::now() + ELECTIONS;
     loop {
         match control_plane::reconcile(store, rooms, Orphans::Remove).await {
-            Err(ReconcileError::DataPlane(error)) if Instant::now() < deadline => {
+            Err(error @ (ReconcileError::DataPlane(_) | ReconcileError::Store(StoreError::Unavailable)))
+                if Instant::now() < deadline =>
+            {
                 tracing::warn!(%error, "streams are not in line with their rooms yet; it is tried again");
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }

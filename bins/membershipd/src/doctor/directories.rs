@@ -24,8 +24,8 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
             findings.push(Finding::failed("streams", error.to_string()));
         }
     }
-    // Elsewhere files are in a bucket.
-    if matches!(config.plane, Plane::Embedded(_)) {
+    // In a cluster files are in a bucket.
+    if !matches!(config.plane, Plane::Clustered(_)) {
         findings.push(directory("files", config.paths.files()));
     }
     findings

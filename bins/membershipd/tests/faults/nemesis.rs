@@ -19,7 +19,7 @@ const UNTIL_RELOADED: Duration = Duration::from_secs(45);
 const FILL_AGAIN: Duration = Duration::from_millis(250);
 
 /// For how long a node may come back without its operator.
-const BY_ITSELF: Duration = Duration::from_secs(60);
+const BY_ITSELF: Duration = Duration::from_mins(1);
 
 /// Why something cannot be done to this cluster. It is left out then, and that is said.
 fn is_impossible(cluster: &Cluster, fault: Fault) -> Option<&'static str> {

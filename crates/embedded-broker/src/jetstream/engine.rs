@@ -3,7 +3,7 @@
 mod recover;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     path::PathBuf,
     sync::{
@@ -65,6 +65,9 @@ pub(crate) struct Engine {
     next_stream: AtomicU32,
     /// What could not be read at the start, a sentence each.
     problems: Mutex<Vec<String>>,
+    /// Names of streams that could not be read at the start. Nobody gets one of them: of two streams with one name the later
+    /// stays.
+    unread: Mutex<BTreeSet<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -178,6 +181,7 @@ impl Engine {
             streams: RwLock::default(),
             next_stream: AtomicU32::new(1),
             problems: Mutex::default(),
+            unread: Mutex::default(),
             threads: Mutex::default(),
             index,
             scheduler,
@@ -258,6 +262,11 @@ impl Engine {
     /// A number for a new stream.
     pub(crate) fn new_stream_id(&self) -> StreamId {
         StreamId(self.next_stream.fetch_add(1, Relaxed))
+    }
+
+    /// Whether a stream of this name is stored and could not be read.
+    pub(crate) fn is_unread(&self, name: &str) -> bool {
+        self.unread.lock().contains(name)
     }
 
     pub(crate) fn stream(&self, name: &str) -> Option<Arc<Stream>> {

@@ -18,7 +18,7 @@ use crate::guards::check_key_file;
 const NAME: &str = "membershipd migrate-to-kv";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many servers keep what is made at somebody's NATS.
-const COPIES: std::ops::RangeInclusive<usize> = 1..=5;
+const COPIES: [usize; 3] = [1, 3, 5];
 
 /// Where a bus is moved to.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Nats {
             None => Some(1),
             Some(text) => text.parse().ok().filter(|replicas| COPIES.contains(replicas)),
         };
-        let replicas = replicas.ok_or_else(|| Failure::usage("--kv-replicas is a number from 1 to 5"))?;
+        let replicas = replicas.ok_or_else(|| Failure::usage("--kv-replicas is 1, 3 or 5"))?;
         let control = control.unwrap_or(Login::Nobody);
         let bus = bus.unwrap_or_else(|| control.clone());
         let ca = arguments.node.ca.as_ref().map(PathBuf::from);

@@ -25,6 +25,8 @@ impl Engine {
                 Ok(stream) => self.begin(&stream),
                 Err(problem) => {
                     tracing::error!(stream = found.stream.0, problem, "a stream cannot be used");
+                    let name = Stream::stored_name(self.files.as_ref(), found.stream);
+                    self.unread.lock().extend(name.filter(|name| self.stream(name).is_none()));
                     self.problems.lock().push(format!("stream number {}: {problem}", found.stream.0));
                 }
             }

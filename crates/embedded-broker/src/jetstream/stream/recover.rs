@@ -64,6 +64,20 @@ impl Stream {
         ]
     }
 
+    /// The name of a stream, also where nothing else of its configuration is understood.
+    pub(crate) fn stored_name(store: &dyn StreamStore, stream: StreamId) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            config: Name,
+        }
+        #[derive(Deserialize)]
+        struct Name {
+            name: String,
+        }
+        let stored = store.state(stream, CONFIG).ok().flatten()?;
+        serde_json::from_slice::<Named>(&stored).ok().map(|named| named.config.name)
+    }
+
     /// Reads a stream back. After damage it is counted again; the changes that store what was counted are answered too.
     pub(crate) fn recover(
         found: &FoundStream,

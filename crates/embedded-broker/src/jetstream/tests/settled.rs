@@ -73,10 +73,13 @@ fn a_stream_with_a_consumer_that_cannot_be_read_is_passed_over_whole() {
         .replace(r#""config":{"#, r#""config":{"of_a_later_version":1,"#);
     files.apply(&[Change::SetState { stream: id, key: key.clone(), value: later.into() }]).unwrap();
 
-    let running = Running::on(std::sync::Arc::clone(&files));
+    let mut running = Running::on(std::sync::Arc::clone(&files));
     assert!(running.engine.stream("S").is_none());
     let problem = running.engine.problem().unwrap();
     assert!(problem.contains("consumer \"C\""), "{problem}");
+    // A later stream of its name would take its place.
+    let anew = running.api("STREAM.CREATE.S", r#"{"name":"S","subjects":["s.>"]}"#);
+    assert_eq!(refusal(&anew), 10_077, "{anew}");
     drop(running);
     // The version that wrote it finds everything.
     files.apply(&[Change::SetState { stream: id, key, value }]).unwrap();

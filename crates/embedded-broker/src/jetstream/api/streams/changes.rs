@@ -68,6 +68,11 @@ fn created(engine: &Arc<Engine>, name: &str, request: &ApiRequest) -> Result<Cre
             Err(ApiError::stream_name_exists())
         };
     }
+    if engine.is_unread(name) {
+        return Err(ApiError::store_failed(
+            "a stream of this name is stored and cannot be read: restore it, or use another name",
+        ));
+    }
     config.check(&engine.others(name))?;
     if engine.limits.max_streams.is_some_and(|most| engine.num_streams() >= most) {
         return Err(ApiError::maximum_streams_limit());
