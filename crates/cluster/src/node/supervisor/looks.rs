@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     node::{JetStreamState, NodeState, StorageState},
-    room::{self, NoRoom},
     server::Server,
     server_log,
     service_keys::Account,
+    space::{self, NoSpace},
 };
 
 /// How often the server is asked how it is.
@@ -110,8 +110,8 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
                 (StorageState::Works, Look::Works)
             }
             Some(sign) => {
-                let room = self.room().await;
-                match self.storage.judge(&sign, &room, Instant::now()) {
+                let space = self.space().await;
+                match self.storage.judge(&sign, &space, Instant::now()) {
                     Verdict::Nothing => return Look::Works,
                     Verdict::Waits(reason) => (StorageState::Stopped { reason }, Look::Works),
                     Verdict::StartAgain => {
@@ -142,11 +142,11 @@ impl<A: Authenticator + ?Sized> Supervisor<A> {
     }
 
     /// Whether the disk has room for what the server stores.
-    async fn room(&self) -> Result<(), NoRoom> {
+    async fn space(&self) -> Result<(), NoSpace> {
         let store = self.blueprint.config().store.clone();
-        match tokio::task::spawn_blocking(move || room::look(&store)).await {
-            Ok(room) => room,
-            Err(error) => Err(NoRoom::Unwritable(error.into())),
+        match tokio::task::spawn_blocking(move || space::look(&store)).await {
+            Ok(space) => space,
+            Err(error) => Err(NoSpace::Unwritable(error.into())),
         }
     }
 }

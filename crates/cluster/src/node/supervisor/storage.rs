@@ -3,7 +3,7 @@
 //! A nats-server that met a full disk goes on without what it could not write: all of JetStream where nodes keep copies of
 //! one another's streams, the stream alone where nobody else has one. Room does not bring it back; a start does.
 //!
-//! - It is started again only where there is room, and where it would be of use: see [`crate::room`].
+//! - It is started again only where there is room, and where it would be of use: see [`crate::space`].
 //! - Never in a loop: each time the pause before the next time is twice as long.
 //! - Not for a word in its log alone, which somebody else may have put there: the disk has been seen to be full, too.
 
@@ -11,7 +11,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::room::NoRoom;
+use crate::space::NoSpace;
 
 /// So many looks in a row have to show it: a server that is about to end says the same.
 const LOOKS: u32 = 3;
@@ -79,14 +79,14 @@ impl Storage {
     }
 
     /// Looks at a sign, and at the disk.
-    pub(super) fn judge(&mut self, sign: &Sign, room: &Result<(), NoRoom>, now: Instant) -> Verdict {
+    pub(super) fn judge(&mut self, sign: &Sign, space: &Result<(), NoSpace>, now: Instant) -> Verdict {
         self.seen = self.seen.saturating_add(1);
-        self.was_full |= room.is_err();
+        self.was_full |= space.is_err();
         if self.seen < LOOKS || (matches!(sign, Sign::Logged(_)) && !self.was_full) {
             return Verdict::Nothing;
         }
-        if let Err(no_room) = room {
-            return Verdict::Waits(format!("{sign}; it is started again when there is room: {no_room}"));
+        if let Err(no_space) = space {
+            return Verdict::Waits(format!("{sign}; it is started again when there is room: {no_space}"));
         }
         if let Some(wait) =
             self.last.as_ref().and_then(|last| (last.at + last.pause).checked_duration_since(now))
@@ -116,15 +116,15 @@ impl Storage {
 mod tests {
     use super::*;
 
-    const ROOM: Result<(), NoRoom> = Ok(());
-    const FULL: Result<(), NoRoom> = Err(NoRoom::Little { free: 0, needed: 1 });
+    const SPACE: Result<(), NoSpace> = Ok(());
+    const FULL: Result<(), NoSpace> = Err(NoSpace::Little { free: 0, needed: 1 });
 
     /// The last of enough looks.
-    fn verdict(storage: &mut Storage, sign: &Sign, room: &Result<(), NoRoom>, now: Instant) -> Verdict {
+    fn verdict(storage: &mut Storage, sign: &Sign, space: &Result<(), NoSpace>, now: Instant) -> Verdict {
         for _ in 1..LOOKS {
-            assert_eq!(storage.judge(sign, room, now), Verdict::Nothing);
+            assert_eq!(storage.judge(sign, space, now), Verdict::Nothing);
         }
-        storage.judge(sign, room, now)
+        storage.judge(sign, space, now)
     }
 
     #[test]
@@ -132,17 +132,17 @@ mod tests {
         let (mut storage, now) = (Storage::default(), Instant::now());
         let full = verdict(&mut storage, &Sign::Off, &FULL, now);
         assert!(matches!(&full, Verdict::Waits(why) if why.contains("have to be free")), "{full:?}");
-        assert_eq!(storage.judge(&Sign::Off, &ROOM, now), Verdict::StartAgain);
+        assert_eq!(storage.judge(&Sign::Off, &SPACE, now), Verdict::StartAgain);
     }
 
     #[test]
     fn what_passes_by_itself_is_nothing() {
         let (mut storage, now) = (Storage::default(), Instant::now());
         for _ in 0..3 {
-            assert_eq!(storage.judge(&Sign::Off, &ROOM, now), Verdict::Nothing);
+            assert_eq!(storage.judge(&Sign::Off, &SPACE, now), Verdict::Nothing);
             storage.is_well();
         }
-        assert_eq!(verdict(&mut storage, &Sign::Off, &ROOM, now), Verdict::StartAgain);
+        assert_eq!(verdict(&mut storage, &Sign::Off, &SPACE, now), Verdict::StartAgain);
     }
 
     #[test]
@@ -150,33 +150,33 @@ mod tests {
         let (mut storage, now) = (Storage::default(), Instant::now());
         let logged = Sign::Logged("no space left on device".to_owned());
         for _ in 0..10 {
-            assert_eq!(storage.judge(&logged, &ROOM, now), Verdict::Nothing);
+            assert_eq!(storage.judge(&logged, &SPACE, now), Verdict::Nothing);
         }
         assert!(matches!(storage.judge(&logged, &FULL, now), Verdict::Waits(_)));
-        assert_eq!(storage.judge(&logged, &ROOM, now), Verdict::StartAgain);
+        assert_eq!(storage.judge(&logged, &SPACE, now), Verdict::StartAgain);
         storage.begin();
         for _ in 0..10 {
-            assert_eq!(storage.judge(&logged, &ROOM, now), Verdict::Nothing, "that was another server");
+            assert_eq!(storage.judge(&logged, &SPACE, now), Verdict::Nothing, "that was another server");
         }
     }
 
     #[test]
     fn each_time_it_waits_longer() {
         let (mut storage, mut now) = (Storage::default(), Instant::now());
-        assert_eq!(verdict(&mut storage, &Sign::Off, &ROOM, now), Verdict::StartAgain);
+        assert_eq!(verdict(&mut storage, &Sign::Off, &SPACE, now), Verdict::StartAgain);
         for seconds in [15, 30, 60, 120, 240, 480, 960, 1800, 1800] {
             storage.begin();
-            let waits = verdict(&mut storage, &Sign::Off, &ROOM, now + Duration::from_secs(1));
+            let waits = verdict(&mut storage, &Sign::Off, &SPACE, now + Duration::from_secs(1));
             let expected = format!("once more in {} s", seconds - 1);
             assert!(matches!(&waits, Verdict::Waits(why) if why.ends_with(&expected)), "{waits:?}");
             now += Duration::from_secs(seconds);
-            assert_eq!(storage.judge(&Sign::Off, &ROOM, now), Verdict::StartAgain);
+            assert_eq!(storage.judge(&Sign::Off, &SPACE, now), Verdict::StartAgain);
         }
         storage.begin();
         now += 2 * LONGEST_PAUSE;
-        assert_eq!(verdict(&mut storage, &Sign::Off, &ROOM, now), Verdict::StartAgain);
+        assert_eq!(verdict(&mut storage, &Sign::Off, &SPACE, now), Verdict::StartAgain);
         storage.begin();
-        let waits = verdict(&mut storage, &Sign::Off, &ROOM, now);
+        let waits = verdict(&mut storage, &Sign::Off, &SPACE, now);
         assert!(matches!(&waits, Verdict::Waits(why) if why.ends_with("once more in 15 s")), "{waits:?}");
     }
 }

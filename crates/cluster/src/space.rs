@@ -17,7 +17,7 @@ const TRIED: usize = 64 * 1024;
 
 /// Why a server would store nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoRoom {
+pub(crate) enum NoSpace {
     /// Too little is free.
     #[error("{} MiB have to be free, {} MiB are", .needed / MIB, .free / MIB)]
     Little {
@@ -33,14 +33,14 @@ pub(crate) enum NoRoom {
 
 /// Looks how much is free in a directory, and writes a little there: a quota, or a disk that has become read-only, does not
 /// show otherwise.
-pub(crate) fn look(directory: &Path) -> Result<(), NoRoom> {
+pub(crate) fn look(directory: &Path) -> Result<(), NoSpace> {
     let disk = rustix::fs::statvfs(directory).map_err(io::Error::from)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let needed = needed(disk.f_blocks.saturating_mul(disk.f_frsize));
     if free < needed {
-        return Err(NoRoom::Little { free, needed });
+        return Err(NoSpace::Little { free, needed });
     }
-    let file = directory.join("room");
+    let file = directory.join("space");
     private_file::replace(&file, &vec![0; TRIED])?;
     std::fs::remove_file(&file)?;
     Ok(())
@@ -67,6 +67,6 @@ mod tests {
         look(directory.path()).unwrap();
         assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none());
         let missing = look(&directory.path().join("missing")).unwrap_err();
-        assert!(matches!(missing, NoRoom::Unwritable(_)), "{missing}");
+        assert!(matches!(missing, NoSpace::Unwritable(_)), "{missing}");
     }
 }
