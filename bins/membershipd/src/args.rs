@@ -137,7 +137,7 @@ pub struct MigrateArgs {
     /// Into a cluster: where the files of that bus are [default: blobs beside its database].
     #[arg(long, value_name = "DIRECTORY")]
     pub from_store_dir: Option<String>,
-    /// The same: where the streams of that bus are [default: `jetstream` beside its database].
+    /// Into a cluster, or to where a daemon works: where the streams of that bus are [default: `jetstream` beside its database].
     #[arg(long, value_name = "DIRECTORY")]
     pub from_nats_store: Option<String>,
     /// The seed of the nkey that may enter the account of users and rooms.

@@ -1,8 +1,8 @@
 //! The streams of rooms with history, over JetStream's API: the same for every NATS server.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
@@ -35,8 +35,6 @@ const MAX_UNACKNOWLEDGED: i64 = 10_000;
 const ROOM_FOR_HEADERS: usize = 6 * 1024;
 /// Consumers that are remembered. What another node has removed stays among them until then.
 const MAX_KNOWN: usize = 10_000;
-/// Streams that get more copies at once: each pauses for a moment.
-const RAISED_AT_ONCE: usize = 8;
 /// A time-to-live beyond this is no bound, and some servers count nanoseconds in 63 bits.
 const LONGEST_AGE: Duration = Duration::from_hours(24 * 365 * 100);
 
@@ -66,8 +64,8 @@ pub(crate) struct JetStreamRooms {
     acknowledge: Acknowledge,
     /// How many nodes keep a stream that is made now.
     copies: AtomicUsize,
-    /// Rooms whose stream fewer nodes keep, for one was missing.
-    short: Mutex<BTreeSet<RoomId>>,
+    /// Fewer nodes keep a stream that was made here, for one was missing.
+    made_short: AtomicBool,
     /// Consumers and who may use them, as far as they were asked for. A name is never given to another one.
     known: Mutex<HashMap<(RoomId, String), Arc<MadeConsumer>>>,
 }
@@ -86,7 +84,7 @@ impl JetStreamRooms {
             context,
             acknowledge,
             copies: AtomicUsize::new(1),
-            short: Mutex::default(),
+            made_short: AtomicBool::new(false),
             known: Mutex::default(),
         }
     }
@@ -101,65 +99,23 @@ impl JetStreamRooms {
         self.copies.store(copies.max(1), Ordering::Relaxed);
     }
 
-    /// Of how many rooms fewer nodes keep the messages than are to, as far as is known here.
-    pub(crate) fn kept_short(&self) -> usize {
-        self.short.lock().len()
-    }
-
-    /// Has more nodes keep the messages of the rooms that too few keep, as far as they are there again.
-    pub(crate) async fn raise_short(&self) {
-        let short: Vec<RoomId> = self.short.lock().iter().take(RAISED_AT_ONCE).copied().collect();
-        for room in short {
-            match self.raise(&room).await {
-                Ok(()) => {
-                    self.short.lock().remove(&room);
-                }
-                Err(error) => {
-                    tracing::debug!(%room, %error, "too few nodes keep the room's messages still");
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn raise(&self, room: &RoomId) -> Result<(), DataPlaneError> {
-        let Some(mut config) = self.existing(&stream_name(room)).await? else { return Ok(()) };
-        let copies = self.copies.load(Ordering::Relaxed);
-        if config.num_replicas >= copies {
-            return Ok(());
-        }
-        config.num_replicas = copies;
-        let raised = self.context.update_stream(config).await;
-        raised.map_err(|error| failed("more nodes cannot keep a room's stream", error))?;
-        tracing::info!(%room, copies, "more nodes keep the room's messages again");
-        Ok(())
-    }
-
-    fn note_copies(&self, room: &RoomId, kept: usize) {
-        if kept < self.copies.load(Ordering::Relaxed) {
-            self.short.lock().insert(*room);
-        } else {
-            self.short.lock().remove(room);
-        }
-    }
-
-    /// How a stream is; `None` when there is no such stream.
-    async fn existing(&self, name: &str) -> Result<Option<Config>, DataPlaneError> {
-        match self.context.get_stream(name).await {
-            Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(cause) if is_missing(cause.error_code()) => Ok(None),
-                _ => Err(failed("a room's stream cannot be read", error)),
-            },
-        }
+    /// Whether a stream was made since with fewer copies than there are to be.
+    pub(crate) fn take_made_short(&self) -> bool {
+        self.made_short.swap(false, Ordering::Relaxed)
     }
 
     /// How many nodes keep a stream now, 1 where there is none.
     async fn kept_by(&self, name: &str) -> Result<usize, DataPlaneError> {
-        match self.acknowledge {
-            // A server alone.
-            Acknowledge::Publishers => Ok(1),
-            Acknowledge::Nobody => Ok(self.existing(name).await?.map_or(1, |config| config.num_replicas)),
+        // A server alone.
+        if self.acknowledge == Acknowledge::Publishers {
+            return Ok(1);
+        }
+        match self.context.get_stream(name).await {
+            Ok(stream) => Ok(stream.cached_info().config.num_replicas),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(cause) if is_missing(cause.error_code()) => Ok(1),
+                _ => Err(failed("a room's stream cannot be read", error)),
+            },
         }
     }
 
@@ -286,7 +242,6 @@ impl RoomStreams for JetStreamRooms {
             let room = info.config.name.strip_prefix(PREFIX).and_then(|room| room.parse().ok());
             // Other streams are not rooms', and none of our business.
             if let Some(room) = room {
-                self.note_copies(&room, info.config.num_replicas);
                 found.push(FoundStream { room, stream: self.read(room, &info.config) });
             }
         }
@@ -304,11 +259,9 @@ impl RoomStreams for JetStreamRooms {
         {
             config.num_replicas -= 1;
             let copies = config.num_replicas;
+            self.made_short.store(true, Ordering::Relaxed);
             tracing::warn!(room = %stream.room, copies, "a node is missing: so many keep the room's messages for now");
             kept = self.context.create_or_update_stream(config.clone()).await;
-        }
-        if kept.is_ok() {
-            self.note_copies(&stream.room, config.num_replicas);
         }
         kept.map(drop).map_err(|error| {
             let what = "a room's stream cannot be made";
@@ -322,7 +275,6 @@ impl RoomStreams for JetStreamRooms {
     async fn drop_stream(&self, room: &RoomId) -> Result<(), DataPlaneError> {
         let dropped = self.context.delete_stream(stream_name(room)).await;
         self.known.lock().retain(|(of, _), _| of != room);
-        self.short.lock().remove(room);
         match dropped {
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {

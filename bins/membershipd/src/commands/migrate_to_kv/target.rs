@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
-use cluster::{EnteredNats, ServiceAccess, is_loopback_url};
+use cluster::{EnteredNats, Replicas, ServiceAccess, is_loopback_url};
 use zeroize::Zeroizing;
 
 use super::failure::MigrateFailure;
@@ -17,8 +17,6 @@ use crate::guards::check_key_file;
 /// What servers show of this command.
 const NAME: &str = "membershipd migrate-to-kv";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many servers keep what is made at somebody's NATS.
-const COPIES: [usize; 3] = [1, 3, 5];
 
 /// Where a bus is moved to.
 #[derive(Debug)]
@@ -177,14 +175,15 @@ impl Nats {
             )));
         }
         let replicas = match &arguments.node.kv_replicas {
-            None => Some(1),
-            Some(text) => text.parse().ok().filter(|replicas| COPIES.contains(replicas)),
+            None => Replicas::ONE,
+            Some(text) => text
+                .parse::<Replicas>()
+                .map_err(|error| Failure::usage(format!("--kv-replicas {text}: {error}")))?,
         };
-        let replicas = replicas.ok_or_else(|| Failure::usage("--kv-replicas is 1, 3 or 5"))?;
         let control = control.unwrap_or(Login::Nobody);
         let bus = bus.unwrap_or_else(|| control.clone());
         let ca = arguments.node.ca.as_ref().map(PathBuf::from);
-        Ok(Some(Self { url, ca, control, bus, replicas }))
+        Ok(Some(Self { url, ca, control, bus, replicas: replicas.get() }))
     }
 
     /// The JetStream in which users and rooms, and files, are kept.

@@ -64,9 +64,19 @@ pub(super) async fn list(
     bus: &async_nats::Client,
 ) -> Result<Vec<Kept>, DataPlaneError> {
     // At once: where a stream has no leader, a server waits some seconds before it answers without.
-    let (mut kept, rooms) = tokio::try_join!(of_account(control, |_| true), of_account(bus, is_room_stream))?;
+    let (mut kept, rooms) = tokio::try_join!(of_account(control, |_| true), rooms(bus))?;
     kept.extend(rooms);
     Ok(kept)
+}
+
+/// Lists the streams of rooms.
+pub(super) async fn rooms(bus: &async_nats::Client) -> Result<Vec<Kept>, DataPlaneError> {
+    of_account(bus, is_room_stream).await
+}
+
+/// How many of these fewer nodes are to keep than so many.
+pub(super) fn short(kept: &[Kept], copies: usize) -> usize {
+    kept.iter().filter(|one| one.info.is_some() && one.replicas() < copies).count()
 }
 
 async fn of_account(

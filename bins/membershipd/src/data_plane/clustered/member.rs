@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use busauth::{Authenticator, Principal, UserId};
 use cluster::{CertificatesExpire, KickError, Kicker, NodeState, PeerHealth, Reloader, StorageState};
 use control_api::{NodeStanding, Posture, Timestamp};
-use control_plane::{AccessTable, DataPlaneError, Redundancy, RoomStreams as _};
+use control_plane::{AccessTable, DataPlaneError, Redundancy};
 use membership_store::{Changed, KvStore, MembershipStore as _, NodeName, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::NOT_FRESH;
 use super::copies;
 use super::peers::{Heard, Said, Storage, Users};
+use super::raise;
 use super::reload;
 use super::settle;
 use crate::data_plane::JetStreamRooms;
@@ -96,6 +97,8 @@ pub(super) struct Member {
     /// Users whose connections could not be brought in line with their rights yet.
     unfinished: Mutex<BTreeSet<UserId>>,
     redundancy: Mutex<Redundancy>,
+    /// Of how many rooms fewer nodes kept the messages than are to, when that was looked at last.
+    short_rooms: AtomicUsize,
 }
 
 impl Member {
@@ -137,6 +140,7 @@ impl Member {
             closing: tokio::sync::Mutex::default(),
             unfinished: Mutex::default(),
             redundancy: Mutex::new(Redundancy::one_node()),
+            short_rooms: AtomicUsize::new(0),
         })
     }
 
@@ -157,7 +161,7 @@ impl Member {
     pub(super) fn redundancy(&self) -> Redundancy {
         let mut found = self.copies();
         found.ha_reason = found.ha_reason.or_else(|| self.falls_short()).or_else(|| {
-            let rooms = self.rooms.kept_short();
+            let rooms = self.short_rooms.load(Ordering::Relaxed);
             (rooms > 0).then(|| copies::short_rooms(rooms))
         });
         found
@@ -454,29 +458,35 @@ impl Member {
         reload::warn(&self, stop).await;
     }
 
+    /// Rooms are looked at whenever nodes have come back, or one was made while one was missing, until all have their copies.
     async fn look_at_copies(self: Arc<Self>, stop: CancellationToken) {
-        let mut serving = 0;
         let looking = async {
+            let (mut serving, mut is_due) = (0, true);
             loop {
                 self.look_again().await;
-                serving = self.raise_rooms(serving).await;
+                let before = std::mem::replace(&mut serving, self.serving().len());
+                is_due |= serving > before || self.rooms.take_made_short();
+                if is_due {
+                    is_due = self.raise_rooms().await;
+                }
                 tokio::time::sleep(LOOK).await;
             }
         };
         stop.run_until_cancelled(looking).await;
     }
 
-    /// Whenever nodes have come back: looks for rooms whose messages fewer keep, since those were away. Answers how many
-    /// serve now, or did when it could look last.
-    async fn raise_rooms(&self, before: usize) -> usize {
-        let mut serving = self.serving().len();
-        if serving > before
-            && let Err(error) = self.rooms.streams().await
-        {
-            tracing::debug!(%error, "it is not known of which rooms too few nodes keep the messages");
-            serving = before;
+    /// Answers whether there may be something left to do.
+    async fn raise_rooms(&self) -> bool {
+        let copies = self.copies().replicas as usize;
+        match raise::rooms(self, copies).await {
+            Ok(short) => {
+                self.short_rooms.store(short, Ordering::Relaxed);
+                short > 0
+            }
+            Err(error) => {
+                tracing::debug!(%error, "it is not known of which rooms too few nodes keep the messages");
+                true
+            }
         }
-        self.rooms.raise_short().await;
-        serving
     }
 }

@@ -51,6 +51,16 @@ pub(super) async fn step(member: &Member, wanted: u32) -> Result<RaisedReplicas,
     })
 }
 
+/// Has the messages of rooms kept by as many nodes as the bus's own data: fewer keep those of a room that was made while one
+/// was missing. Answers of how many rooms that was so just now.
+pub(super) async fn rooms(member: &Member, copies: usize) -> Result<usize, DataPlaneError> {
+    let kept = copies::rooms(&member.bus).await?;
+    for refused in raise_some(&kept, copies).await {
+        tracing::debug!(refused, "too few nodes keep a room's messages still");
+    }
+    Ok(copies::short(&kept, copies))
+}
+
 /// Copies are made only where as many nodes are there, and as they must be.
 fn check_nodes(member: &Member, wanted: u32) -> Result<(), ClusterError> {
     let names = member.serving();

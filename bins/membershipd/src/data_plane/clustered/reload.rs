@@ -52,23 +52,25 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ReloadError>>) -> Resul
     }
 }
 
-/// Where users of this node could go. A node that keeps nothing any more, such as one that was given up, is not waited for.
+/// Where users of this node could go. A node that is gone and keeps nothing, such as one that was given up, is not waited for.
 async fn check_others(member: &Member) -> Result<(), ClusterError> {
-    member.look_again().await;
-    let copies = member.copies();
-    if copies.replicas < SURVIVES_ONE || copies.ha_reason.is_some() {
-        let mut standings = member.standings().into_iter();
-        if let Some((name, standing)) = standings.find(|(_, standing)| *standing != NodeStanding::Serving) {
-            return Err(ClusterError::NodeDown(format!("{name} is {}", standing.as_str())));
-        }
-    }
-    if let Some(reason) = copies.ha_reason.filter(|_| copies.replicas >= SURVIVES_ONE) {
-        return Err(ClusterError::NodeDown(reason));
+    let away = member.standings().into_iter().find(|(_, standing)| *standing != NodeStanding::Serving);
+    if let Some((name, standing)) = away
+        && (standing == NodeStanding::FallsShort || is_missed(member).await)
+    {
+        return Err(ClusterError::NodeDown(format!("{name} is {}", standing.as_str())));
     }
     match raise::unwell(member).await?.first() {
         None => Ok(()),
         Some(problem) => Err(ClusterError::NodeDown(problem.clone())),
     }
+}
+
+/// Whether anything is kept by fewer nodes than are to keep it, while some are away.
+async fn is_missed(member: &Member) -> bool {
+    member.look_again().await;
+    let copies = member.copies();
+    copies.replicas < SURVIVES_ONE || copies.ha_reason.is_some()
 }
 
 fn outcome(member: &Member, reloaded: Reloaded) -> ReloadedCertificates {

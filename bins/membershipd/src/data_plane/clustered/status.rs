@@ -18,7 +18,7 @@ pub(super) async fn of(member: &Member) -> ClusterStatus {
     };
     member.look_again().await;
     let Redundancy { replicas, ha_reason } = member.redundancy();
-    let short = kept.iter().filter(|one| one.info.is_some() && one.replicas() < replicas as usize).count();
+    let short = copies::short(&kept, replicas as usize);
     let ha_reason = ha_reason.or(problem).or_else(|| (short > 0).then(|| copies::short_rooms(short)));
     let silent = member.silent();
     let peers = member.heard.peers(&member.store);
