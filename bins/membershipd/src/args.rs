@@ -398,7 +398,7 @@ pub struct NodeFlags {
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staleness_bound: Option<String>,
-    /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: `info,async_nats=warn`].
+    /// What to log, in the form of `RUST_LOG` (which counts as its variable) [default: `info,async_nats=warn,fjall=warn,lsm_tree=warn`].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

@@ -49,7 +49,7 @@ pub(crate) const DEFAULT_NATS_PORT: u16 = 4250;
 pub(crate) const DEFAULT_DB: &str = "./local_files/unibus.db";
 
 /// What to log unless something else is set. The NATS client of this process reports its own connection.
-pub(crate) const DEFAULT_LOG: &str = "info,async_nats=warn";
+pub(crate) const DEFAULT_LOG: &str = "info,async_nats=warn,fjall=warn,lsm_tree=warn";
 
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone)]

@@ -13,7 +13,8 @@ use crate::state::StateStore;
 /// [`BusConfig::new`] fills in what most callers want; every field may be changed.
 #[derive(Debug, Clone)]
 pub struct BusConfig {
-    /// Control-plane address, for example `http://127.0.0.1:8470` or `https://bus.example.org:8470`.
+    /// Control-plane address, for example `http://127.0.0.1:8470` or `https://bus.example.org:8470`. Of a bus of several nodes one is
+    /// enough: where the others are is asked for, and kept in [`state`](Self::state) for the next time.
     pub control_url: String,
     /// Who is asking.
     pub identity: Arc<Identity>,

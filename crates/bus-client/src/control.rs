@@ -127,6 +127,20 @@ impl Control {
         std::mem::take(&mut *self.unconfirmed.lock()).into_iter().collect()
     }
 
+    /// Takes in where the nodes were when a program was here before; calls begin with the first of them.
+    pub(crate) fn resume(&self, known: Vec<Endpoint>) {
+        let Some(first) = known.first().cloned() else { return };
+        let mut endpoints = self.endpoints.write();
+        endpoints.learn(known);
+        endpoints.go_to(&first);
+    }
+
+    /// The node that was configured, and all that are known: the one that calls go to now comes first.
+    pub(crate) fn known_endpoints(&self) -> (Endpoint, Vec<Endpoint>) {
+        let endpoints = self.endpoints.read();
+        (endpoints.configured().clone(), endpoints.beginning_with_current().cloned().collect())
+    }
+
     /// Takes in which other nodes of the bus there are to fail over to. The one that was configured stays first.
     pub(crate) fn learn_endpoints(&self, others: impl IntoIterator<Item = Endpoint>) {
         self.endpoints.write().learn(others);

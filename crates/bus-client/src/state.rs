@@ -4,6 +4,7 @@
 //! Losing this state does not open anything: it makes the next start a first meeting again.
 
 mod files;
+mod nodes;
 mod pins;
 mod room_record;
 

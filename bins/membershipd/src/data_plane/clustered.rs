@@ -168,14 +168,17 @@ impl ClusteredPlane {
                 tokio::time::sleep(SAY_AGAIN).await;
                 let NodeState { phase, routes, route_problem, jetstream, .. } = self.state.borrow().clone();
                 let seconds = began.elapsed().as_secs();
-                tracing::warn!(
-                    ?phase,
-                    routes,
-                    ?route_problem,
-                    ?jetstream,
-                    seconds,
-                    "waiting for other nodes"
-                );
+                let others = match (route_problem, routes) {
+                    (Some(problem), _) => problem,
+                    // A server says only once that nobody is where another one should be.
+                    (None, 0) => "none answers at its address".to_owned(),
+                    (None, _) => "connected".to_owned(),
+                };
+                let jetstream = match jetstream {
+                    JetStreamState::Ready => "ready".to_owned(),
+                    JetStreamState::Waiting { reason } => reason,
+                };
+                tracing::warn!(?phase, routes, others, jetstream, seconds, "waiting for other nodes");
             }
         };
         tokio::select! {

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bus_client::{Bus, Confirm, Event, History, HistoryFrom, Replay, Room, RoomDraft, Subscription};
+use bus_client::{
+    Bus, BusConfig, Confirm, ErrorKind, Event, History, HistoryFrom, Replay, Room, RoomDraft, StateStore,
+    Subscription,
+};
 use busauth::{Identity, UserId};
+use control_api::Info;
 use room_protocol::RoomRole;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -169,4 +173,50 @@ async fn a_conversation_goes_on_while_the_node_that_leads_is_killed() {
     for node in 0..3 {
         nodes.stop_cleanly(node).await;
     }
+}
+
+#[tokio::test]
+async fn who_starts_while_the_node_that_it_was_told_of_is_away_finds_another() {
+    let Some(mut nodes) = Nodes::new(&["--kv-replicas", "3"]) else { return };
+    nodes.start().await;
+    nodes.until_ha(0, true).await;
+    let alice = nodes.admit(0, "alice").await;
+    let state = tempfile::tempdir().unwrap();
+    let config = BusConfig::new(nodes.daemon(0).control(), alice.clone());
+    let connect = async || {
+        let config = config.clone().with_state(StateStore::directory(state.path()).unwrap());
+        let connected = async {
+            loop {
+                match Box::pin(Bus::connect(config.clone())).await {
+                    Ok(bus) => return bus,
+                    // The others may be between two leaders.
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}"),
+                }
+            }
+        };
+        within("connection", connected).await
+    };
+    until_all_are_named(&mut nodes).await;
+    connect().await.shutdown().await.unwrap();
+
+    nodes.kill(0).await;
+    let bus = connect().await;
+    assert_eq!(bus.me().await.unwrap().user.id, alice.id());
+    bus.shutdown().await.unwrap();
+}
+
+/// Waits until the first node has heard where the others are.
+async fn until_all_are_named(nodes: &mut Nodes) {
+    let url = format!("{}/v1/info", nodes.daemon(0).control());
+    within("addresses of all nodes", async {
+        loop {
+            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            let info: Info = serde_json::from_str(&text).unwrap();
+            if info.control_urls.len() == 3 && info.data_urls.len() == 3 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }

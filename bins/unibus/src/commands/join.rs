@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// The bus's certificate must lead to the authority with this SHA-256 fingerprint (the daemon prints it).
     #[arg(long, value_name = "FINGERPRINT")]
     ca_fingerprint: Option<CaFingerprint>,
+    /// The bus of this context is at another address now: goes on with what is known of it.
+    #[arg(long)]
+    moved: bool,
 }
 
 #[derive(Serialize)]
@@ -46,15 +49,16 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
     let given = global.identity.clone();
     let mut context = Context::open(global.context, global.identity)?;
     let address = arguments.url.trim_end_matches('/').to_owned();
-    if let Some(known) = context.remembered.bus.as_ref().filter(|known| **known != address) {
+    let known_as = context.remembered.bus.replace(address.clone()).filter(|known| *known != address);
+    if let Some(known) = known_as.as_ref().filter(|_| !arguments.moved) {
         let text = format!(
-            "context `{}` belongs to {known}; use another one for another bus: unibus --context NAME join {address}",
-            context.name
+            "context `{name}` belongs to {known}\n  if that bus has moved here: unibus --context {name} join --moved {address}\n  \
+             another bus needs another context: unibus --context NAME join {address}",
+            name = context.name
         );
         return Err(Failure::new(Code::Conflict, text).into());
     }
-    context.remembered.bus = Some(address.clone());
-    context.remembered.trust = trust(&arguments)?;
+    context.remembered.trust = trust(&arguments, context.remembered.trust)?;
     if let Some(given) = given {
         context.remembered.identity = Some(absolute(&given)?);
     }
@@ -77,6 +81,12 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
                 rooms,
             })
         }
+        Err(error) if is_stranger(&error) && known_as.is_some() => {
+            let text = format!(
+                "{address} does not know you: it is not the bus that you know, and nothing was changed"
+            );
+            Err(Failure::new(Code::Conflict, text).into())
+        }
         Err(error) if is_stranger(&error) => {
             // The bus is the right one; only the admission is missing, which nobody should have to type again for.
             context.save()?;
@@ -91,10 +101,12 @@ pub(crate) async fn run(arguments: Arguments, global: Global, output: &Output) -
     }
 }
 
-fn trust(arguments: &Arguments) -> Result<Trust> {
+fn trust(arguments: &Arguments, known: Trust) -> Result<Trust> {
     Ok(match (&arguments.ca, &arguments.ca_fingerprint) {
         (Some(file), _) => Trust::CaFile(absolute(file)?),
         (None, Some(fingerprint)) => Trust::CaFingerprint(*fingerprint),
+        // It has taken its authority along, unless somebody says otherwise.
+        (None, None) if arguments.moved => known,
         (None, None) => Trust::Loopback,
     })
 }

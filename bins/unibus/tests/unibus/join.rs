@@ -40,6 +40,26 @@ async fn a_context_belongs_to_one_bus() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_has_moved_is_the_one_that_was_known() {
+    let bus = TestBus::start().await.unwrap();
+    let admin = Person::admin(&bus);
+    admin.run(&["room", "create", "lab.sensors"]).ok();
+    let address = format!("http://localhost:{}", bus.control_addr().port());
+    let outcome = admin.run(&["join", &address]).fails(6);
+    assert!(outcome.stderr.contains("--moved"), "{outcome:?}");
+    admin.run(&["join", "--moved", &address]).ok();
+    assert_eq!(admin.run(&["status", "--json"]).ok().json()["bus"], address);
+    admin.run(&["pub", "lab.sensors", "still the same room"]).ok();
+
+    // Nobody is known there who was known here.
+    let other = TestBus::start().await.unwrap();
+    admin.run(&["join", "--moved", &other.control_url()]).fails(6);
+    assert_eq!(admin.run(&["status", "--json"]).ok().json()["bus"], address);
+    other.stop().await.unwrap();
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_is_not_there_is_worth_another_try() {
     let bus = TestBus::start().await.unwrap();
     let admin = Person::admin(&bus);

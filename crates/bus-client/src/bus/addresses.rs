@@ -6,8 +6,9 @@ use control_api::Info;
 
 use super::core::BusCore;
 use crate::config::ClientTls;
-use crate::control::Endpoint;
+use crate::control::{Control, Endpoint};
 use crate::error::Result;
+use crate::state::StateStore;
 use crate::tls;
 
 /// A connection takes orders at once, unless it is lost in this moment.
@@ -26,6 +27,7 @@ pub(super) enum Addresses {
 pub(super) async fn learn(core: &BusCore) -> Result<Addresses> {
     let info: Info = core.control.get_open("/v1/info").await?;
     core.control.learn_endpoints(control_endpoints(&info, core.dialer.tls()));
+    remember(&core.control, &core.state).await;
     core.dialer.learn(&info.data_urls)?;
     let session = core.session();
     let servers = core.dialer.servers();
@@ -41,6 +43,14 @@ pub(super) async fn learn(core: &BusCore) -> Result<Addresses> {
             Ok(Addresses::Told)
         }
         Ok(Err(_)) | Err(_) => Ok(Addresses::NewToLostConnection),
+    }
+}
+
+/// Has the next program of this identity know them, too. That one could do without.
+pub(super) async fn remember(control: &Control, state: &StateStore) {
+    let (configured, known) = control.known_endpoints();
+    if let Err(error) = state.remember_nodes(&configured, &known).await {
+        tracing::warn!(%error, "where the nodes of the bus are is not remembered");
     }
 }
 

@@ -27,16 +27,19 @@ pub(super) async fn connect(config: BusConfig) -> Result<Arc<BusCore>> {
 
     let control = Control::new(
         config.identity.clone(),
-        endpoint,
+        endpoint.clone(),
         data_tls.clone().map_or_else(tls::trust_nobody, Ok)?,
         config.tuning.connect_timeout,
         config.tuning.request_timeout,
     )?;
+    let known = config.state.known_nodes(&endpoint).await?.into_iter();
+    control.resume(known.filter(|node| tls::check_endpoint(node, &config.tls).is_ok()).collect());
     let info: Info = control.get_open("/v1/info").await?;
     check_info(&info, data_tls.is_some())?;
     control.learn_endpoints(addresses::control_endpoints(&info, &config.tls));
     let me: Me = control.get("/v1/me").await?;
     check_me(&me, &config)?;
+    addresses::remember(&control, &config.state).await;
 
     let stop = CancellationToken::new();
     let dialer = Dialer::new(&config, &info.data_urls, data_tls)?;

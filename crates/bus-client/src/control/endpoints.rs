@@ -22,6 +22,23 @@ impl Endpoints {
         &self.list[self.current]
     }
 
+    /// The one that was configured.
+    pub(super) fn configured(&self) -> &Endpoint {
+        &self.list[0]
+    }
+
+    /// All of them, in the order in which calls would try them.
+    pub(super) fn beginning_with_current(&self) -> impl Iterator<Item = &Endpoint> {
+        self.list[self.current..].iter().chain(&self.list[..self.current])
+    }
+
+    /// Calls go to this one from now on, if it is known.
+    pub(super) fn go_to(&mut self, endpoint: &Endpoint) {
+        if let Some(found) = self.list.iter().position(|known| known == endpoint) {
+            self.current = found;
+        }
+    }
+
     /// Calls go to the next one from now on.
     pub(super) fn move_on(&mut self) {
         self.current = (self.current + 1) % self.list.len();

@@ -6,6 +6,7 @@ use room_protocol::{
 };
 
 use super::{StateStore, Suspicion};
+use crate::control::Endpoint;
 use crate::error::ErrorKind;
 
 /// Both kinds of store behave alike; the directory is opened anew by the second value, as another process would.
@@ -186,4 +187,22 @@ async fn an_unfinished_append_is_cut_off() {
     let (_, longer) = (room, &entries);
     assert_eq!(extend(&store, room, longer, 2).await, Ok(()));
     assert_eq!(store.room(room).await.unwrap().log, texts(longer));
+}
+
+#[tokio::test]
+async fn nodes_are_remembered_of_the_bus_at_this_address_and_damage_is_no_obstacle() {
+    let (directory, stores) = stores();
+    let node = |port: u16| Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+    for (first, second) in stores {
+        assert_eq!(second.known_nodes(&node(1)).await.unwrap(), []);
+        first.remember_nodes(&node(1), &[node(2), node(1), node(3)]).await.unwrap();
+        assert_eq!(second.known_nodes(&node(1)).await.unwrap(), [node(2), node(1), node(3)]);
+        assert_eq!(second.known_nodes(&node(2)).await.unwrap(), [], "another bus");
+    }
+    let path = directory.path().join("state");
+    std::fs::write(path.join("nodes.json"), "{").unwrap();
+    let store = StateStore::directory(&path).unwrap();
+    assert_eq!(store.known_nodes(&node(1)).await.unwrap(), []);
+    store.remember_nodes(&node(1), &[node(1)]).await.unwrap();
+    assert_eq!(store.known_nodes(&node(1)).await.unwrap(), [node(1)]);
 }
