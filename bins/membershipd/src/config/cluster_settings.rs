@@ -2,7 +2,6 @@
 //!
 //! What is wrong with it is found by the guards of that crate, and reported together with everything else.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use cluster::{
@@ -111,7 +110,7 @@ impl ClusterSettings {
         let (secret, secret_from) = read_secret(reader, flags, environment).unzip();
         let route_tls = read_route_tls(reader);
         let replicas = reader.text(Setting::KV_REPLICAS, Replicas::ONE, parse_replicas);
-        let nats_server = reader.text(Setting::NATS_SERVER, DEFAULT_PROGRAM.into(), parse_path);
+        let nats_server = reader.path(Setting::NATS_SERVER).unwrap_or_else(|| DEFAULT_PROGRAM.into());
         let staleness_bound = reader.text(Setting::STALENESS_BOUND, DEFAULT_BOUND, parse_bound);
         let exposure = (*exposure)?;
         let client_tls = match exposure.tls() {
@@ -187,7 +186,7 @@ fn read_secret(
     flags: &NodeFlags,
     environment: &Environment,
 ) -> Option<(RouteSecret, SecretSource)> {
-    let file = reader.optional(Setting::CLUSTER_PASS_FILE, parse_path);
+    let file = reader.path(Setting::CLUSTER_PASS_FILE);
     let places = SecretPlaces {
         file: file.as_deref(),
         environment: environment.get(&Setting::CLUSTER_PASS.variable()),
@@ -202,7 +201,7 @@ fn read_secret(
 fn read_route_tls(reader: &mut Reader<'_>) -> Option<RouteTlsFiles> {
     let [certificate, key, authority] =
         [Setting::ROUTE_TLS_CERT, Setting::ROUTE_TLS_KEY, Setting::ROUTE_TLS_CA]
-            .map(|setting| reader.optional(setting, parse_path));
+            .map(|setting| reader.path(setting));
     RouteTlsFiles::from_parts(certificate, key, authority).unwrap_or_else(|partial| {
         let settings = [Setting::ROUTE_TLS_CERT, Setting::ROUTE_TLS_KEY, Setting::ROUTE_TLS_CA];
         reader.refuse(&settings, partial.to_string());
@@ -249,10 +248,6 @@ where
 
 pub(super) fn parse_replicas(text: &str) -> Result<Replicas, String> {
     text.parse().map_err(|error| format!("\"{text}\": {error}"))
-}
-
-pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
-    if text.trim().is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 fn parse_bound(text: &str) -> Result<Duration, String> {
