@@ -3,6 +3,7 @@
 //! Building binds every port and opens every file; only then is anything spawned. Until [`App::run`] no
 //! client is let in on either plane.
 
+mod running;
 mod start_error;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,15 +13,14 @@ use std::time::{Duration, Instant};
 use blobstore::BlobStore;
 use busauth::CaFingerprint;
 use control_plane::{
-    AccessTable, ControlPlane, Drained, Orphans, Parts, ReconcileError, Reconciled, RoomStreams, Server,
-    ServerConfig, ServerLimits,
+    AccessTable, ControlConfig, ControlPlane, Orphans, Parts, ReconcileError, Reconciled, RoomStreams,
+    Server, ServerConfig, ServerLimits,
 };
 use membership_store::{MembershipStore, StoreError};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use self::running::Running;
 pub use self::start_error::StartError;
 
 use crate::config::{Config, Plane};
@@ -33,12 +33,10 @@ use crate::node_control;
 use crate::notify;
 use crate::own_names::OwnNames;
 use crate::rpc::Rpc;
-use crate::shutdown::{Stop, StopReport};
+use crate::shutdown::StopReport;
 use crate::stores::Stores;
-use crate::tls::{NodeTls, TlsReload};
+use crate::tls::NodeTls;
 
-/// How long requests in hand may take once stopping has begun.
-const REQUEST_DRAIN: Duration = Duration::from_secs(5);
 /// How long a start waits for streams whose leader is being elected, and how often it looks.
 const ELECTIONS: Duration = Duration::from_mins(2);
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -67,11 +65,7 @@ pub struct RunError(&'static str);
 impl App {
     /// Builds the bus: guards, TLS, broker, store, control plane, in this order.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        let directory = DataDirectory::claim(&config.paths)?;
-        if !matches!(config.plane, Plane::External(_)) {
-            DataDirectory::check_further(&config.streams.directory)?;
-        }
-        DataDirectory::check_streams(&config.streams.directory, &config.plane)?;
+        let directory = claim_directory(&config)?;
         let own_names = OwnNames::of(&config);
         let tls = match config.exposure.tls() {
             Some(source) => Some(NodeTls::open(source, &config.paths, &own_names)?),
@@ -96,28 +90,7 @@ impl App {
         .await?;
         let control_urls = own_names.control_urls(server.local_addr());
         let control_config = node_control::control_config(&config, &own_names, control_urls.clone());
-        match (&plane, &stores, &config.plane) {
-            (RunningPlane::Clustered(plane), Stores::Kv(kv), Plane::Clustered(settings)) => {
-                let joining = Joining {
-                    name: settings.node.node.to_string(),
-                    store: kv.store.clone(),
-                    moves: kv.moves(plane.rooms()),
-                    access,
-                    staleness_bound: settings.staleness_bound,
-                    posture: control_config.posture.clone(),
-                    public: config.exposure.is_public(),
-                    route_tls: settings.node.route_tls.is_some(),
-                    control_urls: control_urls.clone(),
-                };
-                plane.join(joining).await?;
-            }
-            (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
-            (RunningPlane::External(plane), Stores::Kv(kv), _) => {
-                plane.let_in(access, Some(kv.moves(plane.rooms()))).await?;
-            }
-            (RunningPlane::External(plane), Stores::Sqlite(_), _) => plane.let_in(access, None).await?,
-            (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
-        }
+        introduce_users(&config, &plane, &stores, access, &control_config).await?;
         let nonces = stores.nonces(&beginning);
         let data_plane = plane.for_control();
         let parts = Parts { store: store.clone(), nonces, data_plane, blobs: Some(files.clone()) };
@@ -183,71 +156,26 @@ impl App {
         stop: CancellationToken,
         hangups: mpsc::Receiver<()>,
     ) -> Result<StopReport, RunError> {
-        let Self { tls, plane, store, files, control, rpc, server, local, directory, .. } = self;
-        let serving = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let mut http = tasks.spawn(server.serve(control.router(), serving.clone(), REQUEST_DRAIN));
-        let mut local = tasks.spawn(local.serve(control.local_router(), serving.clone()));
-        let upkeep = CancellationToken::new();
-        // First what this process shows, since the server of a cluster's node may be shown to have the same.
-        let asked = match tls {
-            Some(tls) => {
-                let (then, asked) = mpsc::channel(1);
-                tasks.spawn(TlsReload::new(tls).run(hangups, then, upkeep.clone()));
-                asked
-            }
-            None => hangups,
-        };
-        tasks.spawn(plane.clone().reload_when_asked(asked, upkeep.clone()));
-        tasks.spawn(rpc.run(serving.clone()));
-        tasks.spawn(feed_watchdog(store.clone(), plane.clone(), upkeep.clone()));
-        tasks.spawn(files::sweep(control.clone(), plane.clone(), upkeep.clone()));
-        // Until the last client is gone: rights may still change.
-        let keeping = CancellationToken::new();
-        tasks.spawn(plane.clone().upkeep(keeping.clone()));
-        tasks.close();
-        plane.open();
+        let mut running = Running::begin(self, hangups);
         notify::ready("serving").await;
-
         let ended = tokio::select! {
             () = stop.cancelled() => None,
-            _ = &mut http => Some(RunError("the control plane")),
-            _ = &mut local => Some(RunError("the local control socket")),
-            what = plane.ended() => Some(RunError(what)),
+            error = running.ended() => Some(error),
         };
-
         notify::stopping().await;
-        let mut stopping = plane.begin_stop();
-        serving.cancel();
-        upkeep.cancel();
-        if !http.is_finished() {
-            requests_in_hand(&mut stopping, http).await;
-        }
-        stopping.step("changes under way", control.finish()).await;
-        plane.let_clients_go(&mut stopping).await;
-        keeping.cancel();
-        stopping.step("background tasks", tasks.wait()).await;
-        stopping.step("the files", files.close()).await;
-        stopping.step("the store", store.close()).await;
-        plane.close(&mut stopping).await;
-        drop(directory);
-        match ended {
-            None => Ok(stopping.report()),
-            Some(error) => Err(error),
-        }
+        let report = running.stop().await;
+        ended.map_or(Ok(report), Err)
     }
 }
 
-async fn requests_in_hand(stopping: &mut Stop, http: JoinHandle<Drained>) {
-    let abort = http.abort_handle();
-    match stopping.step("requests in hand", http).await {
-        Some(Ok(drained)) if drained.aborted > 0 => {
-            stopping.abort(format!("{} connections of the control plane", drained.aborted));
-        }
-        Some(Ok(_)) => {}
-        Some(Err(error)) => stopping.abort(format!("the control plane ({error})")),
-        None => abort.abort(),
+/// The data directory and that of the streams are this process's alone, and those of the bus that is meant.
+fn claim_directory(config: &Config) -> Result<DataDirectory, StartError> {
+    let directory = DataDirectory::claim(&config.paths)?;
+    if !matches!(config.plane, Plane::External(_)) {
+        DataDirectory::check_further(&config.streams.directory)?;
     }
+    DataDirectory::check_streams(&config.streams.directory, &config.plane)?;
+    Ok(directory)
 }
 
 /// Starts whichever data plane was asked for. It lets nobody in yet.
@@ -270,6 +198,39 @@ async fn start_plane(
             RunningPlane::External(Arc::new(plane))
         }
     })
+}
+
+/// Tells the data plane who the users are: logins are decided from then on.
+async fn introduce_users(
+    config: &Config,
+    plane: &RunningPlane,
+    stores: &Stores,
+    access: AccessTable,
+    control: &ControlConfig,
+) -> Result<(), StartError> {
+    match (plane, stores, &config.plane) {
+        (RunningPlane::Clustered(plane), Stores::Kv(kv), Plane::Clustered(settings)) => {
+            let joining = Joining {
+                name: settings.node.node.to_string(),
+                store: kv.store.clone(),
+                moves: kv.moves(plane.rooms()),
+                access,
+                staleness_bound: settings.staleness_bound,
+                posture: control.posture.clone(),
+                public: config.exposure.is_public(),
+                route_tls: settings.node.route_tls.is_some(),
+                control_urls: control.control_urls.clone(),
+            };
+            plane.join(joining).await?;
+        }
+        (RunningPlane::Embedded(plane), ..) => plane.authenticate_with(Arc::new(access)),
+        (RunningPlane::External(plane), Stores::Kv(kv), _) => {
+            plane.let_in(access, Some(kv.moves(plane.rooms()))).await?;
+        }
+        (RunningPlane::External(plane), Stores::Sqlite(_), _) => plane.let_in(access, None).await?,
+        (RunningPlane::Clustered(_), ..) => return Err(StartError::NoSharedStore),
+    }
+    Ok(())
 }
 
 /// Brings the streams in line with the rooms.
@@ -310,16 +271,6 @@ async fn reconcile_patiently(
             outcome => return outcome,
         }
     }
-}
-
-/// A bus whose database hangs is started again. The store of a cluster, or of an external NATS, is answered from memory, and waits for other
-/// nodes where it has to: starting this one again brings none of them back, so only the process itself counts.
-async fn feed_watchdog(store: Arc<dyn MembershipStore>, plane: RunningPlane, stop: CancellationToken) {
-    let alive = || {
-        let (store, plane) = (store.clone(), plane.clone());
-        async move { !matches!(plane, RunningPlane::Embedded(_)) || store.is_first_start().await.is_ok() }
-    };
-    notify::watchdog(alive, stop).await;
 }
 
 /// An address that this machine can connect to: an unspecified one is not.

@@ -6,6 +6,7 @@ mod doctor;
 mod external_config;
 mod gen_bus_certs;
 mod gen_cluster_certs;
+mod json;
 mod made_certificates;
 mod migrate_to_kv;
 mod serve;

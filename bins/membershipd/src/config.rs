@@ -119,14 +119,7 @@ impl Config {
         let mut reader = Reader::new(&layers, problems);
 
         let exposure = Exposure::read(&mut reader);
-        let http_port = reader.text(Setting::HTTP_PORT, DEFAULT_HTTP_PORT, parse_port);
-        let nats_port = reader.text(Setting::NATS_PORT, DEFAULT_NATS_PORT, parse_port);
-        if http_port == nats_port && http_port != 0 {
-            reader.refuse(
-                &[Setting::HTTP_PORT, Setting::NATS_PORT],
-                format!("both planes cannot listen on port {http_port}: set one of them to another port"),
-            );
-        }
+        let (http_port, nats_port) = read_ports(&mut reader);
         let paths = read_paths(&mut reader, environment);
         let streams = Streams::read(&mut reader, &paths);
         let quotas = Quotas::read(&mut reader);
@@ -142,18 +135,13 @@ impl Config {
         };
         let plane = Plane::read(&mut reader, &surroundings);
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
-        let logging = Logging {
-            filter: reader.text(Setting::LOG, DEFAULT_LOG.to_owned(), parse_filter),
-            format: reader.text(Setting::LOG_FORMAT, LogFormat::Text, parse_log_format),
-        };
+        let logging = Logging::read(&mut reader);
         let ((exposure, plane), effective) = reader.finish(exposure.zip(plane))?;
 
         let paths = paths.with_store(plane.store());
-        let mut warnings: Vec<String> = layers
-            .unknown_variables
-            .iter()
-            .map(|name| format!("{name} is set and is no setting of membershipd"))
-            .collect();
+        let unknown = layers.unknown_variables.iter();
+        let mut warnings: Vec<String> =
+            unknown.map(|name| format!("{name} is set and is no setting of membershipd")).collect();
         warnings.extend(exposure.warning());
         warnings.extend(streams.warning());
         warnings.extend(plane.warnings());
@@ -175,6 +163,15 @@ impl Config {
     }
 }
 
+impl Logging {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            filter: reader.text(Setting::LOG, DEFAULT_LOG.to_owned(), parse_filter),
+            format: reader.text(Setting::LOG_FORMAT, LogFormat::Text, parse_log_format),
+        }
+    }
+}
+
 impl DataPaths {
     /// Reads only where the bus keeps its data, for commands that run beside the daemon: what else the
     /// file holds is not their business.
@@ -185,6 +182,19 @@ impl DataPaths {
         let paths = read_paths(&mut reader, environment).with_store(plane::kind_of_store(&mut reader));
         reader.finish(Some(paths)).map(|(paths, _)| paths)
     }
+}
+
+/// The ports of the control plane and of the data plane.
+fn read_ports(reader: &mut Reader<'_>) -> (u16, u16) {
+    let http_port = reader.text(Setting::HTTP_PORT, DEFAULT_HTTP_PORT, parse_port);
+    let nats_port = reader.text(Setting::NATS_PORT, DEFAULT_NATS_PORT, parse_port);
+    if http_port == nats_port && http_port != 0 {
+        reader.refuse(
+            &[Setting::HTTP_PORT, Setting::NATS_PORT],
+            format!("both planes cannot listen on port {http_port}: set one of them to another port"),
+        );
+    }
+    (http_port, nats_port)
 }
 
 fn read_paths(reader: &mut Reader<'_>, environment: &Environment) -> DataPaths {

@@ -13,7 +13,7 @@ mod streams_health;
 
 pub use self::clustered::ClusteredPlaneError;
 pub(crate) use self::clustered::{ClusteredPlane, Joining};
-pub(crate) use self::embedded::EmbeddedPlane;
+pub(crate) use self::embedded::{EmbeddedPlane, jetstream_config};
 pub use self::embedded::{EmbeddedPlaneError, ServiceAccess};
 pub use self::external::{ClaimError, ExternalPlaneError};
 pub(crate) use self::external::{ExternalPlane, held_by_another};

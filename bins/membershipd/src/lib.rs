@@ -40,6 +40,7 @@ mod shutdown;
 mod commands;
 mod local_api;
 mod migrate;
+mod own_streams;
 mod rpc;
 mod stopped_bus;
 
@@ -67,7 +68,7 @@ pub use migrate::history::{
     HistoryError, HistoryMoved, HistoryOptions, HistoryProgress, move_history, plan_history,
 };
 pub use migrate::into_cluster::MovingNodeError;
-pub use migrate::own_streams::OwnStreamsError;
+pub use own_streams::OwnStreamsError;
 pub use shutdown::StopReport;
 pub use stopped_bus::StoppedBusError;
 pub use store_note::StoreNoteError;

@@ -3,4 +3,3 @@
 pub(crate) mod announcement;
 pub(crate) mod history;
 pub(crate) mod into_cluster;
-pub(crate) mod own_streams;

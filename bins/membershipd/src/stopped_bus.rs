@@ -1,41 +1,32 @@
 //! The bus while no daemon runs: its store, opened under its lock, behind the same API.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use busauth::{Identity, Subject, UserId};
+use busauth::{Subject, UserId};
 use bytes::Bytes;
 use control_api::{ComponentState, DataPlaneHealth};
 use control_plane::{
     ControlPlane, DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
 };
-use embedded_broker::{
-    Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig,
-};
 use membership_store::MembershipStore;
 use room_protocol::RoomId;
 
-use crate::config::StoreKind;
-use crate::data_plane::LateAuthenticator;
+use crate::config::{StoreKind, StreamSync, Streams};
 use crate::first_start::{self, FirstStartError};
 use crate::guards::DataDirectory;
 use crate::node_control;
+use crate::own_streams::{OwnStreams, OwnStreamsError};
 use crate::store_note::{StoreNote, StoreNoteError};
 use crate::stores::{Stores, StoresError};
-
-/// How long connections of this process to its own streams may take to end.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// The opened store and the API on top of it.
 pub(crate) struct StoppedBus {
     control: Arc<ControlPlane>,
     store: Arc<dyn MembershipStore>,
     /// What keeps the store, where that is the data plane.
-    broker: Option<Broker>,
+    streams: Option<OwnStreams>,
     // Holds the lock as long as the store is open.
     _directory: DataDirectory,
 }
@@ -47,11 +38,8 @@ pub enum StoppedBusError {
     #[error(transparent)]
     Open(#[from] StoresError),
     /// The streams that the store is kept in.
-    #[error("the streams that users and rooms are kept in cannot be opened: {0}")]
-    Streams(#[from] BindError),
-    /// The way to them.
-    #[error("this program cannot reach the streams that it has opened: {0}")]
-    Service(String),
+    #[error(transparent)]
+    Streams(#[from] OwnStreamsError),
     /// What says which store it is.
     #[error(transparent)]
     Note(#[from] StoreNoteError),
@@ -72,12 +60,13 @@ impl StoppedBus {
     /// Opens the store in a directory that is locked for this process.
     pub(crate) async fn open(directory: DataDirectory) -> Result<Self, StoppedBusError> {
         let paths = directory.paths();
-        let (stores, kind, broker) = match StoreNote::read(&paths.store_note())? {
+        let (stores, kind, streams) = match StoreNote::read(&paths.store_note())? {
             Some(StoreNote::External | StoreNote::ExternalKv) => return Err(StoppedBusError::External),
             Some(StoreNote::Cluster) => return Err(StoppedBusError::StartFirst("the nodes of a cluster")),
             Some(StoreNote::Kv { streams }) => {
-                let (broker, client) = open_streams(&streams).await?;
-                (Stores::kv(client, 1).await?, StoreKind::Kv, Some(broker))
+                let streams = Streams { directory: streams, sync: StreamSync::Always };
+                let streams = OwnStreams::open(&streams).await?;
+                (Stores::kv(streams.client(), 1).await?, StoreKind::Kv, Some(streams))
             }
             None if paths.store() == StoreKind::Kv => {
                 return Err(StoppedBusError::StartFirst("the data plane, which has not run here yet"));
@@ -87,7 +76,7 @@ impl StoppedBus {
         let store = stores.store();
         first_start::check_nothing_lost(store.as_ref(), paths).await?;
         let control = node_control::offline(store.clone(), kind, Arc::new(NobodyConnected));
-        Ok(Self { control, store, broker, _directory: directory })
+        Ok(Self { control, store, streams, _directory: directory })
     }
 
     /// The administration, as the daemon's control socket has it.
@@ -99,31 +88,10 @@ impl StoppedBus {
     pub(crate) async fn close(self) {
         self.control.finish().await;
         self.store.close().await;
-        if let Some(broker) = self.broker {
-            broker.shutdown(CLOSING).await;
+        if let Some(streams) = self.streams {
+            streams.close().await;
         }
     }
-}
-
-/// Opens the streams of the embedded data plane for this process alone: nobody else is let in.
-async fn open_streams(directory: &Path) -> Result<(Broker, async_nats::Client), StoppedBusError> {
-    let service = Identity::generate();
-    let broker = Broker::bind(BrokerConfig {
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        authentication: Authentication::By(Arc::new(LateAuthenticator::default())),
-        internal: Internal::Listener { nkey: service.login_key() },
-        jetstream: JetStream::On(JetStreamConfig::in_directory(directory)),
-        admission: Admission::WhenOpened,
-        ..BrokerConfig::default()
-    })
-    .await?;
-    let no_listener = || StoppedBusError::Service("there is no internal listener".to_owned());
-    let url = broker.internal_url().ok_or_else(no_listener)?;
-    let client = async_nats::ConnectOptions::with_nkey(service.login_seed().as_str().to_owned())
-        .connect(url)
-        .await
-        .map_err(|error| StoppedBusError::Service(error.to_string()))?;
-    Ok((broker, client))
 }
 
 /// While no daemon runs nobody is connected: there is nobody to tell, and nobody to shut out.

@@ -13,8 +13,9 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Sync,
+    config::{ClusterConfig, Sync},
     guard::Cleared,
+    route_url::RouteUrl,
     service_keys::{Account, ServiceKeys},
 };
 use document::{
@@ -58,17 +59,10 @@ pub(crate) fn render(cleared: &Cleared, keys: &ServiceKeys, places: &Places<'_>)
     let run_directory = places.run_directory.to_string_lossy();
     let store = config.store.to_string_lossy();
     let node_tag = format!("node:{}", config.node);
-    let [auth, ctl, bus, sys] =
+    let services =
         [Account::Auth, Account::Ctl, Account::Bus, Account::Sys].map(|account| keys.public(account));
     let issuer = keys.issuer().public_key();
-    let routes: Vec<Zeroizing<String>> = config
-        .routes
-        .iter()
-        .map(|route| match &config.route_login {
-            Some(login) => route.clone().or_login(login).render(),
-            None => route.render(),
-        })
-        .collect();
+    let routes = routes(config);
     let route_listen = config.route_listen.to_string();
     let document = Document {
         server_name: config.node.as_str(),
@@ -93,63 +87,86 @@ pub(crate) fn render(cleared: &Cleared, keys: &ServiceKeys, places: &Places<'_>)
             max_file_store: config.limits.max_file,
             sync_interval: sync(config.sync),
         },
-        accounts: Accounts {
-            auth: Plain {
-                users: [User {
-                    nkey: &auth,
-                    permissions: Some(UserPermissions {
-                        subscribe: [AUTH_REQUESTS],
-                        publish: [AUTH_REPLIES],
-                    }),
-                }],
-            },
-            ctl: WithStreams::of(&ctl),
-            bus: WithStreams::of(&bus),
-            sys: Plain { users: [User { nkey: &sys, permissions: None }] },
-        },
+        accounts: accounts(&services),
         system_account: Account::Sys.name(),
-        authorization: Authorization {
-            timeout: AUTH_TIMEOUT,
-            auth_callout: AuthCallout {
-                issuer: &issuer,
-                account: Account::Auth.name(),
-                // Whoever is missing here would be asked about, even with a login of its own.
-                auth_users: [&auth, &ctl, &bus, &sys],
-            },
-        },
-        cluster: config.has_peers().then(|| Cluster {
-            name: config.cluster.as_str(),
-            listen: &route_listen,
-            authorization: config.route_login.as_ref().map(|login| RouteAuthorization {
-                user: login.user.as_str(),
-                password: login.secret.expose(),
-                timeout: ROUTE_TIMEOUT,
-            }),
-            tls: cleared.route().map(|_| ClusterTls {
-                cert_file: places.route_certificate,
-                key_file: places.route_key,
-                ca_file: places.route_authority,
-                verify: true,
-                min_version: "1.3",
-                timeout: ROUTE_TIMEOUT,
-            }),
-            routes: routes.iter().map(|route| route.as_str()).collect(),
-            // Clients know the addresses they were given, and no others.
-            no_advertise: true,
-            pool_size: 1,
-            ping_interval: ROUTE_PING,
-            ping_max: 2,
-            // Each node answers for its own server only: two answers to one request can block a route for good.
-            permissions: RoutePermissions {
-                import: Denied { deny: [AUTH_REQUESTS] },
-                export: Denied { deny: [AUTH_REQUESTS] },
-            },
-        }),
+        authorization: authorization(&services, &issuer),
+        cluster: config.has_peers().then(|| cluster(cleared, places, &route_listen, &routes)),
     };
     let mut text = Zeroizing::new(Vec::with_capacity(CAPACITY));
     // Strings and numbers in a vector: neither can fail.
     serde_json::to_writer_pretty(&mut *text, &document).expect("a document of strings and numbers");
     text
+}
+
+/// Each with one user: this process.
+fn accounts([auth, ctl, bus, sys]: &[String; 4]) -> Accounts<'_> {
+    let asked = UserPermissions { subscribe: [AUTH_REQUESTS], publish: [AUTH_REPLIES] };
+    Accounts {
+        auth: Plain { users: [User { nkey: auth, permissions: Some(asked) }] },
+        ctl: WithStreams::of(ctl),
+        bus: WithStreams::of(bus),
+        sys: Plain { users: [User { nkey: sys, permissions: None }] },
+    }
+}
+
+/// Everybody else is asked about.
+fn authorization<'a>(services: &'a [String; 4], issuer: &'a str) -> Authorization<'a> {
+    Authorization {
+        timeout: AUTH_TIMEOUT,
+        auth_callout: AuthCallout {
+            issuer,
+            account: Account::Auth.name(),
+            // Whoever is missing here would be asked about, even with a login of its own.
+            auth_users: services.each_ref().map(String::as_str),
+        },
+    }
+}
+
+/// Where the other nodes are, each with the login.
+fn routes(config: &ClusterConfig) -> Vec<Zeroizing<String>> {
+    let with_login = |route: &RouteUrl| match &config.route_login {
+        Some(login) => route.clone().or_login(login).render(),
+        None => route.render(),
+    };
+    config.routes.iter().map(with_login).collect()
+}
+
+/// The way to the other nodes, and theirs to this one.
+fn cluster<'a>(
+    cleared: &'a Cleared,
+    places: &Places<'a>,
+    listen: &'a str,
+    routes: &'a [Zeroizing<String>],
+) -> Cluster<'a> {
+    let config = cleared.config();
+    Cluster {
+        name: config.cluster.as_str(),
+        listen,
+        authorization: config.route_login.as_ref().map(|login| RouteAuthorization {
+            user: login.user.as_str(),
+            password: login.secret.expose(),
+            timeout: ROUTE_TIMEOUT,
+        }),
+        tls: cleared.route().map(|_| ClusterTls {
+            cert_file: places.route_certificate,
+            key_file: places.route_key,
+            ca_file: places.route_authority,
+            verify: true,
+            min_version: "1.3",
+            timeout: ROUTE_TIMEOUT,
+        }),
+        routes: routes.iter().map(|route| route.as_str()).collect(),
+        // Clients know the addresses they were given, and no others.
+        no_advertise: true,
+        pool_size: 1,
+        ping_interval: ROUTE_PING,
+        ping_max: 2,
+        // Each node answers for its own server only: two answers to one request can block a route for good.
+        permissions: RoutePermissions {
+            import: Denied { deny: [AUTH_REQUESTS] },
+            export: Denied { deny: [AUTH_REQUESTS] },
+        },
+    }
 }
 
 /// In nats-server's words: 0 there is the default port, and any free one is -1.

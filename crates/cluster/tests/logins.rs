@@ -1,5 +1,6 @@
 //! Who is let in, who is not, and who is sent away.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use async_nats::Event;
@@ -11,7 +12,7 @@ use crate::support::{
     client::{connect, next},
     nodes::{self, until},
     raw_client::{Form, RawClient},
-    users::{Users, stranger},
+    users::{User, Users, stranger},
     within,
 };
 
@@ -130,6 +131,13 @@ async fn a_login_that_nobody_decides_is_refused_and_delays_no_other() {
     assert!(!node.stop(Stop::Now).await.killed);
 }
 
+/// Logs in so often at once, and is let in each time.
+async fn log_in_often(address: SocketAddr, user: &User, times: usize) -> Vec<RawClient> {
+    let logins = (0..times).map(|_| RawClient::connect(address, user, Form::UrlSafe));
+    let connections: Result<_, _> = futures_util::future::join_all(logins).await.into_iter().collect();
+    connections.expect("each login is accepted")
+}
+
 #[tokio::test]
 async fn many_logins_at_once_are_each_answered_once() {
     const LOGINS: usize = 200;
@@ -137,9 +145,7 @@ async fn many_logins_at_once_are_each_answered_once() {
     let Some((node, _store)) = nodes::start(&users).await else { return };
     let address = node.client_address();
     let alice = users.add("alice", &Permissions::allow_all());
-    let logins = (0..LOGINS).map(|_| RawClient::connect(address, &alice, Form::UrlSafe));
-    let connections = futures_util::future::join_all(logins).await;
-    assert!(connections.iter().all(Result::is_ok));
+    let _connections = log_in_often(address, &alice, LOGINS).await;
     assert_eq!(node.kick(&alice.principal).await.unwrap(), LOGINS);
     node.stop(Stop::Now).await;
 }
@@ -152,10 +158,7 @@ async fn connections_that_have_ended_by_themselves_delay_no_kick() {
     let Some((node, _store)) = nodes::start(&users).await else { return };
     let address = node.client_address();
     let alice = users.add("alice", &Permissions::allow_all());
-    let logins = (0..ENDED).map(|_| RawClient::connect(address, &alice, Form::UrlSafe));
-    let connections = futures_util::future::join_all(logins).await;
-    assert!(connections.iter().all(Result::is_ok));
-    drop(connections);
+    drop(log_in_often(address, &alice, ENDED).await);
     until(&node, "the end of all connections", |state| state.clients == 0).await;
     let mut stays = connect(address, &alice).await.unwrap();
 

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::json::document;
 use crate::args::DoctorArgs;
 use crate::config::Environment;
 use crate::doctor::{self, Finding, Verdict};
@@ -25,8 +26,7 @@ pub(super) async fn run(
     if arguments.json {
         let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
         let report = Report { verdict, findings: &findings };
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        document(&report, out)?;
     } else {
         let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
         for Finding { check, verdict, text } in &findings {

@@ -2,7 +2,6 @@
 //!
 //! What is wrong with it is found by the guards of that crate, and reported together with everything else.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use cluster::{
@@ -93,40 +92,23 @@ impl ClusterSettings {
     pub(super) fn read(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Self> {
         let Surroundings { flags, environment, exposure, streams, http_port, nats_port } = surroundings;
         let cluster: Option<ClusterName> = reader.optional(Setting::CLUSTER_NAME, parse);
-        let name: Option<NodeName> = reader.optional(Setting::SERVER_NAME, parse);
-        if !reader.is_set(Setting::SERVER_NAME) {
-            reader.refuse(
-                &[Setting::SERVER_NAME],
-                "a node of a cluster has a name of its own, which must not change: set --server-name"
-                    .to_owned(),
-            );
-        }
-        let port = reader.text(Setting::CLUSTER_PORT, cluster::DEFAULT_ROUTE_PORT, super::parse_port);
-        if port == *http_port && port != 0 {
-            let problem = format!("requests and routes cannot share port {port}: set one of them to another");
-            reader.refuse(&[Setting::HTTP_PORT, Setting::CLUSTER_PORT], problem);
-        }
+        let name = read_name(reader);
+        let port = read_port(reader, *http_port);
         let routes = reader.list(Setting::ROUTES, parse);
         let user = reader.text(Setting::CLUSTER_USER, RouteUser::default(), parse);
         let (secret, secret_from) = read_secret(reader, flags, environment).unzip();
         let route_tls = read_route_tls(reader);
         let replicas = reader.text(Setting::KV_REPLICAS, Replicas::ONE, parse_replicas);
-        let nats_server = reader.text(Setting::NATS_SERVER, DEFAULT_PROGRAM.into(), parse_path);
+        let nats_server = reader.path(Setting::NATS_SERVER).unwrap_or_else(|| DEFAULT_PROGRAM.into());
         let staleness_bound = reader.text(Setting::STALENESS_BOUND, DEFAULT_BOUND, parse_bound);
         let exposure = (*exposure)?;
-        let client_tls = match exposure.tls() {
-            Some(TlsSource::Files { certificate, key }) => {
-                Some(PairFiles { certificate: certificate.clone(), key: key.clone() })
-            }
-            Some(TlsSource::LocalAuthority) | None => None,
-        };
         let is_named = cluster.is_some() && name.is_some();
         // Without its names, what else is wrong is to be found all the same.
         let node = ClusterConfig {
             cluster: cluster.or_else(|| PLACEHOLDER.parse().ok())?,
             node: name.or_else(|| PLACEHOLDER.parse().ok())?,
             client_listen: (exposure.address(), *nats_port).into(),
-            client_tls,
+            client_tls: client_tls(exposure),
             client_ca: None,
             route_listen: (exposure.address(), port).into(),
             routes,
@@ -135,10 +117,7 @@ impl ClusterSettings {
             auth: exposure.auth(),
             replicas,
             store: streams.directory.clone(),
-            sync: match streams.sync {
-                StreamSync::Always => Sync::Always,
-                StreamSync::Every(interval) => Sync::Every(interval),
-            },
+            sync: sync(streams.sync),
             limits: Limits::default(),
             nats_server,
             exec_helper: exec_helper(reader)?,
@@ -182,12 +161,48 @@ impl ClusterSettings {
     }
 }
 
+fn read_name(reader: &mut Reader<'_>) -> Option<NodeName> {
+    let name = reader.optional(Setting::SERVER_NAME, parse);
+    if !reader.is_set(Setting::SERVER_NAME) {
+        let problem = "a node of a cluster has a name of its own, which must not change: set --server-name";
+        reader.refuse(&[Setting::SERVER_NAME], problem.to_owned());
+    }
+    name
+}
+
+/// The port for the other nodes.
+fn read_port(reader: &mut Reader<'_>, http_port: u16) -> u16 {
+    let port = reader.text(Setting::CLUSTER_PORT, cluster::DEFAULT_ROUTE_PORT, super::parse_port);
+    if port == http_port && port != 0 {
+        let problem = format!("requests and routes cannot share port {port}: set one of them to another");
+        reader.refuse(&[Setting::HTTP_PORT, Setting::CLUSTER_PORT], problem);
+    }
+    port
+}
+
+/// What the node shows clients, unless the bus makes it.
+fn client_tls(exposure: &Exposure) -> Option<PairFiles> {
+    match exposure.tls() {
+        Some(TlsSource::Files { certificate, key }) => {
+            Some(PairFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        Some(TlsSource::LocalAuthority) | None => None,
+    }
+}
+
+fn sync(sync: StreamSync) -> Sync {
+    match sync {
+        StreamSync::Always => Sync::Always,
+        StreamSync::Every(interval) => Sync::Every(interval),
+    }
+}
+
 fn read_secret(
     reader: &mut Reader<'_>,
     flags: &NodeFlags,
     environment: &Environment,
 ) -> Option<(RouteSecret, SecretSource)> {
-    let file = reader.optional(Setting::CLUSTER_PASS_FILE, parse_path);
+    let file = reader.path(Setting::CLUSTER_PASS_FILE);
     let places = SecretPlaces {
         file: file.as_deref(),
         environment: environment.get(&Setting::CLUSTER_PASS.variable()),
@@ -202,7 +217,7 @@ fn read_secret(
 fn read_route_tls(reader: &mut Reader<'_>) -> Option<RouteTlsFiles> {
     let [certificate, key, authority] =
         [Setting::ROUTE_TLS_CERT, Setting::ROUTE_TLS_KEY, Setting::ROUTE_TLS_CA]
-            .map(|setting| reader.optional(setting, parse_path));
+            .map(|setting| reader.path(setting));
     RouteTlsFiles::from_parts(certificate, key, authority).unwrap_or_else(|partial| {
         let settings = [Setting::ROUTE_TLS_CERT, Setting::ROUTE_TLS_KEY, Setting::ROUTE_TLS_CA];
         reader.refuse(&settings, partial.to_string());
@@ -249,10 +264,6 @@ where
 
 pub(super) fn parse_replicas(text: &str) -> Result<Replicas, String> {
     text.parse().map_err(|error| format!("\"{text}\": {error}"))
-}
-
-pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
-    if text.trim().is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 fn parse_bound(text: &str) -> Result<Duration, String> {

@@ -98,8 +98,8 @@ impl Exposure {
         let address = reader.text(Setting::BIND, IpAddr::V4(Ipv4Addr::LOCALHOST), parse_address);
         let auth = reader.text(Setting::BUS_AUTH, AuthMode::Enforce, parse_auth);
         let plaintext = reader.text(Setting::PLAINTEXT, false, parse_flag);
-        let certificate = reader.optional(Setting::TLS_CERT, parse_path);
-        let key = reader.optional(Setting::TLS_KEY, parse_path);
+        let certificate = reader.path(Setting::TLS_CERT);
+        let key = reader.path(Setting::TLS_KEY);
 
         if plaintext && (certificate.is_some() || key.is_some()) {
             reader.refuse(
@@ -162,8 +162,4 @@ fn parse_flag(text: &str) -> Result<bool, String> {
         "false" | "0" | "no" => Ok(false),
         other => Err(format!("\"{other}\" is neither true nor false")),
     }
-}
-
-fn parse_path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }

@@ -1,8 +1,6 @@
 //! A NATS that somebody else runs, as data plane: where it is, whose certificates are believed, and which secret our keys
 //! there are made from.
 
-use std::path::PathBuf;
-
 use busauth::AuthMode;
 use cluster::{ExternalConfig, ExternalKeys, ExternalViolation, NatsUrls, Replicas, SharedSecret};
 
@@ -74,12 +72,9 @@ impl ExternalSettings {
         let replicas = reader.text(Setting::KV_REPLICAS, Replicas::ONE, cluster_settings::parse_replicas);
         // What was written is not shown: it may hold a password.
         let urls: Option<NatsUrls> = reader.optional(Setting::NATS_URL, cluster_settings::parse);
-        let ca = reader.optional(Setting::CA, cluster_settings::parse_path);
-        let secret_file = reader.text(
-            Setting::NATS_SECRET_FILE,
-            PathBuf::from(DEFAULT_SECRET_FILE),
-            cluster_settings::parse_path,
-        );
+        let ca = reader.path(Setting::CA);
+        let secret_file =
+            reader.path(Setting::NATS_SECRET_FILE).unwrap_or_else(|| DEFAULT_SECRET_FILE.into());
         let keys = match SharedSecret::read(&secret_file) {
             Ok(secret) => Some(ExternalKeys::derive(&secret)),
             Err(error) => {

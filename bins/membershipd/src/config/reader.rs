@@ -1,5 +1,7 @@
 //! Reads settings one by one, collecting problems instead of stopping at the first.
 
+use std::path::PathBuf;
+
 use figment::value::Value;
 
 use super::effective::Effective;
@@ -40,6 +42,13 @@ impl<'a> Reader<'a> {
             parse(&text)
         });
         self.kept(setting, &source, parsed)
+    }
+
+    /// A file or directory that may be absent.
+    pub(super) fn path(&mut self, setting: Setting) -> Option<PathBuf> {
+        self.optional(setting, |text| {
+            if text.trim().is_empty() { Err("the path is empty".to_owned()) } else { Ok(text.into()) }
+        })
     }
 
     /// A setting that may be given more than once: a list in the file, repeated as a flag, separated by

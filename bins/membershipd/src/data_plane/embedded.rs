@@ -101,7 +101,8 @@ fn limits() -> Limits {
     Limits { max_subscriptions: Some(10_000), max_subscription_tokens: Some(32), ..Limits::default() }
 }
 
-fn jetstream(streams: &Streams) -> JetStreamConfig {
+/// Where the broker keeps streams, and when it acknowledges.
+pub(crate) fn jetstream_config(streams: &Streams) -> JetStreamConfig {
     let sync = match streams.sync {
         StreamSync::Always => SyncPolicy::Always,
         StreamSync::Every(interval) => SyncPolicy::Every(interval),
@@ -128,7 +129,7 @@ impl EmbeddedPlane {
             tls: tls_mode,
             authentication: Authentication::By(authenticator.clone()),
             internal: Internal::Listener { nkey: service.login_key() },
-            jetstream: JetStream::On(jetstream(&config.streams)),
+            jetstream: JetStream::On(jetstream_config(&config.streams)),
             admission: Admission::WhenOpened,
             reply_policy: ReplyPolicy::Checked,
             limits: limits(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Request, StatusCode};
+use async_nats::{Request, StatusCode, Subscriber};
 use bytes::Bytes;
 use control_api::history::{AckRequest, AckToken, FetchRequest, RpcErrorCode, Work, header};
 use futures_util::StreamExt as _;
@@ -51,31 +51,18 @@ pub(super) async fn fetch(
 ) -> Result<(), RpcErrorCode> {
     let mut changes = asker.gate().changes();
     check(asker, rooms, consumer).await?;
-    let client = asker.gate().client();
     let stream = stream_name(&asker.room());
-    let wait = Duration::from_secs(request.wait);
-    let mut pull = serde_json::json!({ "batch": request.max, "no_wait": true });
-    if !wait.is_zero() {
-        pull["expires"] = serde_json::json!(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
-    }
-    let unavailable = |_| RpcErrorCode::Unavailable;
-    let inbox = client.new_inbox();
-    let mut given = client.subscribe(inbox.clone()).await.map_err(unavailable)?;
-    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-    let asked = client.publish_with_reply(subject, inbox, Bytes::from(pull.to_string())).await;
-    asked.map_err(|_| RpcErrorCode::Unavailable)?;
-
-    let end = Instant::now() + wait + GRACE;
-    let mut refused = None;
+    let mut given = pull(asker, &stream, consumer, request).await?;
+    let end = Instant::now() + Duration::from_secs(request.wait) + GRACE;
+    let mut handing = Handing { asker, stream: &stream, consumer, refused: None };
     let mut left = request.max;
     while left > 0 {
         let message = tokio::select! {
             () = sleep_until(end) => break,
-            _ = changes.changed(), if refused.is_none() => {
+            _ = changes.changed(), if handing.refused.is_none() => {
                 if let Err(code) = asker.check(Right::Work) {
-                    // At once. What the server still gives out for this request goes back below.
-                    asker.refuse(code).await;
-                    refused = Some(code);
+                    // At once. What the server still gives out for this request goes back.
+                    handing.refuse(code).await;
                 }
                 continue;
             }
@@ -83,31 +70,72 @@ pub(super) async fn fetch(
         };
         let Some(message) = message else { break };
         if let Some(status) = message.status {
-            if status == StatusCode::NO_RESPONDERS {
-                return refused.map_or(Err(RpcErrorCode::NoSuchConsumer), |_| Ok(()));
+            if status == StatusCode::NO_RESPONDERS && handing.refused.is_none() {
+                return Err(RpcErrorCode::NoSuchConsumer);
             }
             break;
         }
         left -= 1;
-        let Some(ack) = message.reply.clone() else { continue };
-        let delivered = match (refused, outgoing(&message, &stream, consumer)) {
-            (None, Some(outgoing)) => asker.deliver(Right::Work, [outgoing]).await,
+        handing.give(&message).await;
+    }
+    if handing.refused.is_some() {
+        return Ok(());
+    }
+    asker.deliver(Right::Work, [Outgoing::last(&[(header::DONE, Work::Fetch.as_str())])]).await
+}
+
+/// Asks the server for messages of a consumer: what comes is handed out one by one.
+async fn pull(
+    asker: &Asker,
+    stream: &str,
+    consumer: &str,
+    request: &FetchRequest,
+) -> Result<Subscriber, RpcErrorCode> {
+    let client = asker.gate().client();
+    let wait = Duration::from_secs(request.wait);
+    let mut pull = serde_json::json!({ "batch": request.max, "no_wait": true });
+    if !wait.is_zero() {
+        pull["expires"] = serde_json::json!(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+    }
+    let inbox = client.new_inbox();
+    let given = client.subscribe(inbox.clone()).await.map_err(|_| RpcErrorCode::Unavailable)?;
+    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+    let asked = client.publish_with_reply(subject, inbox, Bytes::from(pull.to_string())).await;
+    asked.map_err(|_| RpcErrorCode::Unavailable)?;
+    Ok(given)
+}
+
+/// Hands on what the server gives out, as long as the asker may have it.
+struct Handing<'a> {
+    asker: &'a Asker,
+    stream: &'a str,
+    consumer: &'a str,
+    /// Why it gets no more: it has been told.
+    refused: Option<RpcErrorCode>,
+}
+
+impl Handing<'_> {
+    async fn give(&mut self, message: &async_nats::Message) {
+        let Some(ack) = message.reply.clone() else { return };
+        let delivered = match (self.refused, outgoing(message, self.stream, self.consumer)) {
+            (None, Some(outgoing)) => self.asker.deliver(Right::Work, [outgoing]).await,
             (Some(code), _) => Err(code),
             (None, None) => Err(RpcErrorCode::Unavailable),
         };
         if let Err(code) = delivered {
             // Nobody has it: the next one gets it without waiting.
-            drop(client.publish(ack, Bytes::from_static(b"-NAK")).await);
-            if refused.is_none() {
-                asker.refuse(code).await;
-                refused = Some(code);
-            }
+            drop(self.asker.gate().client().publish(ack, Bytes::from_static(b"-NAK")).await);
+            self.refuse(code).await;
         }
     }
-    if refused.is_some() {
-        return Ok(());
+
+    /// Says it once.
+    async fn refuse(&mut self, code: RpcErrorCode) {
+        if self.refused.is_none() {
+            self.asker.refuse(code).await;
+            self.refused = Some(code);
+        }
     }
-    asker.deliver(Right::Work, [Outgoing::last(&[(header::DONE, Work::Fetch.as_str())])]).await
 }
 
 fn outgoing(message: &async_nats::Message, stream: &str, consumer: &str) -> Option<Outgoing> {

@@ -7,10 +7,9 @@ use async_nats::Event;
 use cluster::{PkiJob, Topology, make_certificates};
 use control_api::ReloadedCertificates;
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::harness::{Failed, within};
+use super::harness::{Failed, until, within};
 use super::nodes::Nodes;
 
 const NODES: &str = "CLUSTER_NAME=members\nNODES=\"node-1 node-2 node-3\"\n\
@@ -21,11 +20,6 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) fn make(directory: &Path, renew: bool, now: SystemTime) {
     let topology: Topology = NODES.parse().unwrap();
     make_certificates(&PkiJob { topology: &topology, directory, renew, client_ca: None, now }).unwrap();
-}
-
-async fn health(nodes: &mut Nodes, node: usize) -> Value {
-    let url = format!("{}/healthz", nodes.daemon(node).control());
-    serde_json::from_str(&reqwest::get(&url).await.unwrap().text().await.unwrap()).unwrap()
 }
 
 async fn says(nodes: &Nodes, node: usize, arguments: &[&str]) -> String {
@@ -44,7 +38,7 @@ async fn nodes_take_new_certificates_in_turn_while_all_are_there() {
     // They have a week left.
     make(made.path(), false, SystemTime::now() - 391 * DAY);
     nodes.start().await;
-    let warned = health(&mut nodes, 0).await;
+    let warned = nodes.daemon(0).health().await;
     assert_eq!(warned["data_plane"]["state"], "degraded", "{warned}");
     assert!(warned["data_plane"]["detail"].as_str().unwrap().contains("the routes expires on 2"), "{warned}");
     let status = says(&nodes, 1, &["status"]).await;
@@ -74,7 +68,7 @@ async fn nodes_take_new_certificates_in_turn_while_all_are_there() {
     })
     .await;
     drop(client);
-    let well = health(&mut nodes, 0).await;
+    let well = nodes.daemon(0).health().await;
     assert_eq!(well["data_plane"]["state"], "ok", "{well}");
 
     // By a signal as well.
@@ -87,19 +81,20 @@ async fn nodes_take_new_certificates_in_turn_while_all_are_there() {
     Failed::of(&refused).says(1, &["on one node at a time", "node-2 is stopped"]);
     nodes.spawn(1);
     nodes.ready(1).await;
-    within("its turn", async {
-        loop {
-            let output = nodes.place(2).cluster(&["reload"]).await;
-            if output.status.success() {
-                return;
-            }
-            // Not caught up yet.
-            Failed::of(&output).says(1, &["on one node at a time"]);
+    until("its turn", async || {
+        let output = nodes.place(2).cluster(&["reload"]).await;
+        if output.status.success() {
+            return Ok(());
         }
+        let failed = Failed::of(&output);
+        // Not caught up yet.
+        failed.says(1, &["on one node at a time"]);
+        Err(failed)
     })
     .await;
-    within("the end of the warnings", async {
-        while says(&nodes, 1, &["status"]).await.contains("expires on") {}
+    until("end of the warnings", async || {
+        let status = says(&nodes, 1, &["status"]).await;
+        if status.contains("expires on") { Err(status) } else { Ok(()) }
     })
     .await;
 

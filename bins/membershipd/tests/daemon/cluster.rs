@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use async_nats::connection::State;
 use bus_testkit::PlainRoom;
 use busauth::http_signature::sign;
 use busauth::{HttpNonce, Identity, RequestTarget};
@@ -12,7 +13,7 @@ use http::{Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
 use serde_json::{Value, json};
 
-use super::harness::within;
+use super::harness::{until, within};
 use super::nodes::{Nodes, revoke, until_requests_count};
 
 /// After which a question is asked again.
@@ -71,6 +72,24 @@ pub(crate) async fn reach(from: &async_nats::Client, to: &mut async_nats::Subscr
     within("message on another node", heard).await;
 }
 
+/// Waits until the history of a room holds this.
+pub(crate) async fn until_kept(client: &async_nats::Client, user: &Identity, room: &PlainRoom, wanted: &str) {
+    until("message in the history", async || {
+        let kept = history(client, user, room).await;
+        if texts(&kept).contains(&wanted) { Ok(()) } else { Err(kept) }
+    })
+    .await;
+}
+
+/// Waits until a client is connected or not, as wanted.
+pub(crate) async fn until_connection(client: &async_nats::Client, wanted: impl Fn(State) -> bool) {
+    until("end or begin of a connection", async || {
+        let state = client.connection_state();
+        if wanted(state.clone()) { Ok(()) } else { Err(state) }
+    })
+    .await;
+}
+
 pub(crate) fn texts(messages: &[async_nats::Message]) -> Vec<&str> {
     messages.iter().map(|message| std::str::from_utf8(&message.payload).unwrap()).collect()
 }
@@ -123,22 +142,18 @@ async fn a_room_made_on_one_node_is_used_on_another(
     room.remove(bob.id()).await.unwrap();
     at_two.publish("lab.a", "secret".into()).await.unwrap();
     at_two.flush().await.unwrap();
-    let refused = within("answer to bob", async {
-        loop {
-            let answer = history(&at_three, bob, &room).await;
-            if answer[0].headers.as_ref().is_some_and(|headers| headers.get("Unibus-Stored-Error").is_some())
-            {
-                return answer;
-            }
-        }
+    let refused = until("answer to bob", async || {
+        let answer = history(&at_three, bob, &room).await;
+        let headers = answer[0].headers.as_ref();
+        let is_refused = headers.is_some_and(|headers| headers.get("Unibus-Stored-Error").is_some());
+        if is_refused { Ok(answer) } else { Err(answer) }
     })
     .await;
     assert_eq!(refused.len(), 1);
     while let Some(Some(more)) = heard.next().now_or_never() {
         assert_ne!(more.payload, "secret");
     }
-    let kept = async { while !texts(&history(&at_two, alice, &room).await).contains(&"secret") {} };
-    within("what was said after bob", kept).await;
+    until_kept(&at_two, alice, &room, "secret").await;
 }
 
 async fn a_replay_on_another_node_is_refused(nodes: &mut Nodes, alice: &Identity) {
@@ -167,31 +182,24 @@ async fn a_loss_of_one_node_is_survived(nodes: &mut Nodes, alice: &Arc<Identity>
     nodes.kill(0).await;
 
     // What needs a leader waits for a new one at most.
-    let room = within("new room", async {
-        loop {
-            if let Ok(room) = PlainRoom::create(nodes.control(1, alice), "after", History::Shared).await {
-                return room;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let room = until("new room", async || {
+        PlainRoom::create(nodes.control(1, alice), "after", History::Shared).await
     })
     .await;
     room.add(bob, RoomRole::Writer).await.unwrap();
     // Whoever logs in where a grant is not known yet has it from the next login on.
-    let known = async { while nodes.control(2, bob).get::<Me>("/v1/me").await.unwrap().rooms.len() < 2 {} };
-    within("new room on another node", known).await;
+    until("new room on another node", async || {
+        let me: Me = nodes.control(2, bob).get("/v1/me").await.unwrap();
+        if me.rooms.len() < 2 { Err(me) } else { Ok(()) }
+    })
+    .await;
     let (at_two, at_three) = (nodes.nats(1, alice).await, nodes.nats(2, bob).await);
     let mut heard = at_three.subscribe("after").await.unwrap();
     at_three.flush().await.unwrap();
     reach(&at_two, &mut heard, "after").await;
     // Until there is a new leader everywhere the reason may be that nothing can be looked at.
-    let named = async {
-        while !nodes.until_ha(2, false).await["ha_reason"].as_str().is_some_and(|why| why.contains("node-1"))
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    within("name of the node that is gone", named).await;
+    let names_it = |health: &Value| health["ha_reason"].as_str().is_some_and(|why| why.contains("node-1"));
+    nodes.until_health(2, |health| health["ha"] == false && names_it(health)).await;
     nodes.spawn(0);
     nodes.ready(0).await;
     let me: Me = nodes.control(0, bob).get("/v1/me").await.unwrap();
@@ -216,7 +224,7 @@ async fn a_node_that_has_stopped_in_good_order_is_not_waited_for() {
     let (bob, carol) = (nodes.admit(0, "bob").await, nodes.admit(0, "carol").await);
     let at_three = nodes.nats(2, &bob).await;
     nodes.stop_cleanly(2).await;
-    assert_ne!(at_three.connection_state(), async_nats::connection::State::Connected);
+    assert_ne!(at_three.connection_state(), State::Connected);
     // Its lease would have run for half a minute.
     let began = Instant::now();
     let revoked = revoke(&nodes.control(0, &admin), &carol).await;
@@ -227,12 +235,11 @@ async fn a_node_that_has_stopped_in_good_order_is_not_waited_for() {
     // Back again, it counts.
     nodes.spawn(2);
     nodes.ready(2).await;
-    let copied = async {
-        while kept_by(&mut nodes, &room).await < 3 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    within("copy of the room on the node that was away", copied).await;
+    until("copy of the room on the node that was away", async || {
+        let copies = kept_by(&mut nodes, &room).await;
+        if copies < 3 { Err(copies) } else { Ok(()) }
+    })
+    .await;
     nodes.until_ha(0, true).await;
     until_requests_count(&nodes.control(2, &admin)).await;
     let mut at_three = nodes.nats(2, &bob).await.subscribe(format!("_INBOX_{}.a", bob.id())).await.unwrap();

@@ -10,8 +10,8 @@ use control_api::{BlobInfo, ClusterStatus, Me, NodeStanding, RaisedReplicas, Use
 use http::{HeaderMap, Method, StatusCode, header};
 use room_protocol::{History, RoomRole};
 
-use super::cluster::{history, reach, texts};
-use super::harness::within;
+use super::cluster::{reach, until_kept};
+use super::harness::until;
 use super::nodes::Nodes;
 
 pub(crate) const OCTETS: &str = "application/octet-stream";
@@ -116,20 +116,12 @@ async fn a_cluster_that_one_node_keeps_is_kept_by_three_and_survives_its_leader(
     let leader = leader(&after, "KV_UNIBUS_ctl");
     nodes.kill(leader).await;
     let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
-    let me: Me = within("answer without the leader", async {
-        loop {
-            if let Ok(me) = nodes.control(one, &bob).get("/v1/me").await {
-                return me;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    })
-    .await;
+    let control = nodes.control(one, &bob);
+    let me: Me = until("answer without the leader", async || control.get("/v1/me").await).await;
     assert_eq!(me.rooms.len(), 1);
     assert_eq!(get_file(&mut nodes, other, &bob, &room, &file).await, b"what was found");
     let client = nodes.nats(other, &bob).await;
-    let kept = async { while !texts(&history(&client, &bob, &room).await).contains(&"hello") {} };
-    within("what was said before", kept).await;
+    until_kept(&client, &bob, &room, "hello").await;
     let health = nodes.until_ha(one, false).await;
     assert_eq!(health["replicas"], 3, "{health}");
 }

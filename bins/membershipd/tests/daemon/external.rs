@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use bus_testkit::{ControlClient, PlainRoom};
 use busauth::Identity;
 use busauth::identity::file as identity_file;
@@ -14,9 +15,11 @@ use futures_util::StreamExt as _;
 use room_protocol::{History, RoomRole};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::harness::{Daemon, Place, within};
+use super::cluster::until_connection;
+use super::harness::{Daemon, Place, until, within};
 use super::nodes::{self, nats_server, until_requests_count};
 
 /// A nats-server that its operator has configured, beside a place for a bus.
@@ -57,12 +60,7 @@ impl Nats {
         command.arg("-c").arg(self.directory.path().join("nats.conf"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         self.child = Some(command.spawn().unwrap());
-        let listening = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        within("nats-server", listening).await;
+        until("nats-server", async || TcpStream::connect(("127.0.0.1", self.port)).await).await;
     }
 
     /// Kills it, and starts it again with what it has kept.
@@ -122,23 +120,20 @@ async fn kept(client: &async_nats::Client, user: &Identity, room: &PlainRoom) ->
 }
 
 async fn until_kept(client: &async_nats::Client, user: &Identity, room: &PlainRoom, wanted: &str) {
-    let found = async {
-        while !kept(client, user, room).await.is_some_and(|texts| texts.iter().any(|text| text == wanted)) {}
-    };
-    within("message in the history", found).await;
+    until("message in the history", async || {
+        let kept = kept(client, user, room).await;
+        let is_there = kept.as_ref().is_some_and(|texts| texts.iter().any(|text| text == wanted));
+        if is_there { Ok(()) } else { Err(kept) }
+    })
+    .await;
 }
 
-async fn until_healthy(control: &ControlClient, wanted: ComponentState) -> Health {
-    let found = async {
-        loop {
-            let health: Health = control.get("/healthz").await.unwrap();
-            if health.data_plane.state == wanted {
-                return health;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    within("word about the data plane", found).await
+async fn until_healthy(control: &ControlClient) -> Health {
+    until("data plane that works", async || {
+        let health: Health = control.get("/healthz").await.unwrap();
+        if health.data_plane.state == ComponentState::Ok { Ok(health) } else { Err(health) }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -151,7 +146,7 @@ async fn a_bus_at_a_nats_that_somebody_else_runs() {
     until_requests_count(&control(&daemon, &admin)).await;
     let info: Info = control(&daemon, &admin).get("/v1/info").await.unwrap();
     assert_eq!(info.data_urls, [url.as_str()]);
-    let health = until_healthy(&control(&daemon, &admin), ComponentState::Ok).await;
+    let health = until_healthy(&control(&daemon, &admin)).await;
     assert_eq!((health.data_plane.kind.as_str(), health.posture.store.as_str()), ("external", "kv"));
     assert!(!place.db().exists(), "there is no database beside the buckets");
 
@@ -181,15 +176,14 @@ async fn a_bus_at_a_nats_that_somebody_else_runs() {
     room.remove(bob.id()).await.unwrap();
     of_alice.publish("lab.a", "secret".into()).await.unwrap();
     until_kept(&of_alice, &alice, &room, "secret").await;
-    let refused = async { while kept(&of_bob, &bob, &room).await.is_some() {} };
-    within("refusal", refused).await;
+    until("refusal", async || kept(&of_bob, &bob, &room).await.map_or(Ok(()), Err)).await;
     while let Ok(Some(more)) = tokio::time::timeout(Duration::from_millis(200), heard.next()).await {
         assert_ne!(more.payload, "secret");
     }
     assert_eq!(of_alice.statistics().connects.load(std::sync::atomic::Ordering::Relaxed), 1);
 
     nats.restart().await;
-    until_healthy(&control(&daemon, &admin), ComponentState::Ok).await;
+    until_healthy(&control(&daemon, &admin)).await;
     until_kept(&of_alice, &alice, &room, "hello").await;
     daemon.stop_cleanly().await;
     let refused = place.user(&["list"]).await;
@@ -235,13 +229,8 @@ async fn users_may_be_kept_in_a_database_all_the_same() {
     let revoked: Settled<Revoked> = control(&daemon, &admin).delete(&path).await.unwrap();
     assert_eq!(revoked.pending.len(), 1, "{revoked:?}");
     nats.signal(Signal::CONT);
-    let gone = async {
-        while of_bob.connection_state() == async_nats::connection::State::Connected {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    within("end of bob's connection", gone).await;
-    until_healthy(&control(&daemon, &admin), ComponentState::Ok).await;
+    until_connection(&of_bob, |state| state != State::Connected).await;
+    until_healthy(&control(&daemon, &admin)).await;
     daemon.stop_cleanly().await;
 }
 

@@ -4,44 +4,25 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 
 use bus_testkit::SmallDisk;
 use control_api::{ClusterStatus, NodeStanding};
-use serde_json::Value;
 
-use super::harness::within;
+use super::harness::until;
 use super::nodes::{Nodes, child_of};
 
 /// More than has to be free for a server to be started again, and not much more: all of it is memory.
 const DISK: u64 = 128 << 20;
 const WITH_THE_DISK: usize = 2;
 
-/// Waits until what a node says of its data plane is as wanted.
-async fn until_data_plane(nodes: &mut Nodes, node: usize, wanted: impl Fn(&Value) -> bool) {
-    let url = format!("{}/healthz", nodes.daemon(node).control());
-    within("word about the data plane", async {
-        loop {
-            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-            let health: Value = serde_json::from_str(&text).unwrap();
-            if wanted(&health["data_plane"]) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    })
-    .await;
-}
-
 /// Waits until another node sees the one with the disk like this, and answers why it falls short.
 async fn until_seen(nodes: &mut Nodes, wanted: NodeStanding) -> Option<String> {
     let admin = nodes.admin();
     let control = nodes.control(0, &admin);
-    within("word about the node", async {
-        loop {
-            if let Ok(cluster) = control.get::<ClusterStatus>("/v1/cluster").await
-                && let Some(node) = cluster.nodes.into_iter().find(|node| node.name == "node-3")
-                && node.state == wanted
-            {
-                return node.falls_short;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    until("word about the node", async || {
+        let mut cluster =
+            control.get::<ClusterStatus>("/v1/cluster").await.map_err(|error| error.to_string())?;
+        let node = cluster.nodes.iter_mut().find(|node| node.name == "node-3");
+        match node {
+            Some(node) if node.state == wanted => Ok(node.falls_short.take()),
+            _ => Err(format!("{cluster:?}")),
         }
     })
     .await
@@ -58,13 +39,14 @@ async fn a_node_whose_disk_was_full_says_so_and_is_whole_again_by_itself() {
     let server = child_of(nodes.daemon(WITH_THE_DISK).pid()).unwrap();
 
     disk.fill_up_to(0).unwrap();
-    until_data_plane(&mut nodes, WITH_THE_DISK, |data_plane| {
-        let detail = data_plane["detail"].as_str().unwrap_or_default();
-        data_plane["state"] == "degraded"
-            && detail.contains("JetStream off")
-            && detail.contains("MiB have to be free")
-    })
-    .await;
+    nodes
+        .until_health(WITH_THE_DISK, |health| {
+            let detail = health["data_plane"]["detail"].as_str().unwrap_or_default();
+            health["data_plane"]["state"] == "degraded"
+                && detail.contains("JetStream off")
+                && detail.contains("MiB have to be free")
+        })
+        .await;
     let why = until_seen(&mut nodes, NodeStanding::FallsShort).await.unwrap();
     assert!(why.contains("could not write to its disk"), "{why}");
     let health = nodes.until_ha(0, false).await;
@@ -75,7 +57,7 @@ async fn a_node_whose_disk_was_full_says_so_and_is_whole_again_by_itself() {
     disk.clear().unwrap();
     assert_eq!(until_seen(&mut nodes, NodeStanding::Serving).await, None);
     nodes.until_ha(0, true).await;
-    until_data_plane(&mut nodes, WITH_THE_DISK, |data_plane| data_plane["state"] == "ok").await;
+    nodes.until_health(WITH_THE_DISK, |health| health["data_plane"]["state"] == "ok").await;
     assert_ne!(child_of(nodes.daemon(WITH_THE_DISK).pid()), Some(server), "another server");
     // It takes part in what is decided.
     nodes.admit(WITH_THE_DISK, "bob").await;

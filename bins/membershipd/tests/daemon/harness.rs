@@ -1,6 +1,7 @@
 //! Starts membershipd as a process in a directory of its own and reads what it says.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use tokio::task::JoinSet;
 
 /// Long enough for a slow machine; what does not come by then does not come.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// After which it is looked again. A move has to be seen before it ends, and a user may ask a hundred times a second.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// More lines than any of them says.
 const LINES: usize = 1_000_000;
@@ -207,6 +211,21 @@ impl Daemon {
         self.said.iter().find(|line| line["message"] == "membershipd is ready").unwrap()
     }
 
+    /// What it says of itself, to whoever asks.
+    pub(crate) async fn health(&self) -> Value {
+        let url = format!("{}/healthz", self.control());
+        serde_json::from_str(&reqwest::get(&url).await.unwrap().text().await.unwrap()).unwrap()
+    }
+
+    /// Waits until it says of itself what is wanted.
+    pub(crate) async fn until_health(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        until("health that is waited for", async || {
+            let health = self.health().await;
+            if wanted(&health) { Ok(health) } else { Err(health) }
+        })
+        .await
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
@@ -237,6 +256,22 @@ impl Daemon {
 
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} in time"))
+}
+
+/// Looks again and again, for what nothing announces. What is seen instead is told when it does not come in time.
+pub(crate) async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let mut instead = None;
+    let looking = async {
+        loop {
+            match look().await {
+                Ok(found) => return found,
+                Err(other) => instead = Some(other),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("no {what} in time; seen instead: {instead:?}"))
 }
 
 pub(crate) fn mode(path: &Path) -> u32 {

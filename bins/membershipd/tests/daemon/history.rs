@@ -10,8 +10,10 @@ use async_nats::jetstream::{AckKind, Context};
 use busauth::Identity;
 use futures_util::StreamExt as _;
 use membershipd::{HistoryError, HistoryMoved, HistoryOptions, move_history, plan_history};
-use nats_testkit::{PATIENCE, Servers};
+use nats_testkit::Servers;
 use room_protocol::{Encryption, FirstOwner, History, Op, RoomId, RoomLimits, RoomState, Statement};
+
+use super::harness::until;
 
 /// The id of a room, as its first statement makes it.
 pub(super) fn room(subject: &str) -> RoomId {
@@ -57,15 +59,12 @@ async fn fill(source: &Context, room: &RoomId, subject: &str, count: u64) {
         source.publish_with_headers(subject, headers, payload.into()).await.unwrap().await.unwrap();
     }
     stream.delete_message(5).await.unwrap();
-    let again = async {
-        loop {
-            let sent = source.publish_with_headers(subject.to_owned(), numbered(2), "again".into()).await;
-            if !sent.unwrap().await.unwrap().duplicate {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, again).await.expect("ids are forgotten");
+    until("id that is forgotten", async || {
+        let sent = source.publish_with_headers(subject.to_owned(), numbered(2), "again".into()).await;
+        let stored = sent.unwrap().await.unwrap();
+        if stored.duplicate { Err(stored) } else { Ok(()) }
+    })
+    .await;
 }
 
 async fn stream(context: &Context, room: &RoomId) -> Stream {

@@ -178,20 +178,12 @@ pub(crate) async fn fill(bus: &OldBus) {
 
 /// Waits until a daemon knows the users of a bus that is being moved in, and says so.
 async fn until_half_is_there(daemon: &Daemon) {
-    let url = format!("{}/healthz", daemon.control());
-    let said = async {
-        loop {
-            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-            let health: Value = serde_json::from_str(&text).unwrap();
-            let detail = health["data_plane"]["detail"].as_str().unwrap_or_default();
-            if detail.contains("a bus is being moved in") && health["store"]["users"] == 3 {
-                assert_eq!(health["data_plane"]["state"], "down", "{health}");
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    let half = |health: &Value| {
+        let detail = health["data_plane"]["detail"].as_str().unwrap_or_default();
+        detail.contains("a bus is being moved in") && health["store"]["users"] == 3
     };
-    within("word about the data plane", said).await;
+    let health = daemon.until_health(half).await;
+    assert_eq!(health["data_plane"]["state"], "down", "{health}");
 }
 
 /// Whether a user is let in by the data plane.

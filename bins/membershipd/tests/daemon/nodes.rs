@@ -14,7 +14,7 @@ use nats_testkit::free_ports;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::harness::{Daemon, Place, within};
+use super::harness::{Daemon, Place, until, within};
 
 /// The secret that the nodes of these tests share.
 pub(crate) const SECRET: &str = "a-secret-that-nobody-guesses";
@@ -183,18 +183,12 @@ impl Nodes {
 
     /// Waits until a node says this about whether another may be lost.
     pub(crate) async fn until_ha(&mut self, node: usize, wanted: bool) -> Value {
-        let url = format!("{}/healthz", self.daemon(node).control());
-        let said = async {
-            loop {
-                let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-                let health: Value = serde_json::from_str(&text).unwrap();
-                if health["ha"] == wanted {
-                    return health;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        };
-        within("word about high availability", said).await
+        self.until_health(node, |health| health["ha"] == wanted).await
+    }
+
+    /// Waits until a node says of itself what is wanted.
+    pub(crate) async fn until_health(&mut self, node: usize, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.daemon(node).until_health(wanted).await
     }
 }
 
@@ -210,14 +204,10 @@ pub(crate) async fn admit(admin: &ControlClient, handle: &str) -> Arc<Identity> 
 /// Revokes somebody, and says which nodes have not confirmed it.
 pub(crate) async fn revoke(admin: &ControlClient, user: &Identity) -> Settled<Revoked> {
     let path = format!("/v1/users/{}", user.id());
-    within("answer", async {
-        loop {
-            match admin.delete::<Settled<Revoked>>(&path).await {
-                Ok(revoked) => return revoked,
-                // What has to be written may be between two leaders.
-                Err(error) => assert!(error.problem().is_some(), "{error}"),
-            }
-        }
+    until("answer", async || {
+        let answer = admin.delete::<Settled<Revoked>>(&path).await;
+        // What has to be written may be between two leaders.
+        answer.inspect_err(|error| assert!(error.problem().is_some(), "{error}"))
     })
     .await
 }
@@ -225,14 +215,13 @@ pub(crate) async fn revoke(admin: &ControlClient, user: &Identity) -> Settled<Re
 /// Waits until a request that is signed now is accepted: what was signed in the second in which the memory of requests
 /// was made, or before, may have been accepted by somebody who did not remember it.
 pub(crate) async fn until_requests_count(control: &ControlClient) {
-    let accepted = async {
-        while let Err(error) = control.get::<Me>("/v1/me").await {
+    until("accepted request", async || {
+        control.get::<Me>("/v1/me").await.inspect_err(|error| {
             let code = error.problem().map(|problem| problem.code);
             assert_eq!(code, Some(ProblemCode::Retry), "{error}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    within("accepted request", accepted).await;
+        })
+    })
+    .await;
 }
 
 /// The one child of a daemon.
@@ -254,12 +243,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
 
 /// Waits until a process has ended.
 pub(crate) async fn until_gone(pid: u32) {
-    let gone = async {
-        while is_there(pid) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    within("end of a server without its daemon", gone).await;
+    until("end of a server without its daemon", async || if is_there(pid) { Err(pid) } else { Ok(()) }).await;
 }
 
 /// A real nats-server, from `NATS_SERVER`, `PATH` or `target/tools`. `None`, with a word on why, when there is none; on CI

@@ -1,34 +1,19 @@
 //! A node that hangs, or is cut off from the others, lets nobody do more than the others allow.
 
-use std::time::Duration;
-
+use async_nats::connection::State;
 use bus_testkit::PlainRoom;
 use busauth::Identity;
 use futures_util::{FutureExt as _, StreamExt as _};
 use room_protocol::{History, RoomRole};
 use rustix::process::Signal;
-use serde_json::Value;
 
-use super::cluster::reach;
-use super::harness::within;
+use super::cluster::{reach, until_connection};
+use super::harness::until;
 use super::nodes::{Nodes, revoke};
-
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until a node says this about its data plane.
 async fn until_data_plane(nodes: &mut Nodes, node: usize, wanted: &str) {
-    let url = format!("{}/healthz", nodes.daemon(node).control());
-    let said = async {
-        loop {
-            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-            let health: Value = serde_json::from_str(&text).unwrap();
-            if health["data_plane"]["state"] == wanted {
-                return;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    within(&format!("data plane that is {wanted}"), said).await;
+    nodes.until_health(node, |health| health["data_plane"]["state"] == wanted).await;
 }
 
 #[tokio::test]
@@ -48,23 +33,13 @@ async fn a_node_that_hangs_or_is_cut_off_lets_nobody_do_more_than_the_others_all
     nodes.signal(1, Signal::STOP);
     nodes.signal_server(1, Signal::STOP);
     until_data_plane(&mut nodes, 0, "down").await;
-    let gone = async {
-        while client.connection_state() == async_nats::connection::State::Connected {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    within("end of a connection to a node without a lease", gone).await;
+    until_connection(&client, |state| state != State::Connected).await;
     for node in 1..3 {
         nodes.signal_server(node, Signal::CONT);
         nodes.signal(node, Signal::CONT);
     }
     until_data_plane(&mut nodes, 0, "ok").await;
-    let back = async {
-        while client.connection_state() != async_nats::connection::State::Connected {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    within("connection to a node that knows again", back).await;
+    until_connection(&client, |state| state == State::Connected).await;
 }
 
 async fn who_is_removed_hears_nothing_at_a_node_that_hangs(
@@ -83,12 +58,7 @@ async fn who_is_removed_hears_nothing_at_a_node_that_hangs(
     at_two.flush().await.unwrap();
     nodes.signal(2, Signal::CONT);
     until_data_plane(nodes, 2, "ok").await;
-    within("bob at a node that works again", async {
-        while at_three.flush().await.is_err() {
-            tokio::time::sleep(PAUSE).await;
-        }
-    })
-    .await;
+    until("bob at a node that works again", async || at_three.flush().await).await;
     while let Some(Some(more)) = heard.next().now_or_never() {
         assert_ne!(more.payload, "secret");
     }

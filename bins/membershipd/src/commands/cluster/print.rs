@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use control_api::{
     ClusterNode, ClusterStatus, ClusterStream, RaisedReplicas, ReloadedCertificates, Timestamp,
 };
-use serde::Serialize;
 
+use crate::commands::json::document;
 use crate::expiry;
 use crate::failure::Failure;
 
@@ -111,10 +111,4 @@ fn time(timestamp: Timestamp) -> SystemTime {
 
 fn width<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> usize {
     names.map(str::len).max().unwrap_or(0).max(title.len())
-}
-
-fn document(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
 }

@@ -9,7 +9,7 @@ use membership_store::{KvOpenError, MigrateError, OpenError, StoreError};
 use crate::guards::{DataDirectoryError, KeyFileError};
 use crate::migrate::history::HistoryError;
 use crate::migrate::into_cluster::MovingNodeError;
-use crate::migrate::own_streams::OwnStreamsError;
+use crate::own_streams::OwnStreamsError;
 use crate::store_note::StoreNoteError;
 
 /// Why a bus was not moved. What was written stays, and the next run goes on from there.

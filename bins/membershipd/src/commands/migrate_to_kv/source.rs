@@ -10,7 +10,7 @@ use crate::args::MigrateArgs;
 use crate::config::{Config, DataPaths, StreamSync, Streams};
 use crate::failure::Failure;
 use crate::guards::DataDirectory;
-use crate::migrate::own_streams::OwnStreams;
+use crate::own_streams::OwnStreams;
 
 /// Where the bus is.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use control_api::{Settled, UserInfo, Users};
-use serde::Serialize;
 
 use super::Outcome;
+use crate::commands::json::document;
 use crate::failure::Failure;
 
 pub(super) fn outcome(outcome: &Outcome, json: bool, out: &mut impl Write) -> Result<(), Failure> {
@@ -45,12 +45,6 @@ fn unconfirmed(nodes: &[String], out: &mut impl Write) -> Result<(), Failure> {
             "not confirmed by {nodes} yet: connections there may be open still; it is tried again until it is done"
         )?;
     }
-    Ok(())
-}
-
-fn document(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
-    writeln!(out)?;
     Ok(())
 }
 

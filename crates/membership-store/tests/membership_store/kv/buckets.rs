@@ -82,12 +82,7 @@ async fn a_store_with_foreign_or_missing_messages_is_refused() {
     let servers = Arc::new(Servers::embedded().await);
     let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
     let context = servers.connect(0).await;
-    let store = backend.open_at(0).await;
-    let ann = Person::number(1);
-    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
-    let room = ann.new_room("room", NOW);
-    let state = room.state().clone();
-    store.create_room(room).await.expect("a room");
+    let (store, ann, state) = backend.store_with_room().await;
     store.append(ann.rename(&state, "renamed")).await.expect("an entry");
     store.close().await;
 
@@ -203,12 +198,7 @@ async fn a_living_node_is_seen_however_many_there_were() {
 async fn a_snapshot_that_cannot_be_read_is_left_aside() {
     let servers = Arc::new(Servers::embedded().await);
     let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
-    let store = backend.open_at(0).await;
-    let ann = Person::number(1);
-    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
-    let room = ann.new_room("room", NOW);
-    let state = room.state().clone();
-    store.create_room(room).await.expect("a room");
+    let (_store, _, state) = backend.store_with_room().await;
     let context = servers.connect(0).await;
     let subject = format!("$KV.{}_keys.state.{}.0", backend.prefix, state.id());
     for snapshot in [r#"{"v":2,"data":{}}"#, r#"{"v":1,"data":{"text":1}}"#, "no JSON"] {

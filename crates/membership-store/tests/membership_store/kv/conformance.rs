@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use membership_store::conformance::{Backend, run_all};
-use membership_store::{KvOpenError, KvOptions, KvStore, MembershipStore};
+use membership_store::{BusRole, KvOpenError, KvOptions, KvStore, MembershipStore};
 use nats_testkit::{Proxy, Servers, connect};
+use room_protocol::RoomState;
+
+use crate::people::{NOW, Person};
 
 /// Buckets of their own on servers that others use, too. A second handle talks to another server.
 pub(crate) struct KvBackend {
@@ -37,6 +40,17 @@ impl KvBackend {
 
     pub(crate) async fn open_at(&self, server: usize) -> KvStore {
         self.open_with(self.servers.connect(server).await).await
+    }
+
+    /// A store with an admin and a room of hers.
+    pub(crate) async fn store_with_room(&self) -> (KvStore, Person, Arc<RoomState>) {
+        let store = self.open_at(0).await;
+        let ann = Person::number(1);
+        store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
+        let room = ann.new_room("room", NOW);
+        let state = room.state().clone();
+        store.create_room(room).await.expect("a room");
+        (store, ann, state)
     }
 
     /// The stream that decides access.

@@ -25,12 +25,8 @@ async fn the_keys_of_a_deleted_room_go_though_the_first_try_fails() {
     let Some(servers) = Servers::nats(1).await else { return };
     let servers = Arc::new(servers);
     let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
-    let store = backend.open_at(0).await;
-    let ann = Person::number(1);
-    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
-    let room = ann.new_room("room", NOW);
-    let id = room.state().id();
-    store.create_room(room).await.expect("a room");
+    let (store, _, room) = backend.store_with_room().await;
+    let id = room.id();
     let context = servers.connect(0).await;
     let keys = format!("KV_{}_keys", backend.prefix);
     let config = context.get_stream(&keys).await.expect("the stream").cached_info().config.clone();
@@ -59,12 +55,8 @@ async fn the_keys_of_a_deleted_room_go_though_the_first_try_fails() {
 async fn closing_does_not_wait_until_deleted_rooms_are_cleaned_up() {
     let servers = Arc::new(Servers::embedded().await);
     let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
-    let store = backend.open_at(0).await;
-    let ann = Person::number(1);
-    store.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
-    let room = ann.new_room("room", NOW);
-    let id = room.state().id();
-    store.create_room(room).await.expect("a room");
+    let (store, _, room) = backend.store_with_room().await;
+    let id = room.id();
     let context = servers.connect(0).await;
     context.delete_stream(format!("KV_{}_keys", backend.prefix)).await.expect("it is away");
     store.delete_room(&id, NOW).await.expect("the room is deleted");

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use membership_store::conformance::check_view;
-use membership_store::{Appended, BusRole, Conflict, KvStore, MembershipStore, StoreError};
+use membership_store::{Appended, Conflict, KvStore, MembershipStore, StoreError};
 use nats_testkit::Servers;
 use room_protocol::{Head, RoomId};
 
 use super::conformance::KvBackend;
 use crate::crash::check_rooms;
-use crate::people::{NOW, Person};
+use crate::people::Person;
 
 /// Statements that each writer gets into the log.
 const STATEMENTS: usize = 30;
@@ -39,12 +39,8 @@ async fn what_was_acknowledged_survives_the_leader() {
     let servers = Arc::new(servers);
     let backend = KvBackend::fresh(&servers, &AtomicUsize::new(0)).await;
     let context = servers.connect(0).await;
-    let first = backend.open_at(0).await;
-    let ann = Person::number(1);
-    first.add_user(ann.new_user(BusRole::Admin)).await.expect("a new user");
-    let room = ann.new_room("room", NOW);
-    let id = room.state().id();
-    first.create_room(room).await.expect("a room");
+    let (first, ann, room) = backend.store_with_room().await;
+    let id = room.id();
     let leader = servers.cluster().leader_of(&context, &backend.ctl_stream()).await;
     let others = [(leader + 1) % 3, (leader + 2) % 3];
     // One store is on the server that is killed, and goes on with another.

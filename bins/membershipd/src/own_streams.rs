@@ -1,15 +1,15 @@
 //! The streams in this bus's own directory, while no daemon runs: the broker that keeps them, for this process alone.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use busauth::Identity;
-use embedded_broker::{
-    Admission, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig, SyncPolicy,
-};
+use embedded_broker::{Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream};
 
-use crate::config::{StreamSync, Streams};
+use crate::config::Streams;
+use crate::data_plane::{LateAuthenticator, jetstream_config};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long closing waits for what is under way.
@@ -36,19 +36,14 @@ impl OwnStreams {
     /// Opens the streams under their lock.
     pub(crate) async fn open(streams: &Streams) -> Result<Self, OwnStreamsError> {
         let identity = Identity::generate();
-        let sync = match streams.sync {
-            StreamSync::Always => SyncPolicy::Always,
-            StreamSync::Every(interval) => SyncPolicy::Every(interval),
-        };
         let broker = Broker::bind(BrokerConfig {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             // Never opened: only this process gets in, by the other listener.
             admission: Admission::WhenOpened,
             internal: Internal::Listener { nkey: identity.login_key() },
-            jetstream: JetStream::On(JetStreamConfig {
-                sync,
-                ..JetStreamConfig::in_directory(&streams.directory)
-            }),
+            // And if it were, nobody is known.
+            authentication: Authentication::By(Arc::new(LateAuthenticator::default())),
+            jetstream: JetStream::On(jetstream_config(streams)),
             ..BrokerConfig::default()
         })
         .await?;
@@ -63,9 +58,14 @@ impl OwnStreams {
         Ok(Self { broker, client })
     }
 
+    /// A way to them.
+    pub(crate) fn client(&self) -> async_nats::Client {
+        self.client.clone()
+    }
+
     /// What is in them.
     pub(crate) fn context(&self) -> Context {
-        jetstream::new(self.client.clone())
+        jetstream::new(self.client())
     }
 
     /// Writes what is waiting, and lets go of the directory.
