@@ -13,7 +13,7 @@ use room_protocol::RoomRole;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::harness::within;
+use super::harness::{until, within};
 use super::nodes::Nodes;
 
 /// Adds somebody of whom it is known who it is.
@@ -208,15 +208,10 @@ async fn who_starts_while_the_node_that_it_was_told_of_is_away_finds_another() {
 /// Waits until the first node has heard where the others are.
 async fn until_all_are_named(nodes: &mut Nodes) {
     let url = format!("{}/v1/info", nodes.daemon(0).control());
-    within("addresses of all nodes", async {
-        loop {
-            let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-            let info: Info = serde_json::from_str(&text).unwrap();
-            if info.control_urls.len() == 3 && info.data_urls.len() == 3 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    until("addresses of all nodes", async || {
+        let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+        let info: Info = serde_json::from_str(&text).unwrap();
+        if info.control_urls.len() == 3 && info.data_urls.len() == 3 { Ok(()) } else { Err(info) }
     })
     .await;
 }
