@@ -10,10 +10,12 @@ use bus_testkit::faults::{
 };
 use futures_util::FutureExt as _;
 use room_protocol::Encryption;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::cluster::{Cluster, Fittings};
 use super::listener::{Reader, connect};
+use super::network::{Lines, Namespaces, Network};
 use super::sdk::Opened;
 use super::world::{MadeRoom, World};
 use super::{nemesis, sdk, summary, workload};
@@ -31,8 +33,29 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not \"{text}\"")))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
+/// The processors that everything has to share in some places.
+const THREADS: usize = 2;
+
+#[test]
+fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
+    let (seed, form) = asked_for(Form::Short);
+    runtime().block_on(async { run(Network::Lines(Lines::new(seed).await), seed, form).await });
+}
+
+#[test]
+fn what_three_nodes_in_network_namespaces_have_acknowledged_survives_whatever_happens_to_their_network() {
+    let (seed, form) = asked_for(Form::Network);
+    let Some(namespaces) = Namespaces::new() else { return };
+    namespaces.enter(|namespaces| runtime().block_on(run(Network::Namespaces(namespaces), seed, form)));
+}
+
+/// Its threads are where the one is that makes it.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().unwrap()
+}
+
+/// The seed and what goes wrong: in short, unless somebody asks for more.
+fn asked_for(short: Form) -> (u64, Form) {
     let minutes = number("UNIBUS_FAULTS_MINUTES");
     let kills = number("UNIBUS_FAULTS_LEADER_KILLS").map(|kills| usize::try_from(kills).unwrap());
     let sorts = std::env::var("UNIBUS_FAULTS_ONLY").ok();
@@ -42,13 +65,17 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
         (None, Some(time), Some(sorts)) => {
             Form::LongOf(time, sorts.split(',').map(ToOwned::to_owned).collect())
         }
-        (None, None, _) => Form::Short,
+        (None, None, _) => short,
     };
     let by_chance = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let seed =
-        number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if form == Form::Short { 1 } else { by_chance() });
+    let seed = number("UNIBUS_FAULTS_SEED").unwrap_or_else(|| if form.is_short() { 1 } else { by_chance() });
+    (seed, form)
+}
+
+/// Whatever network it is on.
+async fn run(network: Network, seed: u64, form: Form) {
     // The short form counts seconds: shorter tables, no more.
-    let crowd = if form == Form::Short { 10 } else { 30 };
+    let crowd = if form.is_short() { 10 } else { 30 };
     let plan = Plan::new(seed, form.clone(), 3);
     assert_ne!(plan.steps, [], "there are no such faults: {form:?}");
     // A visit takes some seconds at least.
@@ -56,7 +83,7 @@ async fn what_three_nodes_have_acknowledged_survives_whatever_happens_to_one() {
     println!("seed {seed}");
     let is_long = matches!(form, Form::Long(_) | Form::LongOf(..));
     let fittings = Fittings { disks: is_long, certificates: is_long, clocks: is_long };
-    let Some(cluster) = Cluster::start(seed, fittings, &["--kv-replicas", "3"], &[]).await else { return };
+    let Some(cluster) = Cluster::start(network, fittings, &["--kv-replicas", "3"], &[]).await else { return };
     cluster.until_whole().await;
     let world = Arc::new(World::populate(cluster, workload::PEOPLE + crowd + visitors).await);
 

@@ -8,6 +8,8 @@ use super::record::Node;
 /// How long a calm and a trouble last in a short run.
 const SHORT_CALM: Duration = Duration::from_secs(2);
 const SHORT_TROUBLE: Duration = Duration::from_secs(6);
+/// How long nodes need to notice that somebody is not there: pings of routes, and the wait for a leader.
+const UNTIL_NOTICED: Duration = Duration::from_secs(9);
 /// The shortest and the longest in a long run.
 const CALM: (u64, u64) = (3_000, 15_000);
 const TROUBLE: (u64, u64) = (2_000, 40_000);
@@ -33,6 +35,8 @@ pub enum Fault {
     Cut(Cut),
     /// Its lines to clients. It is fine, and so are all others.
     ClientsCut(Cut),
+    /// Its cable is out: neither nodes nor clients reach it.
+    Unplugged,
     /// Everything between it and the others takes so much longer.
     Slow(Duration),
     /// So many of 1000 pieces between it and the others are lost.
@@ -58,6 +62,7 @@ impl Fault {
             Self::Restart => "restart",
             Self::Cut(_) => "cut",
             Self::ClientsCut(_) => "clients-cut",
+            Self::Unplugged => "unplug",
             Self::Slow(_) => "slow",
             Self::Lossy(_) => "lossy",
             Self::Wipe => "wipe",
@@ -126,12 +131,21 @@ pub struct Step {
 pub enum Form {
     /// One of each sort that needs nothing but processes and lines, in less than a minute.
     Short,
+    /// Each way in which a network fails a node, and the loss of the leader, in little more than a minute.
+    Network,
     /// For so long at least, and each sort at least once.
     Long(Duration),
     /// The same with these sorts alone ([`Fault::sort`]); nothing happens when there are none of these names.
     LongOf(Duration, Vec<String>),
     /// Nothing but the loss of the leader, so often, each time of a cluster that is whole: to see how long it takes.
     LeaderKills(usize),
+}
+
+impl Form {
+    /// Whether it takes about a minute.
+    pub fn is_short(&self) -> bool {
+        matches!(self, Self::Short | Self::Network)
+    }
 }
 
 /// All that goes wrong in a run.
@@ -147,6 +161,7 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let steps = match form {
             Form::Short => short(&mut dice, nodes),
+            Form::Network => network(&mut dice, nodes),
             Form::Long(at_least) => long(&mut dice, nodes, at_least, |_| true),
             Form::LongOf(at_least, sorts) => {
                 long(&mut dice, nodes, at_least, |fault| sorts.iter().any(|sort| sort == fault.sort()))
@@ -177,6 +192,22 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
         steps.push(step(fault, someone(dice, nodes)));
     }
     steps
+}
+
+/// The leader is cut off, and it is killed; some node is not heard, some node does not hear, and for some node the network is
+/// bad; in any order.
+fn network(dice: &mut Dice, nodes: usize) -> Vec<Step> {
+    let bad = dice.one_of(&[Fault::Slow(Duration::from_millis(400)), Fault::Lossy(200)]);
+    let mut faults = [
+        (Fault::Kill, Who::Leader, SHORT_TROUBLE),
+        (dice.one_of(&[Fault::Cut(Cut::Both), Fault::Unplugged]), Who::Leader, UNTIL_NOTICED),
+        (Fault::Cut(Cut::Unheard), someone(dice, nodes), UNTIL_NOTICED),
+        (Fault::Cut(Cut::Deaf), someone(dice, nodes), UNTIL_NOTICED),
+        (bad, someone(dice, nodes), SHORT_TROUBLE),
+    ];
+    dice.shuffle(&mut faults);
+    let step = |(fault, who, lasts)| Step { calm: SHORT_CALM, fault, who, lasts, from_whole: false };
+    faults.into_iter().map(step).collect()
 }
 
 fn long(dice: &mut Dice, nodes: usize, at_least: Duration, counts: impl Fn(Fault) -> bool) -> Vec<Step> {
@@ -229,6 +260,7 @@ fn every_sort(dice: &mut Dice) -> Vec<Fault> {
         Fault::Cut(Cut::Unheard),
         Fault::Cut(Cut::Deaf),
         Fault::ClientsCut(dice.one_of(&[Cut::Both, Cut::Unheard, Cut::Deaf])),
+        Fault::Unplugged,
         Fault::Slow(between(dice, (50, 1500))),
         Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
         Fault::Wipe,
@@ -266,7 +298,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::{Fault, Form, Plan, Who};
+    use super::{Cut, Fault, Form, Plan, Who};
 
     #[test]
     fn the_same_seed_is_the_same_plan() {
@@ -286,11 +318,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_for_the_network_cuts_the_leader_off_and_cuts_each_way() {
+        for seed in 0..100 {
+            let plan = Plan::new(seed, Form::Network, 3);
+            let has = |fault| plan.steps.iter().any(|step| step.fault == fault);
+            let of_leader =
+                |fault| plan.steps.iter().any(|step| (step.fault, step.who) == (fault, Who::Leader));
+            assert!(has(Fault::Cut(Cut::Unheard)) && has(Fault::Cut(Cut::Deaf)), "{plan:?}");
+            assert!(of_leader(Fault::Cut(Cut::Both)) || of_leader(Fault::Unplugged), "{plan:?}");
+            assert!(of_leader(Fault::Kill), "{plan:?}");
+            assert!(plan.lasts() <= Duration::from_secs(50));
+        }
+    }
+
+    #[test]
     fn a_long_plan_leaves_nothing_out() {
         let plan = Plan::new(1, Form::Long(Duration::from_mins(30)), 3);
         assert!(plan.lasts() >= Duration::from_mins(30));
         let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
-        assert_eq!(sorts.len(), 13, "{sorts:?}");
+        assert_eq!(sorts.len(), 14, "{sorts:?}");
     }
 
     #[test]
