@@ -18,7 +18,7 @@ pub(crate) enum Access {
     /// On loopback addresses.
     Plaintext,
     /// Everywhere else: these certificates, and clients that believe their authority and no other.
-    Tls { certificates: Certificates, trust: Arc<ClientConfig> },
+    Tls { certificates: Box<Certificates>, trust: Arc<ClientConfig> },
 }
 
 impl Access {
@@ -27,7 +27,7 @@ impl Access {
         if !network.is_public() {
             return Self::Plaintext;
         }
-        let certificates = Certificates::new(Shown::ToClients, network.hosts());
+        let certificates = Box::new(Certificates::new(Shown::ToClients, network.hosts()));
         let trust = Arc::new(client_config_from_ca_file(&certificates.authority()).unwrap());
         Self::Tls { certificates, trust }
     }

@@ -408,6 +408,18 @@ impl Cluster {
         within("leader", looking).await
     }
 
+    /// What each node says of the streams, for whoever looks for the cause.
+    pub(crate) async fn print_streams(&self) {
+        for node in 0..3 {
+            let admin = self.control(node, &self.admin());
+            let asked = tokio::time::timeout(LOOK, admin.get::<ClusterStatus>("/v1/cluster")).await;
+            match asked {
+                Ok(Ok(status)) => println!("node {node}: {:#?}", status.streams),
+                other => println!("node {node} says nothing of streams: {other:?}"),
+            }
+        }
+    }
+
     /// The end of a node's log.
     pub(crate) fn last_words(&self, node: usize) -> String {
         let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();

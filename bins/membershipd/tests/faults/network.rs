@@ -20,7 +20,7 @@ pub(crate) use namespaces::Namespaces;
 
 /// The network of a run.
 pub(crate) enum Network {
-    Lines(Lines),
+    Lines(Box<Lines>),
     Namespaces(Namespaces),
 }
 
@@ -133,7 +133,9 @@ impl Network {
         let changes: Vec<Change> = changes.into_iter().collect();
         match self {
             Self::Lines(lines) => {
-                changes.into_iter().for_each(|(from, to, flow)| lines.change(from, to, flow));
+                for (from, to, flow) in changes {
+                    lines.change(from, to, flow);
+                }
             }
             Self::Namespaces(namespaces) => namespaces.change(&changes),
         }

@@ -37,8 +37,9 @@ impl Machine {
     }
 
     /// Has `ip` or `tc` do there what these lines say.
-    pub(super) fn batch(&self, program: &str, lines: &str) -> Result<(), String> {
-        run(program, &["-n", &self.name, "-batch", "-"], lines)
+    pub(super) fn batch(&self, program: &str, lines: &[impl AsRef<str>]) -> Result<(), String> {
+        let input: String = lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect();
+        run(program, &["-n", &self.name, "-batch", "-"], &input)
     }
 
     /// The way into it.

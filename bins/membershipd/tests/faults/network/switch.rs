@@ -42,22 +42,22 @@ impl Switch {
     /// A switch that carries everything between these machines, which get these addresses. An error is why there is none.
     pub(super) fn between(machines: &[(&Machine, Ipv4Addr)]) -> Result<Self, String> {
         let machine = Machine::new()?;
-        let mut links = format!("link add {BRIDGE} type bridge\nlink set {BRIDGE} up\n");
-        let mut rules = String::new();
+        let mut links = vec![format!("link add {BRIDGE} type bridge"), format!("link set {BRIDGE} up")];
         for (port, (other, _)) in machines.iter().enumerate() {
             let (at, there) = (port_name(port), other.name());
             // No packets that are larger than on a wire: one that is lost would be many.
             let size = "gso_max_segs 1";
-            links += &format!("link add {at} {size} type veth peer name eth0 {size} netns {there}\n");
-            links += &format!("link set {at} master {BRIDGE} up\n");
-            rules += &queues(&at, machines.len());
+            links.push(format!("link add {at} {size} type veth peer name eth0 {size} netns {there}"));
+            links.push(format!("link set {at} master {BRIDGE} up"));
         }
         machine.batch("ip", &links)?;
         for (other, address) in machines {
-            let own = format!("link set lo up\naddress add {address}/24 dev eth0\nlink set eth0 up\n");
+            let own = ["link set lo up", &format!("address add {address}/24 dev eth0"), "link set eth0 up"];
             other.batch("ip", &own)?;
         }
-        machine.batch("tc", &rules)?;
+        for port in 0..machines.len() {
+            machine.batch("tc", &queues(&port_name(port), machines.len()))?;
+        }
         let addresses: Vec<Ipv4Addr> = machines.iter().map(|(_, address)| *address).collect();
         let switch = Self { machine, addresses };
         let ports = 0..machines.len();
@@ -69,18 +69,19 @@ impl Switch {
 
     /// What happens from now on to what goes from the first port to the second, for each of these.
     pub(super) fn change(&self, changes: &[(Port, Port, Flow)]) -> Result<(), String> {
-        let rules = changes.iter().map(|(from, to, flow)| rule(*from, self.addresses[*from], *to, *flow));
-        self.machine.batch("tc", &rules.collect::<String>())
+        let rules =
+            changes.iter().flat_map(|(from, to, flow)| rules(*from, self.addresses[*from], *to, *flow));
+        self.machine.batch("tc", &rules.collect::<Vec<_>>())
     }
 
     /// Takes the cable out of a port: neither side has a carrier.
     pub(super) fn unplug(&self, port: Port) {
-        self.machine.batch("ip", &format!("link set {} down\n", port_name(port))).unwrap();
+        self.machine.batch("ip", &[format!("link set {} down", port_name(port))]).unwrap();
     }
 
     /// Puts it in again, if it is out.
     pub(super) fn plug_in(&self, port: Port) {
-        self.machine.batch("ip", &format!("link set {} up\n", port_name(port))).unwrap();
+        self.machine.batch("ip", &[format!("link set {} up", port_name(port))]).unwrap();
     }
 }
 
@@ -89,20 +90,17 @@ fn port_name(port: Port) -> String {
 }
 
 /// The queues of a port, for what comes from so many.
-fn queues(at: &str, ports: usize) -> String {
-    let mut queues = format!(
-        "qdisc add dev {at} root handle 1: htb default {ALL}
-class add dev {at} parent 1: classid 1:{ALL:x} htb rate 10gbit quantum 60000
-class add dev {at} parent 1: classid 1:{NOTHING:x} htb rate 10gbit quantum 60000
-qdisc add dev {at} parent 1:{NOTHING:x} bfifo limit 1
-"
-    );
-    for from in 0..ports {
-        let class = narrow(from);
-        queues += &format!(
-            "class add dev {at} parent 1: classid 1:{class:x} htb rate {NARROW_BITS}bit quantum 1600\n"
-        );
-    }
+fn queues(at: &str, ports: usize) -> Vec<String> {
+    let class = |class: u32, rate: &str| {
+        format!("class add dev {at} parent 1: classid 1:{class:x} htb rate {rate} quantum 60000")
+    };
+    let mut queues = vec![
+        format!("qdisc add dev {at} root handle 1: htb default {ALL}"),
+        class(ALL, "10gbit"),
+        class(NOTHING, "10gbit"),
+        format!("qdisc add dev {at} parent 1:{NOTHING:x} bfifo limit 1"),
+    ];
+    queues.extend((0..ports).map(|from| class(narrow(from), &format!("{NARROW_BITS}bit"))));
     queues
 }
 
@@ -111,24 +109,23 @@ fn narrow(from: Port) -> u32 {
 }
 
 /// What tells a port of the switch what happens to what comes from an address, which is that of another port.
-fn rule(from: Port, address: Ipv4Addr, to: Port, flow: Flow) -> String {
+fn rules(from: Port, address: Ipv4Addr, to: Port, flow: Flow) -> Vec<String> {
     let at = port_name(to);
-    let mut rule = String::new();
+    let class = narrow(from);
+    let mut rules = Vec::new();
     let filter = match flow {
         Flow::Pass => Filter::all_to(ALL),
         Flow::Hold => Filter::all_to(NOTHING),
         Flow::Slow(delay) => {
-            let class = narrow(from);
-            rule += &format!("qdisc replace dev {at} parent 1:{class:x} bfifo limit {}\n", waiting(delay));
+            let limit = waiting(delay);
+            rules.push(format!("qdisc replace dev {at} parent 1:{class:x} bfifo limit {limit}"));
             Filter::all_to(class)
         }
         Flow::Lossy(losses) => Filter { per_mille: losses, then: NOTHING, otherwise: ALL },
     };
-    let priority = from + 1;
-    let bytecode = filter.bytecode(address);
-    rule += &format!("filter replace dev {at} parent 1: protocol all prio {priority} handle 1 ");
-    rule += &format!("bpf bytecode \"{bytecode}\" flowid 1:{ALL:x}\n");
-    rule
+    let filter_at = format!("filter replace dev {at} parent 1: protocol all prio {} handle 1", from + 1);
+    rules.push(format!("{filter_at} bpf bytecode \"{}\" flowid 1:{ALL:x}", filter.bytecode(address)));
+    rules
 }
 
 /// How many bytes wait where something narrow takes so long.
