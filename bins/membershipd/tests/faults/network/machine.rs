@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const NAMES: &str = "/run/netns";
@@ -39,7 +40,7 @@ impl Machine {
     /// Has `ip` or `tc` do there what these lines say.
     pub(super) fn batch(&self, program: &str, lines: &[impl AsRef<str>]) -> Result<(), String> {
         let input: String = lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect();
-        run(program, &["-n", &self.name, "-batch", "-"], &input)
+        run(program, &["-n", &self.name, "-batch", "-"], &input).map(drop)
     }
 
     /// The way into it.
@@ -73,15 +74,19 @@ impl Drop for Machine {
 }
 
 fn remove(name: &str) -> Result<(), String> {
-    run("ip", &["netns", "del", name], "")
+    run("ip", &["netns", "del", name], "").map(drop)
 }
 
-/// Removes what processes have left behind that were killed.
+/// Removes what processes have left behind that were killed, and ends what still runs there.
 pub(super) fn remove_stale() {
     let Ok(names) = std::fs::read_dir(NAMES) else { return };
     let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     for name in names.filter(|name| maker_of(name).is_some_and(|maker| !maker.exists())) {
         // Another one may do the same.
+        let left = run("ip", &["netns", "pids", &name], "").unwrap_or_default();
+        for pid in left.lines().filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?)) {
+            kill_process(pid, Signal::KILL).ok();
+        }
         remove(&name).ok();
     }
 }
@@ -92,18 +97,19 @@ fn maker_of(name: &str) -> Option<PathBuf> {
     Some(Path::new("/proc").join(maker.parse::<u32>().ok()?.to_string()))
 }
 
-/// Runs a program of iproute2. An error is what it said.
-pub(super) fn run(program: &str, arguments: &[&str], input: &str) -> Result<(), String> {
+/// Runs a program of iproute2, and returns what it printed. An error is what it said.
+pub(super) fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
     let failed = |error: io::Error| format!("{program}, of iproute2, cannot be run: {error}");
     #[expect(clippy::disallowed_methods, reason = "it is waited for, also where nothing is asynchronous")]
     let mut command = std::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     // A program that has ended at once does not read it, and says why.
     let told = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(failed)?;
     if output.status.success() {
-        return told.transpose().map(drop).map_err(failed);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        return told.transpose().map(|_| printed).map_err(failed);
     }
     Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
