@@ -5,9 +5,22 @@
 
 use crate::process;
 use crate::test;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-/// For how long.
+/// The tests of the daemon, by the network that they are on.
+const ON_LINES: &str = "faults::run::what_three_nodes_have_acknowledged_survives_whatever_happens_to_one";
+const IN_NAMESPACES: &str = "faults::run::what_three_nodes_in_network_namespaces_have_acknowledged_survives_whatever_happens_to_their_network";
+
+/// What is between the nodes.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Network {
+    /// Ports of the test on loopback, which hold back, delay and lose what goes over them. It needs no rights.
+    Lines,
+    /// Network namespaces, with the kernel's TCP/IP and TLS between nodes and to clients. It needs root and iproute2.
+    Namespaces,
+}
+
+/// For how long, and where.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// For so many minutes.
@@ -19,6 +32,9 @@ pub(crate) struct Arguments {
     /// Nothing but the leader is killed, so often, to see how long everybody waits for the next one.
     #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=1000))]
     leader_kills: Option<u64>,
+    /// What is between the nodes.
+    #[arg(long, value_enum, default_value_t = Network::Lines)]
+    network: Network,
     /// The same again as in a run that printed this.
     #[arg(long)]
     seed: Option<u64>,
@@ -27,9 +43,16 @@ pub(crate) struct Arguments {
 /// Runs it on a real nats-server.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let nats_server = test::nats_server()?;
+    let name = match arguments.network {
+        Network::Lines => ON_LINES,
+        Network::Namespaces => {
+            test::iproute2().context("--network namespaces")?;
+            IN_NAMESPACES
+        }
+    };
     let mut tests = process::cargo();
-    tests.args(["test", "--locked", "--package", "membershipd", "--test", "main", "faults::run", "--"]);
-    tests.arg("--nocapture");
+    tests.args(["test", "--locked", "--package", "membershipd", "--test", "main", "--"]);
+    tests.args(["--exact", name, "--nocapture"]);
     // Without a server there is nothing to test, so that nothing is skipped.
     tests.env("CI", "true").env("NATS_SERVER", nats_server);
     if let Some(kills) = arguments.leader_kills {

@@ -2,15 +2,16 @@
 //!
 //! Other people's programs that we test against (a real `nats-server`, the Python and the
 //! JavaScript client) are fetched into the target directory and announced in environment
-//! variables. On a developer's machine a tool that cannot be had is reported and its tests say so;
-//! with `CI=true` it is a failure, so that nothing is skipped unseen.
+//! variables; what belongs to the system (iproute2) is only looked for. On a developer's machine a
+//! tool that cannot be had is reported and its tests say so; with `CI=true` it is a failure, so that
+//! nothing is skipped unseen.
 
 use crate::process;
 use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::process::Command;
 
-pub(crate) use tools::{faketime, nats_server};
+pub(crate) use tools::{faketime, iproute2, nats_server};
 
 mod report;
 mod tools;

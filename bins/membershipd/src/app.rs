@@ -261,7 +261,7 @@ async fn reconcile_patiently(
 ) -> Result<Reconciled, ReconcileError> {
     let deadline = Instant::now() + ELECTIONS;
     loop {
-        match control_plane::reconcile(store, rooms, Orphans::Remove).await {
+        match control_plane::reconcile(store, rooms, Orphans::RemoveDeleted).await {
             Err(error @ (ReconcileError::DataPlane(_) | ReconcileError::Store(StoreError::Unavailable)))
                 if Instant::now() < deadline =>
             {

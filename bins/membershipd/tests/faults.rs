@@ -5,6 +5,7 @@
 //! `UNIBUS_FAULTS_ONLY`, for the same again with `UNIBUS_FAULTS_SEED`, and for nothing but so many kills of the leader with
 //! `UNIBUS_FAULTS_LEADER_KILLS`; `UNIBUS_FAULTS_FAKETIME` is where libfaketime is, without which no clock is wrong.
 
+mod access;
 mod certificates;
 mod clocks;
 mod cluster;
@@ -13,6 +14,7 @@ mod elections;
 mod held;
 mod listener;
 mod nemesis;
+mod network;
 mod one_copy;
 mod requests;
 mod run;

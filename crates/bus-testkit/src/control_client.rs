@@ -14,7 +14,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 const JSON: &str = "application/json";
 
@@ -23,6 +27,8 @@ const JSON: &str = "application/json";
 pub struct ControlClient {
     address: SocketAddr,
     identity: Arc<Identity>,
+    /// Whom it believes to be the control plane; without, it speaks plaintext.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// Why a request has no result.
@@ -49,7 +55,14 @@ impl ControlError {
 impl ControlClient {
     /// Requests signed by `identity`.
     pub fn new(address: SocketAddr, identity: Arc<Identity>) -> Self {
-        Self { address, identity }
+        Self { address, identity, tls: None }
+    }
+
+    /// The same over TLS: the control plane has to show a certificate for its address that this configuration accepts.
+    #[must_use]
+    pub fn with_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
     }
 
     /// Who signs.
@@ -128,17 +141,31 @@ impl ControlClient {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ControlError> {
         let stream = TcpStream::connect(self.address).await.map_err(transport)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(transport)?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(transport)?;
-            drop(sender);
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(transport)?.to_bytes();
-            Ok((status, body))
-        };
-        let (answer, _) = tokio::join!(exchange, connection);
-        answer
+        match &self.tls {
+            None => exchange_over(stream, request).await,
+            Some(config) => {
+                let name = ServerName::from(self.address.ip());
+                let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
+                exchange_over(stream.map_err(transport)?, request).await
+            }
+        }
     }
+}
+
+async fn exchange_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), ControlError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(transport)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(transport)?;
+        drop(sender);
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(transport)?.to_bytes();
+        Ok((status, body))
+    };
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer
 }
 
 fn json(body: &impl Serialize) -> Result<Bytes, ControlError> {

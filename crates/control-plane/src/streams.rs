@@ -1,7 +1,9 @@
 //! The streams of rooms with history: made, changed and removed together with their rooms.
 //!
-//! The store decides. A stream that the store does not know is removed, one that it misses is made, and one with
-//! other limits is changed: at every start, and whenever making one fails because an old one is in its way.
+//! The store decides. A stream whose room was deleted is removed, one that it misses is made, and one with other limits is
+//! changed: at every start, and whenever making one fails because an old one is in its way. A stream of a room that the store
+//! does not know is removed only by whoever has a store of its own: where others write as well, it may have to hear of the room
+//! still.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -162,8 +164,11 @@ pub struct Reconciled {
 /// What becomes of streams without a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Orphans {
-    /// They are removed.
+    /// They are removed: nobody else writes to this store, so it misses no room.
     Remove,
+    /// Those of rooms that were deleted are removed. Others stay: a store that others write to, too, may be behind them, and the
+    /// messages of a room that it has not heard of would be gone.
+    RemoveDeleted,
     /// They stay: their rooms may have been made by others a moment ago.
     Keep,
 }
@@ -197,7 +202,16 @@ pub async fn reconcile(
         }
     }
     // First: a stream without a room may lie on the subject of a new one.
-    for orphan in found.keys().filter(|_| orphans == Orphans::Remove) {
+    for orphan in found.keys() {
+        match orphans {
+            Orphans::Remove => {}
+            Orphans::RemoveDeleted if was_deleted(store, orphan).await? => {}
+            Orphans::RemoveDeleted => {
+                tracing::info!(room = %orphan, "a stream stays whose room is not known here");
+                continue;
+            }
+            Orphans::Keep => continue,
+        }
         streams.drop_stream(orphan).await?;
         done.removed += 1;
     }
@@ -216,6 +230,15 @@ pub async fn reconcile(
     Ok(done)
 }
 
+/// Whether there was such a room: deletion leaves a trace, and an id is never given to another room.
+async fn was_deleted(store: &dyn MembershipStore, room: &RoomId) -> Result<bool, StoreError> {
+    match store.tombstone(room).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes or changes a room's stream. Where that fails, what deleted rooms may have left behind is removed, and it is
 /// tried once more.
 pub(crate) async fn keep(
@@ -230,7 +253,8 @@ pub(crate) async fn keep(
         Err(first) => first,
     };
     for found in streams.streams().await? {
-        if store.view().room(&found.room).is_none() {
+        // Of a store that cannot say so no stream is removed.
+        if was_deleted(store, &found.room).await.unwrap_or(false) {
             tracing::warn!(room = %found.room, "removing the stream of a room that is gone");
             streams.drop_stream(&found.room).await?;
         }

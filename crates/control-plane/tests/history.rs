@@ -63,11 +63,36 @@ async fn a_room_whose_stream_could_not_be_made_gets_it_when_it_is_sent_again() {
 async fn what_a_deleted_room_left_behind_stands_in_nobodys_way() {
     let bus = Bus::start().await;
     let alice = bus.admit("alice", BusRole::Member).await;
-    let gone: RoomId = "GEZDGNBVGY3TQOJQGEZDGNBVGY".parse().unwrap();
+    let mut deleted = shared(&alice, "alice", "lab").create(&bus).await;
+    deleted.plain(&bus, &alice, Op::Close {}).await;
+    let gone = deleted.state.id();
+    bus.delete(&alice, &deleted.path("")).send().await;
     bus.plane.leave_stream(stream(gone, "lab"));
-    let room = shared(&alice, "alice", "lab").create(&bus).await;
+    // Of a room that another node has made, and of which this one has not heard.
+    let unknown: RoomId = "GEZDGNBVGY3TQOJQGEZDGNBVGY".parse().unwrap();
+    bus.plane.leave_stream(stream(unknown, "elsewhere"));
+    let bob = bus.admit("bob", BusRole::Member).await;
+    let room = shared(&bob, "bob", "lab").create(&bus).await;
     assert_eq!(bus.plane.stream(&gone), None);
+    assert!(bus.plane.stream(&unknown).is_some());
     assert!(bus.plane.stream(&room.state.id()).is_some());
+}
+
+#[tokio::test]
+async fn a_start_removes_no_stream_of_a_room_that_its_store_may_have_to_hear_of() {
+    let bus = Bus::start().await;
+    let alice = bus.admit("alice", BusRole::Member).await;
+    let mut deleted = shared(&alice, "alice", "lab").create(&bus).await;
+    deleted.plain(&bus, &alice, Op::Close {}).await;
+    bus.delete(&alice, &deleted.path("")).send().await;
+    bus.plane.leave_stream(stream(deleted.state.id(), "lab"));
+    let unknown: RoomId = "GEZDGNBVGY3TQOJQGEZDGNBVGY".parse().unwrap();
+    bus.plane.leave_stream(stream(unknown, "elsewhere"));
+
+    let done = reconcile(&*bus.store, &*bus.plane, Orphans::RemoveDeleted).await.unwrap();
+    assert_eq!(done, Reconciled { removed: 1, ..Reconciled::default() });
+    assert_eq!(bus.plane.stream(&deleted.state.id()), None);
+    assert!(bus.plane.stream(&unknown).is_some());
 }
 
 #[tokio::test]

@@ -38,7 +38,21 @@ pub(super) fn prepare() -> Result<Vec<Announced>> {
             Err(error) => eprintln!("warning: tests without {name}: {error:#}"),
         }
     }
+    match iproute2() {
+        Err(error) if on_ci() => return Err(error.context("the tests need network namespaces")),
+        Err(error) => eprintln!("warning: tests without network namespaces: {error:#}"),
+        Ok(()) => {}
+    }
     Ok(announced)
+}
+
+/// Looks for the programs that make networks. Whether they may is found out by the tests.
+pub(crate) fn iproute2() -> Result<()> {
+    for program in ["ip", "tc", "ss"] {
+        process::output(process::command(program).arg("-V"))
+            .context("the package iproute2 is needed, and its programs in PATH")?;
+    }
+    Ok(())
 }
 
 /// The one on the path when it is of the supported line, else one fetched from the package index.

@@ -1,19 +1,14 @@
-//! Three nodes whose lines to each other and to clients can be cut, each a daemon and the nats-server that it watches.
-//!
-//! Every node has an address of its own on the loopback interface. Nodes tell each other where a third one is, as the
-//! address that its connection came from and the port of its routes; since all connections between nodes come through
-//! lines, at 127.0.0.1, nobody listens there, and there is no way around the lines.
+//! Three nodes on a network that can fail, each a daemon and the nats-server that it watches.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
+use bus_client::ClientTls;
 use bus_testkit::ControlClient;
-use bus_testkit::faults::{Cut, Direction, Flow, Line};
 use busauth::http_signature::sign;
 use busauth::identity::file as identity_file;
 use busauth::{HttpNonce, Identity, RequestTarget};
@@ -25,9 +20,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Child;
 
-use super::certificates::RouteCertificates;
+use super::access::Access;
+use super::certificates::{Certificates, Shown};
 use super::clocks::{Clocks, now};
 use super::disk::Disk;
+use super::network::{Addresses, Network};
 use crate::daemon::harness::{Place, within};
 use crate::daemon::nodes::{SECRET, child_of, is_there, nats_server, until_requests_count};
 
@@ -40,6 +37,8 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 const LED: &str = "KV_UNIBUS_ctl";
 /// How long a node may take to say who leads it: it asks for every stream, and waits for those whose leader is gone.
 const LOOK: Duration = Duration::from_secs(8);
+/// How long a node may take to say how it is.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a node's clock may take to be what it was set to, and a node to serve by it.
 const CLOCK_SET: Duration = Duration::from_mins(1);
 /// What is called the same time, on a machine that has other things to do.
@@ -49,26 +48,12 @@ const RESTART: Duration = Duration::from_secs(2);
 /// What it does not start anew: something is wrong with its settings.
 const WRONG_SETTINGS: i32 = 2;
 
-/// Where a node listens.
-#[derive(Debug, Clone, Copy)]
-struct Addresses {
-    control: SocketAddr,
-    data: SocketAddr,
-    route: SocketAddr,
-}
-
-/// The lines from clients to a node. Its addresses for them are where they begin.
-struct ClientLines {
-    control: Line,
-    data: Line,
-}
-
 /// What nodes have beyond what they need.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Fittings {
     /// A disk of its own for each, where that is possible.
     pub(crate) disks: bool,
-    /// Certificates for each other.
+    /// Certificates for each other, also where nodes do not ask for them.
     pub(crate) certificates: bool,
     /// A clock of its own for each, where that is possible.
     pub(crate) clocks: bool,
@@ -78,41 +63,29 @@ pub(crate) struct Fittings {
 pub(crate) struct Cluster {
     /// Before the places that they are in.
     disks: [Option<Disk>; 3],
-    certificates: Option<RouteCertificates>,
+    certificates: Option<Certificates>,
     clocks: Option<Clocks>,
     places: [Place; 3],
-    addresses: [Addresses; 3],
-    /// From the first node to the second.
-    lines: HashMap<(usize, usize), Line>,
-    client_lines: [ClientLines; 3],
+    access: Access,
     nats_server: PathBuf,
     more: Vec<String>,
     variables: Vec<(&'static str, String)>,
     running: [Mutex<Option<Child>>; 3],
     admin: Option<Arc<Identity>>,
+    /// After the nodes that are on it.
+    pub(crate) network: Network,
 }
 
 impl Cluster {
     /// Three nodes that serve; `None` without a nats-server.
     pub(crate) async fn start(
-        seed: u64,
+        network: Network,
         fittings: Fittings,
         more: &[&str],
         variables: &[(&'static str, String)],
     ) -> Option<Self> {
         drop(rustls::crypto::ring::default_provider().install_default());
         let nats_server = nats_server()?;
-        let addresses = [2, 3, 4].map(|last| Addresses::free(Ipv4Addr::new(127, 0, 0, last).into()));
-        let mut lines = HashMap::new();
-        for (from, to) in (0..9).map(|pair| (pair / 3, pair % 3)).filter(|(from, to)| from != to) {
-            let line = Line::to(addresses[to].route, seed.wrapping_add(lines.len() as u64)).await.unwrap();
-            lines.insert((from, to), line);
-        }
-        let client_lines = [
-            ClientLines::to(&addresses[0], seed).await,
-            ClientLines::to(&addresses[1], seed).await,
-            ClientLines::to(&addresses[2], seed).await,
-        ];
         let places: [Place; 3] = std::array::from_fn(|_| Place::new());
         // All of them or none.
         let mut may_mount = fittings.disks;
@@ -121,28 +94,25 @@ impl Cluster {
             may_mount = disk.is_some();
             disk
         });
+        let needs_certificates = fittings.certificates || network.is_public();
         let mut cluster = Self {
             disks,
-            certificates: fittings.certificates.then(RouteCertificates::new),
+            certificates: needs_certificates.then(|| Certificates::new(Shown::ToNodes, network.hosts())),
             clocks: fittings.clocks.then(Clocks::found).flatten(),
             places,
-            addresses,
-            lines,
-            client_lines,
+            access: Access::to(&network),
             nats_server,
             more: more.iter().map(|one| (*one).to_owned()).collect(),
             variables: variables.to_vec(),
             running: Default::default(),
             admin: None,
+            network,
         };
         (0..3).for_each(|node| cluster.spawn(node));
         for node in 0..3 {
             cluster.until_ready(node).await;
         }
-        // The first start makes one for the whole cluster, on whichever node.
-        let made = cluster.places.iter().map(|place| place.data().join("admin.identity"));
-        let made = made.filter(|path| path.exists()).map(|path| identity_file::load(&path).unwrap());
-        cluster.admin = made.map(Arc::new).next();
+        cluster.admin = Some(Arc::new(cluster.first_admin().await));
         let control = cluster.control(0, &cluster.admin());
         let counting = std::panic::AssertUnwindSafe(until_requests_count(&control)).catch_unwind();
         if let Err(panic) = counting.await {
@@ -152,11 +122,26 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// The admin of nodes that serve for the first time.
+    async fn first_admin(&self) -> Identity {
+        if self.network.is_public() {
+            // They wait until their operator names one.
+            let admin = Identity::generate();
+            let card = admin.card(Some("admin".parse().unwrap())).to_string();
+            self.places[0].user_ok(&["add", "--role", "admin", "--card", &card]).await;
+            return admin;
+        }
+        // The first start makes one for the whole cluster, on whichever node.
+        let made = self.places.iter().map(|place| place.data().join("admin.identity"));
+        identity_file::load(&made.into_iter().find(|path| path.exists()).unwrap()).unwrap()
+    }
+
     /// Starts a node without waiting for it.
     pub(crate) fn spawn(&self, node: usize) {
-        let Addresses { control, data, route } = self.addresses[node];
-        let routes = self.lines.iter().filter(|((from, _), _)| *from == node);
-        let routes: Vec<String> = routes.map(|(_, line)| format!("nats://{}", line.address())).collect();
+        let Addresses { control, data, route } = self.network.addresses(node);
+        let for_clients = self.network.addresses_for_clients(node);
+        let routes: Vec<String> =
+            self.network.routes_of(node).iter().map(|address| format!("nats://{address}")).collect();
         let place = &self.places[node];
         let settings = [
             ("--bind", control.ip().to_string()),
@@ -164,8 +149,8 @@ impl Cluster {
             ("--nats-port", data.port().to_string()),
             ("--cluster-port", route.port().to_string()),
             ("--public-name", NAME.to_owned()),
-            ("--public-name", self.control_address(node).to_string()),
-            ("--data-url", format!("nats://{}", self.data_address(node))),
+            ("--public-name", for_clients.control.to_string()),
+            ("--data-url", self.access.data_url(for_clients.data)),
             ("--cluster-name", "members".to_owned()),
             ("--server-name", name_of(node)),
             ("--routes", routes.join(",")),
@@ -176,7 +161,8 @@ impl Cluster {
             ("--log", "info,async_nats=warn,nats_server=debug".to_owned()),
         ];
         let of_routes = self.certificates.iter().flat_map(|certificates| certificates.settings(node));
-        let settings: Vec<(&str, String)> = settings.into_iter().chain(of_routes).collect();
+        let of_clients = self.access.settings(node);
+        let settings: Vec<(&str, String)> = settings.into_iter().chain(of_routes).chain(of_clients).collect();
         let settings = settings.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let arguments: Vec<&str> =
             std::iter::once("serve").chain(settings).chain(self.more.iter().map(String::as_str)).collect();
@@ -186,7 +172,7 @@ impl Cluster {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
         command.env("UNIBUS_CLUSTER_PASS", SECRET).stdout(Stdio::null()).stderr(log);
-        *self.running[node].lock() = Some(command.spawn().unwrap());
+        *self.running[node].lock() = Some(self.network.spawn(node, &mut command));
     }
 
     /// Ends a node by force, as the loss of its machine would. Returns when daemon and server have ended.
@@ -244,13 +230,18 @@ impl Cluster {
         }
     }
 
+    /// Whether others than this machine could reach nodes: those take encrypted rooms only.
+    pub(crate) fn is_public(&self) -> bool {
+        self.network.is_public()
+    }
+
     /// The disk of a node, if it has one of its own.
     pub(crate) fn disk(&self, node: usize) -> Option<&Disk> {
         self.disks[node].as_ref()
     }
 
     /// The certificates of nodes for each other, if they have any.
-    pub(crate) fn certificates(&self) -> Option<&RouteCertificates> {
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
         self.certificates.as_ref()
     }
 
@@ -268,9 +259,8 @@ impl Cluster {
     async fn clock_said(&self, node: usize) -> Option<u64> {
         let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
         let signature = sign(&self.admin(), &target, None, 1, &HttpNonce::random());
-        let url = format!("http://{}/v1/me", self.addresses[node].control);
-        let client = reqwest::Client::builder().timeout(LOOK).build().unwrap();
-        let asked = client.get(url).header(header::HOST, NAME).headers(signature).send();
+        let url = format!("{}/v1/me", self.access.control_url(self.network.addresses(node).control));
+        let asked = self.http(LOOK).get(url).header(header::HOST, NAME).headers(signature).send();
         let problem: Problem = serde_json::from_str(&asked.await.ok()?.text().await.ok()?).ok()?;
         problem.time.map(Timestamp::unix)
     }
@@ -322,54 +312,10 @@ impl Cluster {
         }
     }
 
-    /// Breaks a node's connections to the others; they may connect again.
-    pub(crate) fn reset_lines(&self, node: usize) {
-        let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
-        of_node.for_each(|(_, line)| line.reset());
-    }
-
-    /// Cuts a node's lines to the others.
-    pub(crate) fn cut(&self, node: usize, cut: Cut) {
-        for ((from, to), line) in &self.lines {
-            // What the node says, on this line, goes there if it is the one that has connected.
-            let (says, hears) = match (*from == node, *to == node) {
-                (true, _) => (Direction::There, Direction::Back),
-                (_, true) => (Direction::Back, Direction::There),
-                _ => continue,
-            };
-            match cut {
-                Cut::Both => line.set_both(Flow::Hold),
-                Cut::Unheard => line.set(says, Flow::Hold),
-                Cut::Deaf => line.set(hears, Flow::Hold),
-            }
-        }
-    }
-
-    /// Cuts a node's lines to clients, or makes them whole.
-    pub(crate) fn cut_clients(&self, node: usize, cut: Option<Cut>) {
-        let ClientLines { control, data } = &self.client_lines[node];
-        for line in [control, data] {
-            line.set_both(Flow::Pass);
-            match cut {
-                None => {}
-                Some(Cut::Both) => line.set_both(Flow::Hold),
-                Some(Cut::Unheard) => line.set(Direction::Back, Flow::Hold),
-                Some(Cut::Deaf) => line.set(Direction::There, Flow::Hold),
-            }
-        }
-    }
-
-    /// What happens on a node's lines to the others, both ways.
-    pub(crate) fn lines_of(&self, node: usize, flow: Flow) {
-        let of_node = self.lines.iter().filter(|((from, to), _)| *from == node || *to == node);
-        of_node.for_each(|(_, line)| line.set_both(flow));
-    }
-
     /// Makes everything whole, and returns when all nodes serve and every copy is there.
     pub(crate) async fn heal(&self) {
         for node in 0..3 {
-            self.lines_of(node, Flow::Pass);
-            self.cut_clients(node, None);
+            self.network.mend(node);
             if let Some(disk) = self.disk(node) {
                 disk.free();
             }
@@ -429,9 +375,8 @@ impl Cluster {
 
     /// What a node says to whoever asks. `None` when it does not answer.
     pub(crate) async fn ask(&self, node: usize, path: &str) -> Option<(u16, Value)> {
-        let url = format!("http://{}/{path}", self.addresses[node].control);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().unwrap();
-        let answer = client.get(url).send().await.ok()?;
+        let url = format!("{}/{path}", self.access.control_url(self.network.addresses(node).control));
+        let answer = self.http(ANSWER).get(url).send().await.ok()?;
         let status = answer.status().as_u16();
         let text = answer.text().await.ok()?;
         Some((status, serde_json::from_str(&text).ok()?))
@@ -463,6 +408,18 @@ impl Cluster {
         within("leader", looking).await
     }
 
+    /// What each node says of the streams, for whoever looks for the cause.
+    pub(crate) async fn print_streams(&self) {
+        for node in 0..3 {
+            let admin = self.control(node, &self.admin());
+            let asked = tokio::time::timeout(LOOK, admin.get::<ClusterStatus>("/v1/cluster")).await;
+            match asked {
+                Ok(Ok(status)) => println!("node {node}: {:#?}", status.streams),
+                other => println!("node {node} says nothing of streams: {other:?}"),
+            }
+        }
+    }
+
     /// The end of a node's log.
     pub(crate) fn last_words(&self, node: usize) -> String {
         let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();
@@ -484,13 +441,28 @@ impl Cluster {
     }
 
     /// Where clients find a node's control plane.
-    pub(crate) fn control_address(&self, node: usize) -> SocketAddr {
-        self.client_lines[node].control.address()
+    pub(crate) fn control_url(&self, node: usize) -> String {
+        self.access.control_url(self.network.addresses_for_clients(node).control)
     }
 
     /// Where clients find a node's data plane.
-    pub(crate) fn data_address(&self, node: usize) -> SocketAddr {
-        self.client_lines[node].data.address()
+    pub(crate) fn data_url(&self, node: usize) -> String {
+        self.access.data_url(self.network.addresses_for_clients(node).data)
+    }
+
+    /// A client for requests to any node, which does not sign them.
+    pub(crate) fn http(&self, patience: Duration) -> reqwest::Client {
+        self.access.http(patience)
+    }
+
+    /// What a stock NATS client needs to know of nodes.
+    pub(crate) fn nats_options(&self, options: ConnectOptions) -> ConnectOptions {
+        self.access.nats(options)
+    }
+
+    /// The same for the SDK.
+    pub(crate) fn client_tls(&self) -> ClientTls {
+        self.access.sdk()
     }
 
     pub(crate) fn admin(&self) -> Arc<Identity> {
@@ -499,7 +471,7 @@ impl Cluster {
 
     /// Signed requests to a node.
     pub(crate) fn control(&self, node: usize, identity: &Arc<Identity>) -> ControlClient {
-        ControlClient::new(self.control_address(node), identity.clone())
+        self.access.control(self.network.addresses_for_clients(node).control, identity)
     }
 
     /// Ends all of them in good order.
@@ -507,22 +479,6 @@ impl Cluster {
         for node in 0..3 {
             within("end of a node", self.stop(node)).await;
         }
-    }
-}
-
-impl Addresses {
-    /// Ports that were free a moment ago, and stay the same when the node is started again.
-    fn free(host: IpAddr) -> Self {
-        let listeners = [(); 3].map(|()| std::net::TcpListener::bind((host, 0)).unwrap());
-        let [control, data, route] = listeners.map(|listener| listener.local_addr().unwrap());
-        Self { control, data, route }
-    }
-}
-
-impl ClientLines {
-    async fn to(addresses: &Addresses, seed: u64) -> Self {
-        let line = async |server| Line::to(server, seed).await.unwrap();
-        Self { control: line(addresses.control).await, data: line(addresses.data).await }
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn connect(
     nodes: &[usize],
     identity: &Identity,
 ) -> Option<async_nats::Client> {
-    let servers = nodes.iter().map(|node| format!("nats://{}", cluster.data_address(*node)));
+    let servers = nodes.iter().map(|node| cluster.data_url(*node));
     let servers: Vec<async_nats::ServerAddr> = servers.map(|url| url.parse().unwrap()).collect();
     let options = async_nats::ConnectOptions::with_nkey(identity.login_seed().as_str().to_owned())
         .custom_inbox_prefix(format!("_INBOX_{}", identity.id()))
@@ -39,7 +39,7 @@ pub(crate) async fn connect(
         .reconnect_delay_callback(|_| AGAIN)
         .max_reconnects(RECONNECTS)
         .event_callback(|_| async {});
-    options.connect(servers).await.ok()
+    cluster.nats_options(options).connect(servers).await.ok()
 }
 
 /// The same at any node, until it works or the run is over.

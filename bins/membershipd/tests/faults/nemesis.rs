@@ -47,6 +47,7 @@ fn takes_leader(fault: Fault) -> bool {
             | Fault::ExpiredCertificate(_)
             | Fault::Clock(_, Onset::Start)
             | Fault::Cut(Cut::Both | Cut::Unheard | Cut::Deaf)
+            | Fault::Unplugged
     )
 }
 
@@ -118,24 +119,29 @@ async fn execute_step(world: &World, step: &Step) {
             tokio::time::sleep(step.lasts).await;
         }
         Fault::Cut(cut) => {
-            cluster.cut(node, cut);
+            cluster.network.cut(node, cut);
             tokio::time::sleep(step.lasts).await;
-            cluster.lines_of(node, Flow::Pass);
+            cluster.network.mend(node);
         }
         Fault::ClientsCut(cut) => {
-            cluster.cut_clients(node, Some(cut));
+            cluster.network.cut_clients(node, cut);
             tokio::time::sleep(step.lasts).await;
-            cluster.cut_clients(node, None);
+            cluster.network.mend(node);
+        }
+        Fault::Unplugged => {
+            cluster.network.unplug(node);
+            tokio::time::sleep(step.lasts).await;
+            cluster.network.mend(node);
         }
         Fault::Slow(delay) => {
-            cluster.lines_of(node, Flow::Slow(delay));
+            cluster.network.between_nodes(node, Flow::Slow(delay));
             tokio::time::sleep(step.lasts).await;
-            cluster.lines_of(node, Flow::Pass);
+            cluster.network.mend(node);
         }
         Fault::Lossy(losses) => {
-            cluster.lines_of(node, Flow::Lossy(losses));
+            cluster.network.between_nodes(node, Flow::Lossy(losses));
             tokio::time::sleep(step.lasts).await;
-            cluster.lines_of(node, Flow::Pass);
+            cluster.network.mend(node);
         }
         Fault::FullDisk => {
             let Some(disk) = cluster.disk(node) else { return };
@@ -199,7 +205,7 @@ async fn expire_certificate(cluster: &Cluster, node: usize, renewal: Renewal, la
         certificates.renew(node, DAY);
         match reload(cluster, node).await {
             Ok(()) => {
-                cluster.reset_lines(node);
+                cluster.network.reset(node);
                 tokio::time::sleep(lasts).await;
                 // It is let in again, and nobody has done anything for it.
                 cluster.until_whole().await;
@@ -214,7 +220,7 @@ async fn expire_certificate(cluster: &Cluster, node: usize, renewal: Renewal, la
             }
         }
     } else {
-        cluster.reset_lines(node);
+        cluster.network.reset(node);
         // The others do without it: it is not let in again.
         cluster.until_missed((node + 1) % 3).await;
         tokio::time::sleep(lasts).await;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::cluster::{AGAIN, Cluster, Fittings};
 use super::listener::connect;
+use super::network::{Lines, Network};
 use crate::daemon::harness::{Place, within};
 
 /// How long a request may take when nodes are missing.
@@ -48,7 +49,9 @@ async fn with_one_copy_the_loss_of_its_node_stops_the_bus_and_lets_nobody_in() {
     listening.spawn(count_lives(service_manager, Arc::clone(&lives)));
     let variables = [("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "1000000".to_owned())];
     let settings = ["--kv-replicas", "1", "--staleness-bound", "20s"];
-    let Some(cluster) = Cluster::start(1, Fittings::default(), &settings, &variables).await else { return };
+    let network = Network::Lines(Box::new(Lines::new(1).await));
+    let starting = Box::pin(Cluster::start(network, Fittings::default(), &settings, &variables));
+    let Some(cluster) = starting.await else { return };
     let alice = Arc::new(Identity::generate());
     let new = newcomer(&alice, "alice");
     let _alice: UserInfo = cluster.control(0, &cluster.admin()).post("/v1/users", &new).await.unwrap();

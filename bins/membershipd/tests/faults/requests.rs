@@ -55,7 +55,7 @@ impl Requests {
 
 /// Sends requests of others once more, to all nodes in turn.
 pub(crate) async fn replay(world: &World) {
-    let client = reqwest::Client::builder().timeout(CLIENT_PATIENCE).build().unwrap();
+    let client = world.cluster.http(CLIENT_PATIENCE);
     let mut turn = 0;
     while !world.is_over() {
         // Each round of nodes is a turn.
@@ -63,7 +63,7 @@ pub(crate) async fn replay(world: &World) {
         let request = world.requests.that_looks_new(world.cluster.clock(node), turn / 3);
         turn += 1;
         if let Some(Request { by, nonce, signature, .. }) = request {
-            let url = format!("http://{}/v1/me", world.cluster.control_address(node));
+            let url = format!("{}/v1/me", world.cluster.control_url(node));
             let sending = client.get(url).header(header::HOST, NAME).headers(signature).send();
             let attempt = world.recorder.attempt(by, Node(node), Write::Spend { nonce });
             if let Some(Ok(answer)) = world.over.run_until_cancelled(sending).await {

@@ -106,10 +106,11 @@ impl<'a> Speaker<'a> {
     /// Connects by way of one node after the other until one lets it in.
     async fn connect(world: &'a World, user: User) -> Self {
         loop {
-            let url = format!("http://{}", world.cluster.control_address(world.next_node().0));
+            let url = world.cluster.control_url(world.next_node().0);
             // As patient as a removal may take, and soon at the next node when one cannot be reached.
             let tuning = Tuning { connect_timeout: Duration::from_secs(2), ..Tuning::default() };
-            let config = BusConfig::new(url, world.identity(user).clone()).with_tuning(tuning);
+            let config = BusConfig::new(url, world.identity(user).clone());
+            let config = config.with_tls(world.cluster.client_tls()).with_tuning(tuning);
             match Bus::connect(config).await {
                 Ok(bus) => return Self { world, user, bus },
                 Err(_) => tokio::time::sleep(AGAIN).await,
@@ -120,8 +121,9 @@ impl<'a> Speaker<'a> {
     async fn create(&self) -> Option<(MadeRoom, Room)> {
         let number = self.world.next_room();
         let subject = format!("sdk-{}", number.0).parse().unwrap();
-        // About half of them.
-        let encryption = if number.0.is_multiple_of(2) { Encryption::E2e } else { Encryption::None };
+        // About half of them, where others are allowed.
+        let is_encrypted = number.0.is_multiple_of(2) || self.world.cluster.is_public();
+        let encryption = if is_encrypted { Encryption::E2e } else { Encryption::None };
         let draft = RoomDraft { encryption, history: History::Shared, ..RoomDraft::new(subject) };
         let write = |entry| Write::Create { room: number, entry };
         let attempt = self.world.recorder.attempt(self.user, SOME_NODE, write(Entry(0)));

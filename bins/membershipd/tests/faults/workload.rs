@@ -145,7 +145,7 @@ pub(crate) async fn administer(world: &World, clerk: User, crowd: &[User]) {
 /// Signs requests and sends each to all nodes at once: one of them may accept it. When a node says that its clock is another
 /// one, the next is signed by that clock, as the SDK does.
 pub(crate) async fn spend(world: &World, user: User) {
-    let client = reqwest::Client::builder().timeout(CLIENT_PATIENCE).build().unwrap();
+    let client = world.cluster.http(CLIENT_PATIENCE);
     let target = RequestTarget { method: &Method::GET, authority: NAME, path: "/v1/me", query: None };
     let mut told: Option<u64> = None;
     while !world.is_over() {
@@ -153,7 +153,7 @@ pub(crate) async fn spend(world: &World, user: User) {
         let signature = sign(world.identity(user), &target, None, created, &HttpNonce::random());
         let nonce = world.next_nonce();
         let sending = (0..3).map(|node| {
-            let url = format!("http://{}/v1/me", world.cluster.control_address(node));
+            let url = format!("{}/v1/me", world.cluster.control_url(node));
             let request = client.get(url).header(header::HOST, NAME).headers(signature.clone());
             async move {
                 let attempt = world.recorder.attempt(user, Node(node), Write::Spend { nonce });

@@ -38,6 +38,7 @@ pub(crate) struct MadeRoom {
     pub(crate) subject: RoomSubject,
     pub(crate) owner: User,
     pub(crate) keeps: bool,
+    /// Of what is said in it. Stock clients say it as it is, also in a room in which everybody has keys.
     pub(crate) encryption: Encryption,
 }
 

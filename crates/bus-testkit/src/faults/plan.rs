@@ -8,6 +8,12 @@ use super::record::Node;
 /// How long a calm and a trouble last in a short run.
 const SHORT_CALM: Duration = Duration::from_secs(2);
 const SHORT_TROUBLE: Duration = Duration::from_secs(6);
+/// Where each second counts.
+const SHORTEST_CALM: Duration = Duration::from_secs(1);
+/// Nodes notice at once that a connection has ended.
+const UNTIL_KILLED_IS_MISSED: Duration = Duration::from_secs(4);
+/// How long nodes mostly need to notice that somebody is not there, by pings that nobody answers or by the silence of a leader.
+const UNTIL_NOTICED: Duration = Duration::from_secs(6);
 /// The shortest and the longest in a long run.
 const CALM: (u64, u64) = (3_000, 15_000);
 const TROUBLE: (u64, u64) = (2_000, 40_000);
@@ -33,6 +39,8 @@ pub enum Fault {
     Cut(Cut),
     /// Its lines to clients. It is fine, and so are all others.
     ClientsCut(Cut),
+    /// Its cable is out: neither nodes nor clients reach it.
+    Unplugged,
     /// Everything between it and the others takes so much longer.
     Slow(Duration),
     /// So many of 1000 pieces between it and the others are lost.
@@ -58,6 +66,7 @@ impl Fault {
             Self::Restart => "restart",
             Self::Cut(_) => "cut",
             Self::ClientsCut(_) => "clients-cut",
+            Self::Unplugged => "unplug",
             Self::Slow(_) => "slow",
             Self::Lossy(_) => "lossy",
             Self::Wipe => "wipe",
@@ -126,12 +135,21 @@ pub struct Step {
 pub enum Form {
     /// One of each sort that needs nothing but processes and lines, in less than a minute.
     Short,
+    /// Each way in which a network fails a node, and the loss of the leader, in little more than a minute.
+    Network,
     /// For so long at least, and each sort at least once.
     Long(Duration),
     /// The same with these sorts alone ([`Fault::sort`]); nothing happens when there are none of these names.
     LongOf(Duration, Vec<String>),
     /// Nothing but the loss of the leader, so often, each time of a cluster that is whole: to see how long it takes.
     LeaderKills(usize),
+}
+
+impl Form {
+    /// Whether it takes about a minute.
+    pub fn is_short(&self) -> bool {
+        matches!(self, Self::Short | Self::Network)
+    }
 }
 
 /// All that goes wrong in a run.
@@ -147,6 +165,7 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let steps = match form {
             Form::Short => short(&mut dice, nodes),
+            Form::Network => network(&mut dice, nodes),
             Form::Long(at_least) => long(&mut dice, nodes, at_least, |_| true),
             Form::LongOf(at_least, sorts) => {
                 long(&mut dice, nodes, at_least, |fault| sorts.iter().any(|sort| sort == fault.sort()))
@@ -177,6 +196,27 @@ fn short(dice: &mut Dice, nodes: usize) -> Vec<Step> {
         steps.push(step(fault, someone(dice, nodes)));
     }
     steps
+}
+
+/// The leader is killed; then, in any order, the leader is cut off, it and some other node are cut off in one direction each,
+/// and for some node the network is bad.
+fn network(dice: &mut Dice, nodes: usize) -> Vec<Step> {
+    let all: Vec<Node> = (0..nodes).map(Node).collect();
+    let mut one_way = [Cut::Unheard, Cut::Deaf];
+    dice.shuffle(&mut one_way);
+    let bad = dice.one_of(&[Fault::Slow(Duration::from_millis(400)), Fault::Lossy(200)]);
+    let mut faults = [
+        (dice.one_of(&[Fault::Cut(Cut::Both), Fault::Unplugged]), Who::Leader),
+        (Fault::Cut(one_way[0]), Who::Leader),
+        // Each loss of the leader takes its time, and these may be of others.
+        (Fault::Cut(one_way[1]), Who::This(dice.one_of(&all))),
+        (bad, Who::This(dice.one_of(&all))),
+    ];
+    dice.shuffle(&mut faults);
+    let mut steps = vec![(Fault::Kill, Who::Leader, UNTIL_KILLED_IS_MISSED)];
+    steps.extend(faults.into_iter().map(|(fault, who)| (fault, who, UNTIL_NOTICED)));
+    let step = |(fault, who, lasts)| Step { calm: SHORTEST_CALM, fault, who, lasts, from_whole: false };
+    steps.into_iter().map(step).collect()
 }
 
 fn long(dice: &mut Dice, nodes: usize, at_least: Duration, counts: impl Fn(Fault) -> bool) -> Vec<Step> {
@@ -229,6 +269,7 @@ fn every_sort(dice: &mut Dice) -> Vec<Fault> {
         Fault::Cut(Cut::Unheard),
         Fault::Cut(Cut::Deaf),
         Fault::ClientsCut(dice.one_of(&[Cut::Both, Cut::Unheard, Cut::Deaf])),
+        Fault::Unplugged,
         Fault::Slow(between(dice, (50, 1500))),
         Fault::Lossy(u16::try_from(50 + dice.below(400)).unwrap_or(u16::MAX)),
         Fault::Wipe,
@@ -266,7 +307,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::{Fault, Form, Plan, Who};
+    use super::{Cut, Fault, Form, Plan, Who};
 
     #[test]
     fn the_same_seed_is_the_same_plan() {
@@ -286,11 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_for_the_network_cuts_the_leader_off_and_cuts_each_way() {
+        for seed in 0..100 {
+            let plan = Plan::new(seed, Form::Network, 3);
+            let has = |fault| plan.steps.iter().any(|step| step.fault == fault);
+            let of_leader =
+                |fault| plan.steps.iter().any(|step| (step.fault, step.who) == (fault, Who::Leader));
+            assert!(has(Fault::Cut(Cut::Unheard)) && has(Fault::Cut(Cut::Deaf)), "{plan:?}");
+            assert!(of_leader(Fault::Cut(Cut::Both)) || of_leader(Fault::Unplugged), "{plan:?}");
+            assert!(of_leader(Fault::Kill), "{plan:?}");
+            assert!(plan.lasts() <= Duration::from_secs(40));
+        }
+    }
+
+    #[test]
     fn a_long_plan_leaves_nothing_out() {
         let plan = Plan::new(1, Form::Long(Duration::from_mins(30)), 3);
         assert!(plan.lasts() >= Duration::from_mins(30));
         let sorts: BTreeSet<&str> = plan.steps.iter().map(|step| step.fault.sort()).collect();
-        assert_eq!(sorts.len(), 13, "{sorts:?}");
+        assert_eq!(sorts.len(), 14, "{sorts:?}");
     }
 
     #[test]
