@@ -16,7 +16,7 @@ use control_plane::{
 use embedded_broker::{
     Admission, Authentication, BindError, Broker, BrokerConfig, Internal, JetStream, JetStreamConfig,
 };
-use membership_store::MembershipStore;
+use membership_store::{MembershipStore, ViewLimits};
 use room_protocol::RoomId;
 
 use crate::config::StoreKind;
@@ -77,12 +77,15 @@ impl StoppedBus {
             Some(StoreNote::Cluster) => return Err(StoppedBusError::StartFirst("the nodes of a cluster")),
             Some(StoreNote::Kv { streams }) => {
                 let (broker, client) = open_streams(&streams).await?;
-                (Stores::kv(client, 1).await?, StoreKind::Kv, Some(broker))
+                (Stores::kv(client, 1, ViewLimits::default()).await?, StoreKind::Kv, Some(broker))
             }
             None if paths.store() == StoreKind::Kv => {
                 return Err(StoppedBusError::StartFirst("the data plane, which has not run here yet"));
             }
-            Some(StoreNote::Sqlite) | None => (Stores::sqlite(paths.db()).await?, StoreKind::Sqlite, None),
+            Some(StoreNote::Sqlite) | None => {
+                let stores = Stores::sqlite(paths.db(), ViewLimits::default()).await?;
+                (stores, StoreKind::Sqlite, None)
+            }
         };
         let store = stores.store();
         first_start::check_nothing_lost(store.as_ref(), paths).await?;
