@@ -56,7 +56,8 @@ pub use config::{
     Setting, StoreKind, StreamSync, Streams, TlsSource,
 };
 pub use data_plane::{
-    ClaimError, ClusteredPlaneError, EmbeddedPlaneError, ExternalPlaneError, ServiceAccess,
+    Acknowledge, ClaimError, ClusteredPlaneError, EmbeddedPlaneError, ExternalPlaneError, JetStreamRooms,
+    ServiceAccess,
 };
 pub use failure::Failure;
 pub use first_start::{Beginning, FirstStartError};

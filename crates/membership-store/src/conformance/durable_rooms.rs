@@ -70,11 +70,10 @@ pub(super) async fn one_of_two_concurrent_rooms_gets_the_last_place(world: &mut 
         let rooms = ["one", "other"].map(|name| durable(&ann, &format!("{name}-{round}")));
         let ids = [rooms[0].state().id(), rooms[1].state().id()];
         let [one, other] = rooms;
-        let (first, second) = tokio::join!(world.store.create_room(one), second.create_room(other));
-        let winner = if first.is_ok() { 0 } else { 1 };
-        let refused = if winner == 0 { &second } else { &first };
-        assert!(first.is_ok() != second.is_ok(), "round {round}: {first:?} {second:?}");
-        assert_eq!(*refused, full(2), "round {round}");
-        world.store.delete_room(&ids[winner], NOW).await.expect("the winner is deleted");
+        let (here, there) = tokio::join!(world.store.create_room(one), second.create_room(other));
+        assert!(here.is_ok() != there.is_ok(), "round {round}: {here:?} {there:?}");
+        let (winner, refused) = if here.is_ok() { (ids[0], there) } else { (ids[1], here) };
+        assert_eq!(refused, full(2), "round {round}");
+        world.store.delete_room(&winner, NOW).await.expect("the winner is deleted");
     }
 }
