@@ -25,7 +25,8 @@ enum What {
     Blobs(Passed),
     /// A room's history through the bus, beside reading the same stream directly.
     History(Passed),
-    /// A cluster beside plain nats-servers: logins, messages, writes, and how long a change of rights takes.
+    /// A cluster beside plain nats-servers: logins, messages, writes, and how long a change of rights takes. With `--case
+    /// scale` what users, rooms and streams cost.
     Cluster(Passed),
 }
 

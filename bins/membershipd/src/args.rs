@@ -306,6 +306,10 @@ pub struct NodeFlags {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_blob_bytes: Option<String>,
+    /// How many rooms with history there may be, closed ones included [default: 1000 in a cluster and with --nats-url, else 10000].
+    #[arg(long, value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_durable_rooms: Option<String>,
     /// How requests prove who sends them: enforce, soft or off [default: enforce].
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]

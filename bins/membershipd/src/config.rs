@@ -2,6 +2,7 @@
 //! cannot be expressed. Every problem is reported, not only the first.
 
 mod cluster_settings;
+mod durable_rooms;
 mod effective;
 mod exposure;
 mod external_settings;
@@ -23,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::cluster_settings::ClusterSettings;
 pub use self::cluster_settings::LAUNCH;
+pub use self::durable_rooms::MaxDurableRooms;
 pub use self::effective::Effective;
 pub use self::exposure::{Exposure, TlsSource};
 pub(crate) use self::external_settings::DEFAULT_SECRET_FILE;
@@ -68,6 +70,8 @@ pub struct Config {
     pub streams: Streams,
     /// How much files in rooms may take.
     pub quotas: Quotas,
+    /// How many rooms with history there may be.
+    pub max_durable_rooms: MaxDurableRooms,
     /// Names under which clients reach this bus, besides its addresses.
     pub public_names: Vec<PublicName>,
     /// Data plane addresses to tell clients; empty: made from the names.
@@ -134,6 +138,7 @@ impl Config {
             nats_port,
         };
         let plane = Plane::read(&mut reader, &surroundings);
+        let max_durable_rooms = MaxDurableRooms::read(&mut reader, plane.as_ref());
         let server_name = reader.text(Setting::SERVER_NAME, ServerName::default(), str::parse);
         let logging = Logging::read(&mut reader);
         let ((exposure, plane), effective) = reader.finish(exposure.zip(plane))?;
@@ -145,6 +150,7 @@ impl Config {
         warnings.extend(exposure.warning());
         warnings.extend(streams.warning());
         warnings.extend(plane.warnings());
+        warnings.extend(max_durable_rooms.warning(&plane));
         let config = Self {
             exposure,
             http_port,
@@ -153,6 +159,7 @@ impl Config {
             paths,
             streams,
             quotas,
+            max_durable_rooms,
             public_names,
             data_urls,
             server_name,

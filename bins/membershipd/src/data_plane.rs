@@ -19,5 +19,6 @@ pub use self::external::{ClaimError, ExternalPlaneError};
 pub(crate) use self::external::{ExternalPlane, held_by_another};
 pub(crate) use self::late_authenticator::LateAuthenticator;
 pub(crate) use self::moves::Moves;
-pub(crate) use self::room_streams::{Acknowledge, JetStreamRooms, stream_name};
+pub(crate) use self::room_streams::stream_name;
+pub use self::room_streams::{Acknowledge, JetStreamRooms};
 pub(crate) use self::running::RunningPlane;

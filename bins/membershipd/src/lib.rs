@@ -53,11 +53,12 @@ pub use commands::{MigrateFailure, run};
 pub use config::LAUNCH as LAUNCH_NATS_SERVER;
 pub use config::{
     ClusterSettings, Config, ConfigErrors, ConfigProblem, DataPaths, DataUrl, Effective, Environment,
-    Exposure, ExternalSettings, LogFormat, Logging, Plane, PublicName, Quotas, ServerName, Setting,
-    StoreKind, StreamSync, Streams, TlsSource,
+    Exposure, ExternalSettings, LogFormat, Logging, MaxDurableRooms, Plane, PublicName, Quotas, ServerName,
+    Setting, StoreKind, StreamSync, Streams, TlsSource,
 };
 pub use data_plane::{
-    ClaimError, ClusteredPlaneError, EmbeddedPlaneError, ExternalPlaneError, ServiceAccess,
+    Acknowledge, ClaimError, ClusteredPlaneError, EmbeddedPlaneError, ExternalPlaneError, JetStreamRooms,
+    ServiceAccess,
 };
 pub use failure::Failure;
 pub use first_start::{Beginning, FirstStartError};

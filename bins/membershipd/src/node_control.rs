@@ -36,6 +36,7 @@ pub(crate) fn control_config(
         limits: Limits {
             room_blob_bytes: config.quotas.room,
             user_blob_bytes: config.quotas.user,
+            durable_rooms: config.max_durable_rooms.get() as u64,
             ..Limits::default()
         },
         encryption_required: config.is_public(),

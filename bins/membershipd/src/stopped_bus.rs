@@ -10,7 +10,7 @@ use control_api::{ComponentState, DataPlaneHealth};
 use control_plane::{
     ControlPlane, DataPlane, DataPlaneError, FoundStream, MadeConsumer, RoomConsumer, RoomStream, RoomStreams,
 };
-use membership_store::MembershipStore;
+use membership_store::{MembershipStore, ViewLimits};
 use room_protocol::RoomId;
 
 use crate::config::{StoreKind, StreamSync, Streams};
@@ -66,12 +66,15 @@ impl StoppedBus {
             Some(StoreNote::Kv { streams }) => {
                 let streams = Streams { directory: streams, sync: StreamSync::Always };
                 let streams = OwnStreams::open(&streams).await?;
-                (Stores::kv(streams.client(), 1).await?, StoreKind::Kv, Some(streams))
+                (Stores::kv(streams.client(), 1, ViewLimits::default()).await?, StoreKind::Kv, Some(streams))
             }
             None if paths.store() == StoreKind::Kv => {
                 return Err(StoppedBusError::StartFirst("the data plane, which has not run here yet"));
             }
-            Some(StoreNote::Sqlite) | None => (Stores::sqlite(paths.db()).await?, StoreKind::Sqlite, None),
+            Some(StoreNote::Sqlite) | None => {
+                let stores = Stores::sqlite(paths.db(), ViewLimits::default()).await?;
+                (stores, StoreKind::Sqlite, None)
+            }
         };
         let store = stores.store();
         first_start::check_nothing_lost(store.as_ref(), paths).await?;

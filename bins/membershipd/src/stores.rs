@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_nats::jetstream;
 use busauth::{MemoryNonceStore, NonceLimits, NonceStore};
 use membership_store::{
-    KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, MembershipStore, OpenError, SqliteStore,
+    KvNonceOptions, KvNonceStore, KvOpenError, KvOptions, KvStore, MembershipStore, OpenError, SqliteOptions,
+    SqliteStore, ViewLimits,
 };
 
 use crate::config::{Config, DataPaths, Plane, StoreKind};
@@ -119,32 +120,33 @@ async fn begin_after_moves(control: &async_nats::Client) {
 impl Stores {
     /// Opens the store. In a cluster this waits for as many other nodes as it takes.
     pub(crate) async fn open(config: &Config, plane: &RunningPlane) -> Result<Self, StoresError> {
+        let limits = ViewLimits { durable_rooms: config.max_durable_rooms.get(), ..ViewLimits::default() };
         let (stores, note) = match plane {
             RunningPlane::Embedded(plane) if config.plane.store() == StoreKind::Kv => {
                 let client = plane.service_access().connect().await?;
-                let stores = Box::pin(Self::kv(client, 1)).await?;
+                let stores = Box::pin(Self::kv(client, 1, limits)).await?;
                 (stores, StoreNote::Kv { streams: config.streams.directory.clone() })
             }
             RunningPlane::Embedded(_) => {
                 refuse_left_behind(&config.paths)?;
-                (Self::sqlite(config.paths.db()).await?, StoreNote::Sqlite)
+                (Self::sqlite(config.paths.db(), limits).await?, StoreNote::Sqlite)
             }
             RunningPlane::Clustered(plane) => {
                 let replicas = match &config.plane {
                     Plane::Clustered(settings) => settings.node.replicas.get(),
                     Plane::Embedded(_) | Plane::External(_) => 1,
                 };
-                let opening = Self::of_cluster(plane.control_client(), replicas);
+                let opening = Self::of_cluster(plane.control_client(), replicas, limits);
                 let stores = plane.waiting(Box::pin(opening)).await?;
                 (stores, StoreNote::Cluster)
             }
             RunningPlane::External(plane) if config.plane.store() == StoreKind::Kv => {
-                let stores = Box::pin(Self::kv(plane.control_client(), plane.replicas())).await?;
+                let stores = Box::pin(Self::kv(plane.control_client(), plane.replicas(), limits)).await?;
                 (stores, StoreNote::ExternalKv)
             }
             RunningPlane::External(_) => {
                 refuse_left_behind(&config.paths)?;
-                (Self::sqlite(config.paths.db()).await?, StoreNote::External)
+                (Self::sqlite(config.paths.db(), limits).await?, StoreNote::External)
             }
         };
         note.write(&config.paths.store_note())?;
@@ -152,15 +154,21 @@ impl Stores {
     }
 
     /// The database.
-    pub(crate) async fn sqlite(db: &Path) -> Result<Self, StoresError> {
-        Ok(Self::Sqlite(Arc::new(SqliteStore::open(db).await?)))
+    pub(crate) async fn sqlite(db: &Path, limits: ViewLimits) -> Result<Self, StoresError> {
+        let options = SqliteOptions { limits, ..SqliteOptions::default() };
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open_with(db, options).await?)))
     }
 
     /// Buckets, made with so many copies where they do not exist. Without the bucket of nonces there is no store: a
     /// replayed request could be accepted by another node.
-    pub(crate) async fn kv(client: async_nats::Client, replicas: usize) -> Result<Self, StoresError> {
+    pub(crate) async fn kv(
+        client: async_nats::Client,
+        replicas: usize,
+        limits: ViewLimits,
+    ) -> Result<Self, StoresError> {
         let context = jetstream::new(client);
-        let store = KvStore::open(context.clone(), KvOptions { replicas, ..KvOptions::default() }).await?;
+        let options = KvOptions { replicas, limits, ..KvOptions::default() };
+        let store = KvStore::open(context.clone(), options).await?;
         // First: of a move that begins and ends from here on everything has to be found out again.
         let ended_moves = store.ended_moves();
         if store.is_moving() {
@@ -175,11 +183,15 @@ impl Stores {
 
     /// The same in a cluster: without a majority nothing can be made or read, so this waits for one, however long it
     /// takes. Where there are fewer nodes than copies are wanted, one node begins, and the copies are made later.
-    async fn of_cluster(client: async_nats::Client, wanted: usize) -> Result<Self, StoresError> {
+    async fn of_cluster(
+        client: async_nats::Client,
+        wanted: usize,
+        limits: ViewLimits,
+    ) -> Result<Self, StoresError> {
         let mut replicas = wanted;
         begin_after_moves(&client).await;
         loop {
-            match Box::pin(Self::kv(client.clone(), replicas)).await {
+            match Box::pin(Self::kv(client.clone(), replicas, limits)).await {
                 Err(StoresError::Kv(KvOpenError::TooFewServers(_))) if replicas > 1 => {
                     tracing::warn!(
                         wanted,

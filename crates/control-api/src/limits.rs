@@ -22,6 +22,8 @@ pub struct Limits {
     pub encrypted_room_members: u64,
     /// Members of any other room; checked when one is added.
     pub room_members: u64,
+    /// Rooms whose messages are kept, closed ones included; checked when one is made.
+    pub durable_rooms: u64,
     /// Work queues of one room.
     pub room_consumers: u64,
     /// One file as it is stored: 1 GiB of content, and what encrypting it adds.
@@ -59,6 +61,7 @@ impl Default for Limits {
             statement_bytes: 64 * 1024,
             encrypted_room_members: 2_000,
             room_members: 10_000,
+            durable_rooms: 1_000,
             room_consumers: 20,
             blob_bytes: (1 << 30) + (1 << 20),
             room_blob_bytes: 10 << 30,

@@ -227,6 +227,8 @@ problem_codes! {
     EncryptionRequired = "encryption_required", UNPROCESSABLE_ENTITY, "Rooms must be encrypted here";
     /// The bus holds as much as it is configured for.
     StoreFull = "store_full", INSUFFICIENT_STORAGE, "The bus is full";
+    /// The bus keeps the messages of as many rooms as it is configured for.
+    TooManyDurableRooms = "too_many_durable_rooms", INSUFFICIENT_STORAGE, "The bus keeps the messages of too many rooms";
     /// The bus cannot serve now.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The bus cannot serve now";
     /// The change is stored, but a part of the data plane could not be told in time.

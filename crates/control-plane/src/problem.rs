@@ -10,7 +10,7 @@ use blobstore::BlobError;
 use busauth::{AuthorityError, DigestMismatch, NonceStoreError, SignatureRejection, UserId};
 use control_api::{PROBLEM_JSON, Problem, ProblemCode, Timestamp};
 use http::{HeaderValue, header};
-use membership_store::{Conflict, StoreError};
+use membership_store::{Bound, Conflict, StoreError};
 use room_protocol::{Head, RoomSubject, SealedSetError, SharedKeysError, StatementError, Violation};
 
 use crate::{
@@ -168,6 +168,13 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::NotFound => Self::new(ProblemCode::NotFound, "it does not exist, or not any more"),
             StoreError::Conflict(conflict) => conflict.into(),
+            StoreError::Full(Bound::DurableRooms(most)) => Self::new(
+                ProblemCode::TooManyDurableRooms,
+                format!(
+                    "this bus keeps the messages of no more than {most} rooms: make the room without history, have one \
+                     deleted that is not needed any more, or ask the operator (--max-durable-rooms)"
+                ),
+            ),
             StoreError::Full(bound) => Self::new(
                 ProblemCode::StoreFull,
                 format!("this bus holds no more than {bound}: ask its operator"),

@@ -7,6 +7,7 @@
 mod audit;
 mod blobs;
 mod consistency;
+mod durable_rooms;
 mod keys;
 mod lifecycle;
 mod log;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
-use crate::MembershipStore;
+use crate::{MembershipStore, ViewLimits};
 use world::World;
 
 pub use consistency::check_view;
@@ -30,10 +31,14 @@ pub use consistency::check_view;
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Opens the data; after the handles before were closed, the same data again.
-    async fn open(&self) -> Arc<dyn MembershipStore>;
+    async fn open(&self, limits: ViewLimits) -> Arc<dyn MembershipStore>;
 
     /// A second handle on the data that `first` has open, as independent of it as the backend allows.
-    async fn open_second(&self, first: &Arc<dyn MembershipStore>) -> Arc<dyn MembershipStore>;
+    async fn open_second(
+        &self,
+        first: &Arc<dyn MembershipStore>,
+        limits: ViewLimits,
+    ) -> Arc<dyn MembershipStore>;
 }
 
 type CaseFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -72,6 +77,9 @@ const CASES: &[Case] = cases![
     rooms::a_room_whose_last_active_owner_leaves_is_frozen,
     rooms::a_deleted_room_frees_its_subject_and_keeps_its_last_entry,
     rooms::rooms_are_paged,
+    durable_rooms::no_more_rooms_with_history_are_made_than_the_bound,
+    durable_rooms::rooms_beyond_a_lowered_bound_stay_as_they_are,
+    durable_rooms::one_of_two_concurrent_rooms_gets_the_last_place,
     log::entries_are_appended_and_read_in_parts,
     log::a_moved_head_is_a_conflict_that_names_the_new_head,
     log::the_same_statement_twice_is_one_entry,

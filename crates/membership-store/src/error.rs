@@ -124,6 +124,8 @@ pub enum Bound {
     Users(usize),
     /// Rooms that are not deleted.
     Rooms(usize),
+    /// Rooms whose messages are kept: each takes something of the data plane, whether or not anybody uses it.
+    DurableRooms(usize),
     /// Memberships of all rooms together.
     Memberships(usize),
     /// Files of all rooms together.
@@ -137,6 +139,7 @@ impl fmt::Display for Bound {
         match self {
             Self::Users(n) => write!(f, "{n} users"),
             Self::Rooms(n) => write!(f, "{n} rooms"),
+            Self::DurableRooms(n) => write!(f, "{n} rooms with history"),
             Self::Memberships(n) => write!(f, "{n} memberships"),
             Self::Files(n) => write!(f, "{n} files"),
             Self::DeletedRooms(n) => write!(f, "{n} deleted rooms"),

@@ -48,6 +48,11 @@ pub struct RoomAccess {
 }
 
 impl RoomAccess {
+    /// Whether its messages are kept: then it has a stream on the data plane, also when it is closed.
+    pub fn is_durable(&self) -> bool {
+        self.history == History::Shared
+    }
+
     /// The summary of a state.
     pub(crate) fn of(state: &RoomState, frozen: bool, created: u64) -> Self {
         Self {
@@ -72,13 +77,16 @@ pub struct ViewLimits {
     pub users: usize,
     /// Rooms that are not deleted.
     pub rooms: usize,
+    /// Those of them whose messages are kept. A store that holds more opens all the same, and makes no new one: each
+    /// has a stream, and what streams the data plane carries is not known here.
+    pub durable_rooms: usize,
     /// Memberships of all rooms together.
     pub memberships: usize,
 }
 
 impl Default for ViewLimits {
     fn default() -> Self {
-        Self { users: 100_000, rooms: 10_000, memberships: 2_000_000 }
+        Self { users: 100_000, rooms: 10_000, durable_rooms: 10_000, memberships: 2_000_000 }
     }
 }
 
@@ -91,6 +99,8 @@ pub struct ViewSize {
     pub active_admins: usize,
     /// Rooms.
     pub rooms: usize,
+    /// Rooms whose messages are kept, closed ones included.
+    pub durable_rooms: usize,
     /// Memberships of all rooms together.
     pub memberships: usize,
 }
@@ -222,6 +232,9 @@ impl View {
         }
         if tables.size().rooms >= self.limits.rooms {
             return Err(StoreError::Full(Bound::Rooms(self.limits.rooms)));
+        }
+        if state.history() == History::Shared && tables.size().durable_rooms >= self.limits.durable_rooms {
+            return Err(StoreError::Full(Bound::DurableRooms(self.limits.durable_rooms)));
         }
         let change = tables.member_change(state);
         self.check_members(&tables, state, &change)?;

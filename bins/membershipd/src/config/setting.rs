@@ -27,6 +27,8 @@ impl Setting {
     pub const ROOM_BLOB_BYTES: Self = Self("room_blob_bytes");
     /// What the files of a user may take.
     pub const USER_BLOB_BYTES: Self = Self("user_blob_bytes");
+    /// How many rooms with history there may be.
+    pub const MAX_DURABLE_ROOMS: Self = Self("max_durable_rooms");
     /// How requests prove who sends them.
     pub const BUS_AUTH: Self = Self("bus_auth");
     /// The certificate chain.
@@ -79,7 +81,7 @@ impl Setting {
     pub const LOG_FORMAT: Self = Self("log_format");
 
     /// Every setting a configuration file may hold.
-    pub const IN_FILE: [Self; 33] = [
+    pub const IN_FILE: [Self; 34] = [
         Self::BIND,
         Self::HTTP_PORT,
         Self::NATS_PORT,
@@ -89,6 +91,7 @@ impl Setting {
         Self::STORE_DIR,
         Self::ROOM_BLOB_BYTES,
         Self::USER_BLOB_BYTES,
+        Self::MAX_DURABLE_ROOMS,
         Self::BUS_AUTH,
         Self::TLS_CERT,
         Self::TLS_KEY,

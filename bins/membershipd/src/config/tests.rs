@@ -278,6 +278,41 @@ fn quotas_are_sizes() {
 }
 
 #[test]
+fn rooms_with_history_are_bounded_where_servers_share_them() {
+    let with = |change: fn(&mut NodeFlags), most: Option<&str>| {
+        load(&flags(|flags| {
+            change(flags);
+            flags.max_durable_rooms = most.map(str::to_owned);
+        }))
+    };
+    let elsewhere: fn(&mut NodeFlags) = |flags| {
+        flags.cluster_name = Some("members".to_owned());
+        flags.server_name = Some("node-1".to_owned());
+    };
+    let alone: fn(&mut NodeFlags) = |_| {};
+    for (plane, default) in [(alone, 10_000), (elsewhere, 1_000)] {
+        let unset = with(plane, None).unwrap();
+        assert_eq!(unset.max_durable_rooms.get(), default);
+        assert!(
+            !unset.warnings.iter().any(|text| text.contains("--max-durable-rooms")),
+            "{:?}",
+            unset.warnings
+        );
+        for number in [0, 1, 1_000, 10_000] {
+            let set = with(plane, Some(&number.to_string())).unwrap();
+            assert_eq!(set.max_durable_rooms.get(), number);
+            let warned = set.warnings.iter().any(|text| text.contains("--max-durable-rooms"));
+            assert_eq!(warned, number > default, "{:?}", set.warnings);
+        }
+    }
+    for wrong in ["", "-1", "10001", "1.5", "1k", "many", "99999999999999999999"] {
+        let errors = with(alone, Some(wrong)).unwrap_err();
+        let text = only_problem(&errors);
+        assert!(text.contains("is not a number of rooms") && text.contains("--max-durable-rooms"), "{text}");
+    }
+}
+
+#[test]
 fn every_setting_is_documented_with_its_default() {
     let page = include_str!("../../../../docs/membershipd.md");
     for setting in Setting::IN_FILE {

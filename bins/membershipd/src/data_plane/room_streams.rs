@@ -50,7 +50,7 @@ pub(crate) fn is_room_stream(name: &str) -> bool {
 
 /// Whether a stream tells publishers that it has stored a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Acknowledge {
+pub enum Acknowledge {
     /// Yes: for servers that refuse a reply subject which its sender has no right to. On others the acknowledgement
     /// would be published with the server's rights wherever a message asks for it.
     Publishers,
@@ -59,7 +59,7 @@ pub(crate) enum Acknowledge {
 }
 
 /// Rooms' streams on a NATS server.
-pub(crate) struct JetStreamRooms {
+pub struct JetStreamRooms {
     context: Context,
     acknowledge: Acknowledge,
     /// How many nodes keep a stream that is made now.
@@ -78,7 +78,8 @@ struct Made {
 }
 
 impl JetStreamRooms {
-    pub(crate) fn new(client: async_nats::Client, acknowledge: Acknowledge) -> Self {
+    /// Rooms' streams where this client may do everything.
+    pub fn new(client: async_nats::Client, acknowledge: Acknowledge) -> Self {
         let context = async_nats::jetstream::new(client);
         Self {
             context,
@@ -95,7 +96,7 @@ impl JetStreamRooms {
     }
 
     /// Says how many nodes keep a stream that is made from now on.
-    pub(crate) fn set_copies(&self, copies: usize) {
+    pub fn set_copies(&self, copies: usize) {
         self.copies.store(copies.max(1), Ordering::Relaxed);
     }
 

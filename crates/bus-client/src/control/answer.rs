@@ -159,7 +159,8 @@ fn kind_of(code: ProblemCode) -> Option<ErrorKind> {
         | Code::LogConflict
         | Code::MemberRevoked
         | Code::RoomFull
-        | Code::TooManyConsumers => ErrorKind::Conflict,
+        | Code::TooManyConsumers
+        | Code::TooManyDurableRooms => ErrorKind::Conflict,
         Code::NoHistory => ErrorKind::NoHistory,
         Code::RoomFrozen | Code::NoTraffic => ErrorKind::RoomFrozen,
         Code::RoomClosed => ErrorKind::RoomClosed,

@@ -75,7 +75,7 @@ impl Crowd {
 }
 
 /// Waits until a user's requests are accepted.
-async fn accepted(control: &ControlClient) -> Result<()> {
+pub(crate) async fn accepted(control: &ControlClient) -> Result<()> {
     let began = Instant::now();
     while let Err(error) = control.get::<Me>("/v1/me").await {
         if began.elapsed() > PATIENCE {

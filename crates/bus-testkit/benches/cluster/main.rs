@@ -2,7 +2,8 @@
 //!
 //! Logins through our auth callout, beside static users of a plain nats-server and beside a responder that does nothing
 //! but sign; messages in a room, beside the plain nats-server with the same rights; writes to the control plane of three
-//! nodes, kept once and kept three times; and how long a change of rights takes until it holds on all three.
+//! nodes, kept once and kept three times; how long a change of rights takes until it holds on all three; and, when it is
+//! asked for, how much one bus carries.
 //!
 //! Nodes are membershipd as it runs in production with a real nats-server, each a process of its own; this program is all
 //! of them but the nats-servers. Where two are compared they run side by side and are measured in turn, on one core, with
@@ -28,6 +29,7 @@ mod nodes;
 mod programs;
 mod report;
 mod responder;
+mod scale;
 mod servers;
 mod writes;
 
@@ -39,7 +41,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crowd::Crowd;
-use nodes::{Cluster, Shape};
+use nodes::{Cluster, Plane, Shape};
 use report::{Report, Sides};
 use servers::Server;
 
@@ -63,6 +65,8 @@ struct Arguments {
     /// Only this.
     #[arg(long)]
     case: Option<Case>,
+    #[command(flatten)]
+    scale: scale::Options,
     /// Print JSON instead of the tables.
     #[arg(long)]
     json: bool,
@@ -85,6 +89,8 @@ enum Case {
     Logins,
     /// Messages in a room.
     Messages,
+    /// How much one bus carries. It takes many minutes, and runs only when it is asked for.
+    Scale,
 }
 
 /// How much of each.
@@ -112,6 +118,9 @@ fn main() -> Result<ExitCode> {
     let directory = TempDir::with_prefix("bench-cluster-").context("no temporary directory")?;
     let bench = Bench { effort, nats_server, directory };
     let mut report = Report::default();
+    if arguments.case == Some(Case::Scale) {
+        report.scale = scale::run(&bench, &arguments.scale)?;
+    }
     if asked_for(Case::Writes) || asked_for(Case::Changes) {
         bench.three_nodes(&mut report, asked_for(Case::Writes), asked_for(Case::Changes))?;
     }
@@ -134,7 +143,12 @@ impl Bench {
     fn three_nodes(&self, report: &mut Report, writes: bool, changes: bool) -> Result<()> {
         let runtime = Runtime::new()?;
         let cluster = |copies| {
-            let shape = Shape { nodes: 3, copies, on_one_core: false };
+            let shape = Shape {
+                nodes: 3,
+                plane: Plane::Clustered { copies },
+                on_one_core: false,
+                durable_rooms: USERS,
+            };
             let place = self.directory.path().join(format!("copies-{copies}"));
             let cluster = Cluster::start(&self.nats_server, &place, &shape)?;
             let crowd = runtime.block_on(Crowd::create(&cluster, USERS))?;
@@ -168,7 +182,12 @@ impl Bench {
     fn one_node(&self, report: &mut Report, logins: bool, messages: bool) -> Result<()> {
         cores::run_on(cores::LOAD)?;
         let place = |name| self.directory.path().join(name);
-        let shape = Shape { nodes: 1, copies: 1, on_one_core: true };
+        let shape = Shape {
+            nodes: 1,
+            plane: Plane::Clustered { copies: 1 },
+            on_one_core: true,
+            durable_rooms: USERS,
+        };
         let cluster = Cluster::start(&self.nats_server, &place("node"), &shape)?;
         let runtime = Runtime::new()?;
         let crowd = runtime.block_on(Crowd::create(&cluster, USERS))?;

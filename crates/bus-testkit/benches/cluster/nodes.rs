@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,24 +29,43 @@ const ENDING: Duration = Duration::from_secs(10);
 const SECRET: &str = "a-secret-of-this-benchmark-alone";
 
 /// What a cluster is like.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) nodes: usize,
-    /// Nodes that keep users and rooms.
-    pub(crate) copies: usize,
+    pub(crate) plane: Plane,
     pub(crate) on_one_core: bool,
+    pub(crate) durable_rooms: usize,
+}
+
+/// What carries messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plane {
+    /// A nats-server beside each node; so many of them keep users and rooms.
+    Clustered { copies: usize },
+    /// The daemon itself.
+    Embedded,
 }
 
 /// Nodes that are one bus; gone when dropped, with their servers.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     admin: Arc<Identity>,
+    launch: Launch,
+}
+
+/// What nodes are started with, each time.
+struct Launch {
+    nats_server: PathBuf,
+    shape: Shape,
+    places: Vec<PathBuf>,
+    ports: Vec<u16>,
 }
 
 /// A node that serves.
 pub(crate) struct Node {
     daemon: Option<Owned>,
-    /// The process of its nats-server.
-    server: u32,
+    /// The process of its nats-server, if it has one.
+    server: Option<u32>,
     /// Where requests go.
     pub(crate) control: SocketAddr,
     /// Where clients connect.
@@ -61,14 +80,27 @@ struct Starting {
 
 impl Cluster {
     pub(crate) fn start(nats_server: &Path, place: &Path, shape: &Shape) -> Result<Self> {
-        let ports = free_ports(shape.nodes)?;
-        let places: Vec<PathBuf> = (0..shape.nodes).map(|node| place.join(format!("node-{node}"))).collect();
-        let start = |(node, place): (usize, &PathBuf)| spawn(nats_server, place, shape, &ports, node);
-        let starting: Vec<Starting> = places.iter().enumerate().map(start).collect::<Result<_>>()?;
-        let nodes: Vec<Node> = starting.into_iter().map(Starting::ready).collect::<Result<_>>()?;
-        let made = places.iter().map(|place| place.join("data/admin.identity")).find(|path| path.exists());
+        let launch = Launch {
+            nats_server: nats_server.to_owned(),
+            shape: *shape,
+            places: (0..shape.nodes).map(|node| place.join(format!("node-{node}"))).collect(),
+            ports: free_ports(shape.nodes)?,
+        };
+        let starting: Vec<Starting> =
+            (0..shape.nodes).map(|node| launch.spawn(node)).collect::<Result<_>>()?;
+        let ready = |node: Starting| node.ready(shape.plane);
+        let nodes: Vec<Node> = starting.into_iter().map(ready).collect::<Result<_>>()?;
+        let mut made = launch.places.iter().map(|place| place.join("data/admin.identity"));
+        let made = made.find(|path| path.exists());
         let admin = Arc::new(identity_file::load(&made.context("no node has made an admin")?)?);
-        Ok(Self { nodes, admin })
+        Ok(Self { nodes, admin, launch })
+    }
+
+    /// Kills a node, with its server, and starts it again; returns when it serves.
+    pub(crate) fn restart(&mut self, node: usize) -> Result<()> {
+        self.nodes[node].kill();
+        self.nodes[node] = self.launch.spawn(node)?.ready(self.launch.shape.plane)?;
+        Ok(())
     }
 
     /// Requests of the admin.
@@ -82,28 +114,39 @@ impl Cluster {
     }
 }
 
-fn spawn(nats_server: &Path, place: &Path, shape: &Shape, ports: &[u16], node: usize) -> Result<Starting> {
-    fs::create_dir_all(place)?;
-    let others = ports.iter().enumerate().filter(|(other, _)| *other != node);
-    let routes: Vec<String> = others.map(|(_, port)| format!("nats://127.0.0.1:{port}")).collect();
-    let mut command = programs::start(Part::Node, shape.on_one_core)?;
-    command.args(["serve", "--http-port", "0", "--nats-port", "0", "--log-format", "json"]);
-    command.args(["--cluster-name", "members", "--server-name"]).arg(format!("node-{}", node + 1));
-    command.arg("--db").arg(place.join("data/unibus.db")).arg("--nats-server").arg(nats_server);
-    command.arg("--kv-replicas").arg(shape.copies.to_string());
-    command.env_clear();
-    if !routes.is_empty() {
-        command.arg("--cluster-port").arg(ports[node].to_string()).arg("--routes").arg(routes.join(","));
-        command.env("UNIBUS_CLUSTER_PASS", SECRET);
+impl Launch {
+    fn spawn(&self, node: usize) -> Result<Starting> {
+        let place = &self.places[node];
+        fs::create_dir_all(place)?;
+        let mut command = programs::start(Part::Node, self.shape.on_one_core)?;
+        command.args(["serve", "--http-port", "0", "--nats-port", "0", "--log-format", "json"]);
+        command.arg("--db").arg(place.join("data/unibus.db"));
+        command.arg("--max-durable-rooms").arg(self.shape.durable_rooms.to_string());
+        command.env_clear();
+        if let Plane::Clustered { copies } = self.shape.plane {
+            self.join_cluster(&mut command, node, copies);
+        }
+        let log = place.join("log");
+        command.current_dir(place).stdout(Stdio::null()).stderr(File::create(&log)?);
+        Ok(Starting { daemon: Owned::spawn(&mut command)?, log })
     }
-    let log = place.join("log");
-    command.current_dir(place).stdout(Stdio::null()).stderr(File::create(&log)?);
-    Ok(Starting { daemon: Owned::spawn(&mut command)?, log })
+
+    fn join_cluster(&self, command: &mut Command, node: usize, copies: usize) {
+        let others = self.ports.iter().enumerate().filter(|(other, _)| *other != node);
+        let routes: Vec<String> = others.map(|(_, port)| format!("nats://127.0.0.1:{port}")).collect();
+        command.args(["--cluster-name", "members", "--server-name"]).arg(format!("node-{}", node + 1));
+        command.arg("--nats-server").arg(&self.nats_server).arg("--kv-replicas").arg(copies.to_string());
+        if !routes.is_empty() {
+            let port = self.ports[node].to_string();
+            command.arg("--cluster-port").arg(port).arg("--routes").arg(routes.join(","));
+            command.env("UNIBUS_CLUSTER_PASS", SECRET);
+        }
+    }
 }
 
 impl Starting {
     /// Waits until it serves.
-    fn ready(self) -> Result<Node> {
+    fn ready(self, plane: Plane) -> Result<Node> {
         let began = Instant::now();
         loop {
             let text = fs::read_to_string(&self.log)?;
@@ -114,7 +157,12 @@ impl Starting {
                     let url = said[name].as_str().context("a node without an address")?;
                     Ok(url.split_once("://").map_or(url, |(_, address)| address).parse()?)
                 };
-                let server = child_of(self.daemon.id()).context("a node without a nats-server")?;
+                let server = match plane {
+                    Plane::Embedded => None,
+                    Plane::Clustered { .. } => {
+                        Some(child_of(self.daemon.id()).context("a node without a nats-server")?)
+                    }
+                };
                 let (control, data) = (address("control")?, address("data")?);
                 return Ok(Node { daemon: Some(self.daemon), server, control, data });
             }
@@ -129,18 +177,18 @@ impl Starting {
 impl Node {
     /// Its processes: itself and its server.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        self.daemon.iter().map(Owned::id).chain([self.server]).collect()
+        self.daemon.iter().map(Owned::id).chain(self.server).collect()
     }
-}
 
-impl Drop for Node {
-    fn drop(&mut self) {
+    /// Ends it, and sees its server off, so that its files are its own until it is gone.
+    fn kill(&mut self) {
         drop(self.daemon.take());
-        // The kernel has told it. It is seen off, so that its files are its own until it is gone.
+        // The kernel has told it.
+        let Some(server) = self.server.take() else { return };
         let began = Instant::now();
-        while is_there(self.server) {
+        while is_there(server) {
             if began.elapsed() > ENDING {
-                if let Some(pid) = i32::try_from(self.server).ok().and_then(Pid::from_raw) {
+                if let Some(pid) = i32::try_from(server).ok().and_then(Pid::from_raw) {
                     // It may be gone by now.
                     kill_process(pid, Signal::KILL).ok();
                 }
@@ -148,6 +196,12 @@ impl Drop for Node {
             }
             std::thread::sleep(LOOK);
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -168,7 +222,7 @@ fn is_there(process: u32) -> bool {
 }
 
 /// Ports that were free a moment ago: nodes have to know each other's before anybody listens.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     Ok(listeners

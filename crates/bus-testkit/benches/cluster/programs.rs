@@ -1,4 +1,5 @@
-//! What this program is when it is started again: a node, a plain nats-server, or the least that answers logins.
+//! What this program is when it is started again: a node, a plain nats-server, the least that answers logins, or a process
+//! that has a view in memory.
 //!
 //! Whatever ends the benchmark ends these as well, and with them what they have started: the kernel sees to it.
 
@@ -13,11 +14,12 @@ use clap::Parser as _;
 use membershipd::{Cli, Environment};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
-use crate::{child, cores, responder};
+use crate::{child, cores, responder, scale::view};
 
 const NODE: &str = "be-node";
 const SERVER: &str = "be-server";
 const RESPONDER: &str = "be-responder";
+const VIEW: &str = "be-view";
 /// On the core of servers; otherwise wherever there is room.
 const ON_ONE_CORE: &str = "on-one-core";
 const ANYWHERE: &str = "anywhere";
@@ -31,6 +33,8 @@ pub(crate) enum Part {
     Server,
     /// The responder with its arguments.
     Responder,
+    /// A store that opens what a server at this address keeps.
+    View,
 }
 
 /// The command that starts a part; its own arguments follow.
@@ -46,6 +50,7 @@ pub(crate) fn arguments(part: Part, on_one_core: bool) -> [String; 3] {
         Part::Node => NODE,
         Part::Server => SERVER,
         Part::Responder => RESPONDER,
+        Part::View => VIEW,
     };
     let core = if on_one_core { ON_ONE_CORE } else { ANYWHERE };
     [name.to_owned(), getpid().as_raw_nonzero().to_string(), core.to_owned()]
@@ -63,6 +68,7 @@ pub(crate) fn instead() -> Result<Option<ExitCode>> {
         Some(NODE) => Part::Node,
         Some(SERVER) => Part::Server,
         Some(RESPONDER) => Part::Responder,
+        Some(VIEW) => Part::View,
         _ => return Ok(None),
     };
     end_with(arguments.next())?;
@@ -73,6 +79,7 @@ pub(crate) fn instead() -> Result<Option<ExitCode>> {
         Part::Node => node(arguments)?,
         Part::Server => become_program(arguments)?,
         Part::Responder => responder::serve(arguments)?,
+        Part::View => view::serve(arguments)?,
     }
     Ok(Some(ExitCode::SUCCESS))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::{changes::Changes, median::median};
+use crate::{changes::Changes, median::median, scale::Scale};
 
 /// Of the messages that a plain nats-server takes: nodes have nothing in their way.
 const MUST: f64 = 0.95;
@@ -91,12 +91,23 @@ pub(crate) struct Report {
     pub(crate) messages: Vec<Sides>,
     pub(crate) writes: Vec<Sides>,
     pub(crate) changes: Option<Changes>,
+    pub(crate) scale: Scale,
 }
 
 impl Report {
+    /// Whether nothing was compared with anything.
+    fn is_empty(&self) -> bool {
+        [&self.logins, &self.messages, &self.writes].iter().all(|sides| sides.is_empty())
+            && self.changes.is_none()
+    }
+
     pub(crate) fn print(&self, json: bool) -> Result<()> {
         if json {
             println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        self.scale.print();
+        if self.is_empty() {
             return Ok(());
         }
         println!("medians of interleaved runs; ratios run by run\n");
@@ -124,7 +135,7 @@ impl Report {
 }
 
 /// Three digits, or all before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

@@ -23,6 +23,11 @@ impl Owned {
     pub(crate) fn start(arguments: &[&str], directory: &Path) -> Result<(Self, String)> {
         let mut command = this_program()?;
         command.args(arguments).arg("--directory").arg(directory);
+        Self::spawn_and_hear(&mut command)
+    }
+
+    /// Starts a program; answers with the first line it prints.
+    pub(crate) fn spawn_and_hear(command: &mut Command) -> Result<(Self, String)> {
         let mut child = Self::spawn(command.stdout(Stdio::piped()))?;
         let stdout = child.0.stdout.take().context("what the process prints")?;
         let mut line = String::new();

@@ -9,7 +9,7 @@ use room_protocol::{
 };
 
 use super::{Backend, check_view};
-use crate::{Append, BusRole, MembershipStore, NewRoom, NewUser, StoreError, User};
+use crate::{Append, BusRole, MembershipStore, NewRoom, NewUser, StoreError, User, ViewLimits};
 
 /// Unix seconds at which everything in the cases happens.
 pub(super) const NOW: u64 = 1_700_000_000;
@@ -17,28 +17,36 @@ pub(super) const NOW: u64 = 1_700_000_000;
 /// A backend, and the handle of it that is open.
 pub(super) struct World {
     backend: Box<dyn Backend>,
+    limits: ViewLimits,
     pub(super) store: Arc<dyn MembershipStore>,
 }
 
 impl World {
     pub(super) async fn new(backend: Box<dyn Backend>) -> Self {
-        let store = backend.open().await;
-        Self { backend, store }
+        let limits = ViewLimits::default();
+        let store = backend.open(limits).await;
+        Self { backend, limits, store }
     }
 
     pub(super) async fn second(&self) -> Arc<dyn MembershipStore> {
-        self.backend.open_second(&self.store).await
+        self.backend.open_second(&self.store, self.limits).await
     }
 
     pub(super) async fn reopen(&mut self) {
         self.store.close().await;
-        self.store = self.backend.open().await;
+        self.store = self.backend.open(self.limits).await;
+    }
+
+    /// Opens the data again, with room for so many rooms that keep their messages.
+    pub(super) async fn reopen_with_durable_rooms(&mut self, durable_rooms: usize) {
+        self.limits.durable_rooms = durable_rooms;
+        self.reopen().await;
     }
 
     pub(super) async fn check_and_reopen(&mut self) {
         if self.store.is_first_start().await == Err(StoreError::Unavailable) {
             // The case closed the store.
-            self.store = self.backend.open().await;
+            self.store = self.backend.open(self.limits).await;
         }
         check_view(&*self.store).await;
         let before = self.store.view().size();

@@ -95,6 +95,7 @@ pub(super) struct Tables {
     room_ids: BTreeMap<RoomId, u32>,
     subjects: SubjectIndex,
     active_admins: usize,
+    durable_rooms: usize,
     memberships: usize,
 }
 
@@ -162,6 +163,7 @@ impl Tables {
             users: self.users.len(),
             active_admins: self.active_admins,
             rooms: self.room_ids.len(),
+            durable_rooms: self.durable_rooms,
             memberships: self.memberships,
         }
     }
@@ -215,9 +217,13 @@ impl Tables {
             self.users[*user as usize].rooms.set(n, *role);
             set.push(Link { to: *user, role: *role });
         }
+        self.durable_rooms += usize::from(room.is_durable());
         let access = Arc::new(room);
         let mut members = match self.rooms[n as usize].take() {
-            Some(row) => row.members,
+            Some(row) => {
+                self.durable_rooms -= usize::from(row.access.is_durable());
+                row.members
+            }
             None => Links::default(),
         };
         self.memberships += members.set_all(set);
@@ -253,6 +259,7 @@ impl Tables {
         for link in &row.members.0 {
             self.users[link.to as usize].rooms.remove(n);
         }
+        self.durable_rooms -= usize::from(row.access.is_durable());
         self.memberships -= row.members.0.len();
         self.free_rooms.push(n);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use membership_store::conformance::{Backend, run_all};
-use membership_store::{MembershipStore, SqliteStore};
+use membership_store::{MembershipStore, SqliteOptions, SqliteStore, ViewLimits};
 use tempfile::TempDir;
 
 /// A database file in a directory of its own.
@@ -20,13 +20,14 @@ impl SqliteBackend {
 
 #[async_trait]
 impl Backend for SqliteBackend {
-    async fn open(&self) -> Arc<dyn MembershipStore> {
+    async fn open(&self, limits: ViewLimits) -> Arc<dyn MembershipStore> {
         let path = self.directory.path().join("store").join("unibus.db");
-        Arc::new(SqliteStore::open(path).await.expect("the store opens"))
+        let options = SqliteOptions { limits, ..SqliteOptions::default() };
+        Arc::new(SqliteStore::open_with(path, options).await.expect("the store opens"))
     }
 
     /// One process has the file open once; its handles share it.
-    async fn open_second(&self, first: &Arc<dyn MembershipStore>) -> Arc<dyn MembershipStore> {
+    async fn open_second(&self, first: &Arc<dyn MembershipStore>, _: ViewLimits) -> Arc<dyn MembershipStore> {
         first.clone()
     }
 }

@@ -217,7 +217,7 @@ async fn limits_of_the_view_hold_for_writes_and_for_opening() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("unibus.db");
     let open = async |users, rooms, memberships| {
-        let limits = ViewLimits { users, rooms, memberships };
+        let limits = ViewLimits { users, rooms, memberships, ..ViewLimits::default() };
         SqliteStore::open_with(&path, SqliteOptions { limits, ..SqliteOptions::default() }).await
     };
     let (ann, bob) = (Person::number(1), Person::number(2));

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 
 use busauth::UserId;
 use membership_store::conformance::{Backend, check_view};
-use membership_store::{BusRole, Conflict, MembershipStore, Page, StoreError};
+use membership_store::{BusRole, Conflict, MembershipStore, Page, StoreError, ViewLimits};
 use nats_testkit::Servers;
 use proptest::prelude::*;
 use room_protocol::{Member, Op, RoomId, RoomRole, RoomState};
@@ -168,7 +168,7 @@ impl Run {
             }
             Step::Reopen => {
                 self.store.close().await;
-                self.store = self.backend.open().await;
+                self.store = self.backend.open(ViewLimits::default()).await;
             }
         }
     }
@@ -287,7 +287,7 @@ impl Run {
 }
 
 async fn run(backend: Box<dyn Backend>, steps: Vec<Step>) {
-    let store = backend.open().await;
+    let store = backend.open(ViewLimits::default()).await;
     let people = (0..PEOPLE).map(Person::number).collect();
     let mut run = Run { backend, store, model: Model::default(), people };
     for step in &steps {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use membership_store::conformance::{Backend, run_all};
-use membership_store::{BusRole, KvOpenError, KvOptions, KvStore, MembershipStore};
+use membership_store::{BusRole, KvOpenError, KvOptions, KvStore, MembershipStore, ViewLimits};
 use nats_testkit::{Proxy, Servers, connect};
 use room_protocol::RoomState;
 
@@ -72,23 +72,37 @@ impl KvBackend {
     }
 
     async fn try_open_with(&self, context: Context) -> Result<KvStore, KvOpenError> {
+        self.try_open_within(context, ViewLimits::default()).await
+    }
+
+    async fn try_open_within(&self, context: Context, limits: ViewLimits) -> Result<KvStore, KvOpenError> {
         let options = KvOptions {
             prefix: self.prefix.clone(),
             replicas: self.servers.replicas(),
+            limits,
             ..KvOptions::default()
         };
         KvStore::open(context, options).await
+    }
+
+    async fn open_within(&self, server: usize, limits: ViewLimits) -> Arc<dyn MembershipStore> {
+        let context = self.servers.connect(server).await;
+        Arc::new(self.try_open_within(context, limits).await.expect("the store opens"))
     }
 }
 
 #[async_trait]
 impl Backend for KvBackend {
-    async fn open(&self) -> Arc<dyn MembershipStore> {
-        Arc::new(self.open_at(0).await)
+    async fn open(&self, limits: ViewLimits) -> Arc<dyn MembershipStore> {
+        self.open_within(0, limits).await
     }
 
-    async fn open_second(&self, _: &Arc<dyn MembershipStore>) -> Arc<dyn MembershipStore> {
-        Arc::new(self.open_at(1).await)
+    async fn open_second(
+        &self,
+        _: &Arc<dyn MembershipStore>,
+        limits: ViewLimits,
+    ) -> Arc<dyn MembershipStore> {
+        self.open_within(1, limits).await
     }
 }
 
