@@ -36,7 +36,8 @@ impl MaxDurableRooms {
         let is_shared = !matches!(plane, Plane::Embedded(_));
         (is_shared && self.0 > DEFAULT_SHARED).then(|| {
             format!(
-                "{} is {}: beyond {DEFAULT_SHARED} rooms with history servers take long to agree again when one was lost",
+                "{} is {}: beyond {DEFAULT_SHARED} rooms with history every nats-server needs much memory, and long to come \
+                 back (docs/scale.md)",
                 Setting::MAX_DURABLE_ROOMS.flag(),
                 self.0
             )

@@ -20,8 +20,9 @@ use tokio::{runtime::Runtime, time::sleep};
 use super::{ms, resident, seconds, trio::Trio};
 use crate::{Bench, cpu, median::median};
 
-/// Of how many that were made last the median is shown.
+/// So many are made one after the other in the end, and shown; those before are made together.
 const LAST: usize = 50;
+const TOGETHER: usize = 16;
 /// Servers rest before it is looked what they do when nothing happens, and for how long.
 const REST: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub(crate) struct Step {
     pub(super) streams: usize,
     /// Milliseconds that making one took in the end.
     pub(super) made_ms: f64,
-    /// Seconds for all that came since the step before.
+    /// Seconds for all that came since the step before, most of them made together.
     pub(super) made_all: f64,
     /// Of one server, the middle of three.
     pub(super) resident_mib: f64,
@@ -60,12 +61,13 @@ pub(crate) struct Step {
 pub(super) fn run(bench: &Bench, steps: &[usize]) -> Result<Vec<Step>> {
     Runtime::new()?.block_on(async {
         let mut trio = Trio::start(&bench.nats_server, &bench.directory.path().join("streams"), 3).await?;
-        let mut names = Vec::new();
+        let mut made = 0;
         let mut done = Vec::new();
         for &count in steps {
-            let step = step(&mut trio, &mut names, count).await;
+            let step = step(&mut trio, made, count).await;
             let step = step.with_context(|| format!("with {count} streams"))?;
             say(&step);
+            made = count;
             done.push(step);
         }
         Ok(done)
@@ -78,22 +80,29 @@ fn say(step: &Step) {
     eprintln!("{step:?}");
 }
 
-async fn step(trio: &mut Trio, names: &mut Vec<String>, count: usize) -> Result<Step> {
+async fn step(trio: &mut Trio, made: usize, count: usize) -> Result<Step> {
     let client = trio.connect(0).await?;
     let rooms = JetStreamRooms::new(client.clone(), Acknowledge::Nobody);
     rooms.set_copies(3);
     let began = Instant::now();
+    let new: Vec<RoomStream> = (made..count).map(stream).collect::<Result<_>>()?;
+    let (together, last) = new.split_at(new.len().saturating_sub(LAST));
+    let make = |stream| rooms.keep_stream(stream);
+    let mut making = futures_util::stream::iter(together).map(make).buffer_unordered(TOGETHER);
+    let mut answered = made;
+    while let Some(outcome) = making.next().await {
+        outcome.with_context(|| format!("{answered} were made, in {:.0} s", seconds(began)))?;
+        answered += 1;
+    }
     let mut took = Vec::new();
-    while names.len() < count {
-        let stream = stream(names.len())?;
+    for stream in last {
         let since = Instant::now();
-        rooms.keep_stream(&stream).await?;
+        rooms.keep_stream(stream).await?;
         took.push(ms(since.elapsed()));
-        names.push(format!("ROOM_{}", stream.room));
     }
     let made_all = seconds(began);
-    let made_ms = median(took.into_iter().rev().take(LAST));
-    say_something(&client, names.len()).await?;
+    let made_ms = median(took);
+    say_something(&client, count).await?;
     sleep(REST).await;
     let resident = trio.processes().into_iter().map(resident).collect::<Result<Vec<f64>>>()?;
     let idle_percent = idle(trio).await?;
@@ -101,7 +110,7 @@ async fn step(trio: &mut Trio, names: &mut Vec<String>, count: usize) -> Result<
     let victim = trio.leader()?;
     let gone = trio.servers[victim].name.clone();
     let before = list(&client).await?;
-    ensure!(is_whole(&before, names.len()), "not all streams are whole before a server is killed");
+    ensure!(is_whole(&before, count), "not all streams are whole before a server is killed");
     let orphans: Vec<String> = led_by(&before, &gone);
     let survivor = trio.connect((victim + 1) % 3).await?;
     survivor.flush().await?;
@@ -112,9 +121,9 @@ async fn step(trio: &mut Trio, names: &mut Vec<String>, count: usize) -> Result<
     let (placed, mut led) = (placed?, led?);
     led.sort_by(f64::total_cmp);
     trio.spawn(victim)?;
-    let current = until_whole(&survivor, names.len()).await?;
+    let current = until_whole(&survivor, count).await?;
     Ok(Step {
-        streams: names.len(),
+        streams: count,
         made_ms,
         made_all,
         resident_mib: median(resident),
