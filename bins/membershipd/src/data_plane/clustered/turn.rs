@@ -3,7 +3,7 @@
 //! Whose turn it is stands in a bucket of its own, as a key that expires by itself: a node that is lost during its turn holds
 //! up the others for a minute.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::KeyValueErrorKind;
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
@@ -16,6 +16,9 @@ const BUCKET: &str = "UNIBUS_turn";
 const KEY: &str = "certificates";
 /// Longer than a turn may take.
 const EXPIRES: Duration = Duration::from_mins(1);
+/// How long it is tried to find out whose turn it is, and how often.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long letting go of it may take; beyond, it expires.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -27,6 +30,20 @@ pub(super) struct Turn {
 
 /// Begins this node's turn, or says whose it is. The caller sees to it that this process asks once at a time.
 pub(super) async fn take(member: &Member) -> Result<Turn, ClusterError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match try_to_take(member).await {
+            // Not every server knows yet where a bucket is that was made a moment ago, and it may be between two leaders.
+            Err(ClusterError::DataPlane(error)) if Instant::now() < deadline => {
+                tracing::debug!(%error, "whose turn it is is asked again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+async fn try_to_take(member: &Member) -> Result<Turn, ClusterError> {
     let bucket = bucket(member).await?;
     let own = member.name.to_string();
     match bucket.create(KEY, Bytes::from(own.clone())).await {
