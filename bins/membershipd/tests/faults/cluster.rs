@@ -26,7 +26,7 @@ use super::clocks::{Clocks, now};
 use super::disk::Disk;
 use super::network::{Addresses, Network};
 use crate::daemon::harness::{Place, within};
-use crate::daemon::nodes::{SECRET, child_of, is_there, nats_server, until_requests_count};
+use crate::daemon::nodes::{SECRET, child_of, nats_server, until_gone, until_requests_count};
 
 /// A name that requests to every node may be addressed to.
 pub(crate) const NAME: &str = "bus.test";
@@ -195,12 +195,9 @@ impl Cluster {
             println!("node {node} does not end by {signal:?}");
             child.kill().await.unwrap();
         }
-        let gone = async {
-            while server.is_some_and(is_there) {
-                tokio::time::sleep(AGAIN / 10).await;
-            }
-        };
-        within("end of a server without its daemon", gone).await;
+        if let Some(server) = server {
+            until_gone(server).await;
+        }
     }
 
     /// Signals a node's daemon.
@@ -228,11 +225,6 @@ impl Cluster {
                 std::fs::remove_file(path).unwrap();
             }
         }
-    }
-
-    /// Whether others than this machine could reach nodes: those take encrypted rooms only.
-    pub(crate) fn is_public(&self) -> bool {
-        self.network.is_public()
     }
 
     /// The disk of a node, if it has one of its own.

@@ -26,7 +26,7 @@ impl<'a> Held<'a> {
         let number = world.next_room();
         let person = &world.people[owner.0];
         let subject: RoomSubject = format!("room-{}", number.0).parse().unwrap();
-        let encryption = if world.cluster.is_public() { Encryption::E2e } else { Encryption::None };
+        let encryption = if world.cluster.network.is_public() { Encryption::E2e } else { Encryption::None };
         let key = EpochKey::generate(&mut rand::rng());
         let context = KeyContext::Create { subject: subject.clone(), author: person.identity.id() };
         let create = Op::Create {

@@ -73,7 +73,7 @@ impl Network {
         [0, 1, 2].map(|node| self.addresses_for_clients(node).control.ip())
     }
 
-    /// Whether others than this machine could reach a node, as far as it knows.
+    /// Whether others than this machine could reach a node, as far as it knows: then it takes encrypted rooms only.
     pub(crate) fn is_public(&self) -> bool {
         self.hosts().iter().any(|host| !host.is_loopback())
     }

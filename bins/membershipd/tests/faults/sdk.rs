@@ -122,7 +122,7 @@ impl<'a> Speaker<'a> {
         let number = self.world.next_room();
         let subject = format!("sdk-{}", number.0).parse().unwrap();
         // About half of them, where others are allowed.
-        let is_encrypted = number.0.is_multiple_of(2) || self.world.cluster.is_public();
+        let is_encrypted = number.0.is_multiple_of(2) || self.world.cluster.network.is_public();
         let encryption = if is_encrypted { Encryption::E2e } else { Encryption::None };
         let draft = RoomDraft { encryption, history: History::Shared, ..RoomDraft::new(subject) };
         let write = |entry| Write::Create { room: number, entry };
